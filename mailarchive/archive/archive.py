@@ -1,0 +1,256 @@
+"""Open an archive, for reading or for writing; what a crash left is mended on the way."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from mailarchive.archive import layout as layouts
+from mailarchive.archive.checking import Advance, Checker, Findings, check_blocks
+from mailarchive.archive.layout import Layout
+from mailarchive.archive.lock import Lock
+from mailarchive.archive.messages import MessageReader
+from mailarchive.archive.recovery import Recovery, is_clean
+from mailarchive.archive.writer import Writer
+from mailarchive.catalog import sqlite
+from mailarchive.catalog.base import Catalog, CatalogUnusable
+from mailarchive.clock import Clock, SystemClock
+from mailarchive.errors import ArchiveDamaged, ArchiveLocked, ArchiveMissing, ExitCode, StorageFailed
+from mailarchive.facts import MessageStored
+from mailarchive.files import remove
+from mailarchive.journal import log
+from mailarchive.model import Digest
+from mailarchive.store import frames
+
+__all__ = [
+    "Archive",
+    "Catalog",
+    "check",
+    "open_for_reading",
+    "open_for_rehearsal",
+    "open_for_writing",
+    "rebuild",
+    "repair",
+]
+
+Tell = Callable[[str], None]
+"""Is told each repair in a sentence."""
+
+
+class Archive:
+    """An archive as it was at the last checkpoint before it was opened, for reading. Not thread-safe."""
+
+    def __init__(self, layout: Layout, catalog: Catalog) -> None:
+        self.layout = layout
+        self.catalog = catalog
+        self._reader = MessageReader(layout.mail, catalog)
+
+    def message(self, digest: Digest) -> MessageStored:
+        """Return where a message is. Raises ArchiveDamaged if its octets were lost."""
+        message = self.catalog.message(digest)
+        if message is None:
+            raise ArchiveDamaged(f"message {digest.hex()} is not in the archive, or was lost")
+        return message
+
+    def head(self, digest: Digest) -> bytes:
+        """Return about the first 64 KiB of a message with LF line ends, unchecked: enough to show its header."""
+        return self._reader.head(self.message(digest))
+
+    def octets(self, digest: Digest) -> Iterator[bytes]:
+        """Yield the exact octets of a message in pieces. Raises ArchiveDamaged, at the end, if they are not exact."""
+        return self._reader.octets(self.message(digest))
+
+    def disk_usage(self) -> tuple[int, int]:
+        """Return the octets of the archive's files without the catalog, and those of the catalog."""
+        catalog = self.layout.catalog
+        derived = {catalog.with_name(catalog.name + suffix) for suffix in ("", "-wal", "-shm")}
+        kept = (path for path in self.layout.root.rglob("*") if path not in derived and path.is_file())
+        return sum(map(_size, kept)), sum(map(_size, derived))
+
+    def close(self) -> None:
+        """Release the catalog."""
+        self.catalog.close()
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+@contextmanager
+def open_for_reading(root: Path, tell: Tell) -> Iterator[Archive]:
+    """Open the archive at ``root``; also while another process writes to it.
+
+    Raises ArchiveMissing, FormatTooNew, ArchiveDamaged, StorageFailed.
+    """
+    layout = Layout(root)
+    layout.read_settings()
+    archive = Archive(layout, _readable_catalog(layout, tell))
+    try:
+        yield archive
+    except CatalogUnusable:
+        with suppress(ArchiveLocked, StorageFailed):
+            _distrust_catalog(layout, tell)
+        raise
+    finally:
+        archive.close()
+
+
+def _distrust_catalog(layout: Layout, tell: Tell) -> None:
+    lock = Lock(layout.lock, "repair", SystemClock())
+    try:
+        Recovery(layout, tell).set_catalog_aside()
+    finally:
+        lock.release()
+
+
+def _readable_catalog(layout: Layout, tell: Tell) -> Catalog:
+    catalog = None
+    try:
+        catalog = sqlite.open_existing(layout.catalog)
+        if is_clean(layout, catalog):
+            return catalog
+    except (CatalogUnusable, FileNotFoundError, StorageFailed):
+        pass
+    try:
+        lock = Lock(layout.lock, "repair", SystemClock())
+    except ArchiveLocked:
+        if catalog is None:
+            raise
+        return catalog
+    except StorageFailed:
+        return _catalog_in_memory(layout)
+    try:
+        repaired = Recovery(layout, tell).run()
+    except ArchiveDamaged as error:
+        if catalog is None:
+            raise
+        tell(f"the archive is damaged ({error}); what is shown is what the catalog knows")
+        return catalog
+    finally:
+        lock.release()
+    if catalog is not None:
+        catalog.close()
+    return repaired
+
+
+def _catalog_in_memory(layout: Layout) -> Catalog:
+    """Return a catalog for an archive that may only be read, such as one on a snapshot or a disc."""
+    catalog = sqlite.create(None)
+    replay = log.Replay(layout.journal, frames.decompress)
+    facts = list(replay)
+    catalog.apply(facts, replay.position)
+    return catalog
+
+
+@contextmanager
+def open_for_rehearsal(root: Path, tell: Tell) -> Iterator[Catalog]:
+    """Lend the catalog of the archive at ``root``, or an empty one if there is no archive; nothing is made.
+
+    Raises FormatTooNew, ArchiveDamaged, StorageFailed.
+    """
+    try:
+        with open_for_reading(root, tell) as archive:
+            yield archive.catalog
+    except ArchiveMissing:
+        yield sqlite.create(None)
+
+
+@contextmanager
+def open_for_writing(root: Path, command: str, clock: Clock, tell: Tell, *, make: bool = False) -> Iterator[Writer]:
+    """Open the archive at ``root`` as its only writer; make it if it is missing and ``make`` is set.
+
+    Raises ArchiveMissing, ArchiveLocked, FormatTooNew, ArchiveDamaged, StorageFailed, UsageError.
+    """
+    layout = Layout(root)
+    try:
+        layout.read_settings()
+    except ArchiveMissing:
+        if not make:
+            raise
+        layouts.claim(root)
+    lock = Lock(layout.lock, command, clock)
+    try:
+        _make_if_missing(root, clock)
+        writer = Writer(layout, _current_catalog(layout, tell), clock)
+        try:
+            yield writer
+        finally:
+            writer.close()
+    except CatalogUnusable:
+        Recovery(layout, tell).set_catalog_aside()
+        raise
+    finally:
+        lock.release()
+
+
+def _make_if_missing(root: Path, clock: Clock) -> None:
+    try:
+        Layout(root).read_settings()
+    except ArchiveMissing:
+        layouts.make(root, clock)
+
+
+def _current_catalog(layout: Layout, tell: Tell) -> Catalog:
+    try:
+        catalog = sqlite.open_existing(layout.catalog)
+        if is_clean(layout, catalog):
+            return catalog
+        catalog.close()
+    except CatalogUnusable:
+        pass
+    return Recovery(layout, tell).run()
+
+
+def check(root: Path, tell: Tell, advance: Advance, *, quick: bool) -> Findings:
+    """Check the archive at ``root``, also while another process writes to it.
+
+    What a crash left is mended first, as on each open. Raises ArchiveMissing, FormatTooNew, StorageFailed.
+    """
+    layout = Layout(root)
+    layout.read_settings()
+    catalog: Catalog | None = None
+    try:
+        catalog = _readable_catalog(layout, tell)
+    except ArchiveDamaged as error:
+        tell(str(error))
+    try:
+        return Checker(layout, catalog, advance).run(quick=quick)
+    finally:
+        if catalog is not None:
+            catalog.close()
+
+
+def repair(root: Path, clock: Clock, tell: Tell) -> list[MessageStored]:
+    """Read every message and record as lost those that are damaged, so that the next pull fetches them again.
+
+    Nothing is removed. Return the damaged messages. Raises what ``open_for_writing`` raises.
+    """
+    with open_for_writing(root, "repair", clock, tell) as writer:
+        run = writer.begin("repair")
+        with writer.catalog() as catalog:
+            damaged = [message for _, _, found in check_blocks(Layout(root), catalog) for message in found]
+        for message in damaged:
+            writer.lost(message.digest, f"damaged in block {message.block}")
+        writer.end(run, ExitCode.PARTIAL if damaged else ExitCode.COMPLETE, (), {"failed": len(damaged)}, {})
+    return damaged
+
+
+def rebuild(root: Path, tell: Tell) -> tuple[Catalog, int]:
+    """Make the catalog anew from the journal; return it, and how many lines the journal has.
+
+    The old one is removed only after the whole journal was seen to be sound.
+    Raises ArchiveMissing, ArchiveLocked, ArchiveDamaged, StorageFailed.
+    """
+    layout = Layout(root)
+    layout.read_settings()
+    lock = Lock(layout.lock, "rebuild", SystemClock())
+    try:
+        replay = log.Replay(layout.journal, frames.decompress)
+        replay.check()
+        for suffix in ("", "-wal", "-shm"):
+            remove(layout.catalog.with_name(layout.catalog.name + suffix))
+        return Recovery(layout, tell).run(), replay.lines
+    finally:
+        lock.release()

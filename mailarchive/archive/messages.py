@@ -1,0 +1,74 @@
+"""Messages out of the archive: exact octets, by digest or location."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from mailarchive.catalog.base import Catalog, CatalogUnusable
+from mailarchive.errors import ArchiveDamaged
+from mailarchive.facts import BlockPacked, MessageStored
+from mailarchive.mail import mboxrd
+from mailarchive.store.reader import STREAMED, BlockReader
+
+_TRIES = 3
+HEAD = 64 << 10
+
+
+class MessageReader:
+    """Reads messages wherever their block is. Not thread-safe."""
+
+    def __init__(self, mail: Path, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._blocks = BlockReader(mail)
+
+    def octets(self, message: MessageStored, frame: BlockPacked | None = None) -> Iterator[bytes]:
+        """Yield the exact octets of ``message`` in pieces (in one if it is small).
+
+        ``frame`` is where its block is, if that is not in the catalog yet. The digest is checked on the way.
+        Raises ArchiveDamaged at the end if it does not match.
+        """
+        entry = self._entry(message, frame)
+        running = hashlib.sha256()
+        if message.length > STREAMED:
+            for piece in mboxrd.decode_stream(entry, message.eol, final=message.final):
+                running.update(piece)
+                yield piece
+        else:
+            octets = mboxrd.decode(b"".join(entry), message.eol, final=message.final)
+            running.update(octets)
+            if running.digest() == message.digest:
+                yield octets
+        if running.digest() != message.digest:
+            raise ArchiveDamaged(f"message {message.digest.hex()} is damaged in block {message.block}")
+
+    def head(self, message: MessageStored) -> bytes:
+        """Return the beginning of the message's text, as it is stored. Raises ArchiveDamaged."""
+        text = b"".join(self._entry(message, None, HEAD))
+        return mboxrd.unquote(text[text.find(b"\n") + 1 :])
+
+    def is_whole(self, message: MessageStored, frame: BlockPacked | None = None) -> bool:
+        """Return whether the octets of ``message`` have its digest."""
+        try:
+            for _ in self.octets(message, frame):
+                pass
+        except CatalogUnusable:
+            raise
+        except (ArchiveDamaged, FileNotFoundError, ValueError):
+            return False
+        return True
+
+    def _entry(self, message: MessageStored, frame: BlockPacked | None, most: int | None = None) -> Iterator[bytes]:
+        """Yield the entry, or its first ``most`` octets; a block that is packed while we look is looked up again."""
+        length = message.length if most is None else min(message.length, most)
+        for left in reversed(range(_TRIES)):
+            where = frame or self._catalog.block(message.block)
+            try:
+                pieces = self._blocks.entry(message.block, where, message.offset, length)
+                first = next(pieces, b"")
+            except FileNotFoundError:
+                if not left:
+                    raise ArchiveDamaged(f"block {message.block} is missing") from None
+                continue
+            yield first
+            yield from pieces
+            return

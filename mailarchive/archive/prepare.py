@@ -1,0 +1,48 @@
+"""What can be found out about a message before the archive is touched, so that it needs no lock."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from mailarchive.mail import mboxrd
+from mailarchive.mail.body import MemoryBody
+from mailarchive.mail.digest import HEADER_LIMIT, digest_of, header_digest_of
+from mailarchive.mail.eol import EolScanner
+from mailarchive.model import Body, Digest, Eol, HeaderDigest
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A message's identity and how it will be stored."""
+
+    digest: Digest
+    header: HeaderDigest
+    size: int
+    eol: Eol
+    final: bool
+    body: Body
+
+    def entry(self, date: datetime | None) -> Iterator[bytes]:
+        """Yield the mbox entry, in one piece if the message is in memory."""
+        if isinstance(self.body, MemoryBody):
+            yield mboxrd.encode(self.body.octets, self.eol, final=self.final, date=date)
+        else:
+            yield from mboxrd.encode_stream(self.body.chunks(), self.eol, final=self.final, date=date)
+
+
+def prepare(body: Body) -> Prepared:
+    """Read ``body`` once and return what is to be known of it."""
+    scanner = EolScanner()
+    if isinstance(body, MemoryBody):
+        octets = body.octets
+        scanner.feed(octets)
+        return Prepared(digest_of(octets), header_digest_of(octets), len(octets), scanner.eol, scanner.final, body)
+    running, head, size = hashlib.sha256(), b"", 0
+    for chunk in body.chunks():
+        running.update(chunk)
+        scanner.feed(chunk)
+        size += len(chunk)
+        if len(head) < HEADER_LIMIT:
+            head += chunk
+    return Prepared(Digest(running.digest()), header_digest_of(head), size, scanner.eol, scanner.final, body)

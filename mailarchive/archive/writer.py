@@ -1,0 +1,311 @@
+"""The write order: octets, then journal, then catalog; each durable before the next (store/FORMAT.md)."""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import BinaryIO
+
+from mailarchive import __version__
+from mailarchive import facts as f
+from mailarchive.archive.layout import Layout
+from mailarchive.archive.packer import Packer
+from mailarchive.archive.prepare import Prepared
+from mailarchive.catalog.base import Catalog
+from mailarchive.clock import Clock
+from mailarchive.errors import StorageFailed
+from mailarchive.files import remove, storage, sync_directory
+from mailarchive.journal.log import Log
+from mailarchive.model import Account, Cursor, Digest, ListedMailbox, MessageFacts, RemoteUid
+from mailarchive.store import frames, partial
+from mailarchive.store.blocks import OpenBlock, plain_blocks, plain_path
+
+BLOCK_SIZE = 8 << 20
+CHECKPOINT_OCTETS = 32 << 20
+CHECKPOINT_FACTS = 4096
+LARGEST_NUMBER = 1 << 63
+"""What is not below it no catalog can hold; only a server that lies about a size says it."""
+LEAST_PACKED = 1 << 20
+"""A run that added this many octets to the open block packs it at its end; smaller runs leave it plain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What became of a message: ``stored`` says whether its octets were not in the archive yet."""
+
+    digest: Digest
+    stored: bool
+    size: int
+
+
+class Writer:
+    """Writes facts and octets to an archive whose lock the caller holds. Thread-safe.
+
+    After StorageFailed nothing more is written: what was checkpointed is safe, and the rest is
+    checked when the archive is next opened.
+    """
+
+    def __init__(self, layout: Layout, catalog: Catalog, clock: Clock) -> None:
+        self._layout = layout
+        self._catalog = catalog
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._log = Log(layout.journal, catalog.position(), frames.compress)
+        self._pending: list[f.Fact] = []
+        self._fresh: dict[Digest, f.MessageStored] = {}
+        self._octets_since_checkpoint = 0
+        self._retired: list[int] = []
+        self._failed = False
+        self._last_mailbox = max((mailbox.number for mailbox in catalog.mailboxes()), default=0)
+        self._packer = Packer(layout.mail)
+        self._block = self._adopt_plain_blocks()
+        self._found_in_block = self._block.end
+
+    def _adopt_plain_blocks(self) -> OpenBlock:
+        """Go on with the newest block; pack older ones that a process that died left plain."""
+        newest = self._catalog.newest_block()
+        plain = [number for number in plain_blocks(self._layout.mail) if not self._catalog.block(number)]
+        current = max([*plain, newest + 1 if self._catalog.block(newest) else max(newest, 1)])
+        for number in plain:
+            if number != current:
+                self._packer.submit(number)
+        return OpenBlock(self._layout.mail, current)
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def catalog(self) -> Iterator[Catalog]:
+        """Lend the catalog as of the last checkpoint, while no other thread writes."""
+        with self._lock:
+            yield self._catalog
+
+    def spool(self) -> BinaryIO:
+        """Return an empty file for a message too large for memory. Raises StorageFailed."""
+        return partial.spool(self._layout.partial)
+
+    # -- facts -----------------------------------------------------------------------------------------------------
+
+    def begin(self, command: str) -> int:
+        """Begin a run and return its number."""
+        with self._lock:
+            number = self._catalog.run_number() + 1
+            self._record(f.RunBegan(number, self._clock.now(), command, f"mailarchive {__version__}"))
+            return number
+
+    def end(
+        self,
+        run: int,
+        exit_code: int,
+        accounts: Sequence[str],
+        totals: Mapping[str, int],
+        mailboxes: Mapping[str, Mapping[str, int]],
+    ) -> None:
+        """End the run and make everything durable."""
+        self._record(f.RunEnded(run, self._clock.now(), exit_code, tuple(accounts), totals, mailboxes))
+        self.checkpoint()
+
+    def new_mailbox_number(self) -> int:
+        """Return a number that no mailbox of the archive has yet."""
+        with self._lock:
+            self._last_mailbox += 1
+            return self._last_mailbox
+
+    def account(self, account: Account) -> None:
+        """Record an account, if it is new or reached in another way."""
+        with self._lock:
+            if account not in self._catalog.accounts():
+                self._record(f.AccountSeen(account.name, account.protocol, account.url, account.security))
+
+    def mailbox(self, number: int, account: str, listed: ListedMailbox, uidvalidity: int | None) -> None:
+        """Record that the server lists mailbox ``number`` under this name; another UIDVALIDITY ends its placements."""
+        self._record(
+            f.MailboxSeen(
+                number,
+                account,
+                listed.name.parts,
+                listed.name.raw.decode("latin-1"),
+                listed.name.delimiter,
+                tuple(sorted(listed.special_use)),
+                uidvalidity,
+            )
+        )
+
+    def mailbox_vanished(self, number: int) -> None:
+        """Record that the server lists the mailbox no more."""
+        self._record(f.MailboxVanished(number))
+
+    def add(self, mailbox: int, uidvalidity: int, facts: MessageFacts, prepared: Prepared) -> Added:
+        """Put a message into the archive, unless it is there, and place it in ``mailbox``.
+
+        When this returns the message survives the death of the process; from the next checkpoint on also that of the
+        machine. Raises StorageFailed; then neither octets nor facts of this message are left behind.
+        """
+        with self._lock, self._failing():
+            stored = None
+            if not self._has(prepared.digest):
+                stored = self._store(prepared, facts.internaldate)
+            placed = _placed(mailbox, uidvalidity, facts, prepared.digest, prepared.size)
+            if stored is None:
+                self._append(placed)
+            else:
+                self._append_or_cut(stored, placed)
+            self._checkpoint_if_due()
+            return Added(prepared.digest, stored is not None, prepared.size)
+
+    def place(self, mailbox: int, uidvalidity: int, facts: MessageFacts, digest: Digest, size: int, by: str) -> None:
+        """Record a placement of a message that is in the archive; ``by`` says how it was identified."""
+        self._record(_placed(mailbox, uidvalidity, facts, digest, size, by))
+
+    def flags(self, mailbox: int, uidvalidity: int, uid: RemoteUid, flags: frozenset[str]) -> None:
+        """Record the flags that a placement has now."""
+        self._record(f.FlagsChanged(mailbox, uidvalidity, uid, tuple(sorted(flags))))
+
+    def gone(self, mailbox: int, uidvalidity: int, uids: Sequence[RemoteUid]) -> None:
+        """Record that placements have ended."""
+        for start in range(0, len(uids), CHECKPOINT_FACTS):
+            self._record(f.Gone(mailbox, uidvalidity, tuple(uids[start : start + CHECKPOINT_FACTS])))
+
+    def failed(self, mailbox: int, uidvalidity: int, uid: RemoteUid, why: str) -> None:
+        """Record that a message could not be fetched; what of ``why`` is no text is escaped."""
+        why = why.encode("utf-8", "backslashreplace").decode("utf-8")
+        self._record(f.Failed(mailbox, uidvalidity, uid, why))
+
+    def cursor(self, mailbox: int, cursor: Cursor, since: str | None, excluded: int) -> None:
+        """Record that a mailbox has been read whole as of ``cursor``."""
+        self._record(
+            f.CursorMoved(
+                mailbox, cursor.uidvalidity, cursor.uidnext, cursor.highestmodseq, cursor.messages, since, excluded
+            )
+        )
+
+    def lost(self, digest: Digest, why: str) -> None:
+        """Record that the octets of a message are damaged or missing, so that the next pull fetches it again."""
+        self._record(f.Lost(digest, why))
+
+    def _record(self, *facts: f.Fact) -> None:
+        with self._lock, self._failing():
+            self._append(*facts)
+            self._checkpoint_if_due()
+
+    def _append(self, *facts: f.Fact) -> None:
+        self._log.append(*facts)
+        self._pending.extend(facts)
+
+    def _append_or_cut(self, stored: f.MessageStored, placed: f.Placed) -> None:
+        """Journal a message whose octets have just been appended; without a fact the octets must not stay."""
+        try:
+            self._append(stored, placed)
+        except StorageFailed:
+            self._block.cut(stored.offset)
+            raise
+        self._fresh[stored.digest] = stored
+        self._octets_since_checkpoint += stored.length
+
+    # -- octets ----------------------------------------------------------------------------------------------------
+
+    def _has(self, digest: Digest) -> bool:
+        return digest in self._fresh or self._catalog.message(digest) is not None
+
+    def _store(self, prepared: Prepared, date: datetime | None) -> f.MessageStored:
+        if self._block.end and self._block.end + prepared.size > BLOCK_SIZE:
+            self._begin_block()
+        offset, length = self._block.append(prepared.entry(date))
+        return f.MessageStored(
+            prepared.digest,
+            prepared.header,
+            prepared.size,
+            self._block.number,
+            offset,
+            length,
+            prepared.eol,
+            prepared.final,
+        )
+
+    def _begin_block(self) -> None:
+        """Hand the full block to the packer and begin a new one. Both are plain files if the process dies here."""
+        full = self._block
+        full.sync()
+        self._block, self._found_in_block = OpenBlock(self._layout.mail, full.number + 1), 0
+        full.close()
+        self._packer.submit(full.number)
+        if self._packer.is_busy:
+            self._record_packed(self._packer.finished(wait_for=1))
+
+    def _record_packed(self, packed: list[f.BlockPacked]) -> None:
+        if packed:
+            self._record(*packed)
+            self._retired.extend(frame.block for frame in packed)
+
+    # -- durability ------------------------------------------------------------------------------------------------
+
+    def _checkpoint_if_due(self) -> None:
+        if self._octets_since_checkpoint >= CHECKPOINT_OCTETS or self._log.news >= CHECKPOINT_FACTS:
+            self.checkpoint()
+
+    def checkpoint(self) -> None:
+        """Make everything durable, then bring the catalog up to it, then remove plain blocks that are packed.
+
+        If the process dies after the journal's checkpoint the catalog is behind, and catches up at the next open; if it
+        dies before a plain file is removed, that is done at the next open.
+        """
+        with self._lock, self._failing():
+            if packed := self._packer.finished():
+                self._append(*packed)
+                self._retired.extend(frame.block for frame in packed)
+            if not self._log.news:
+                return
+            self._block.sync()
+            position = self._log.checkpoint()
+            self._catalog.apply(self._pending, position)
+            self._pending.clear()
+            self._fresh.clear()
+            self._octets_since_checkpoint = 0
+            for number in self._retired:
+                remove(plain_path(self._layout.mail, number))
+            self._retired.clear()
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Remember a failure of the storage: no checkpoint may follow it."""
+        if self._failed:
+            raise StorageFailed("the storage failed before; nothing more is written")
+        try:
+            yield
+        except StorageFailed:
+            self._failed = True
+            raise
+
+    def close(self) -> None:
+        """Finish packing, checkpoint, and close the files; after a failure only close them. Raises StorageFailed."""
+        with self._lock:
+            try:
+                if not self._failed:
+                    if self._block.end - self._found_in_block >= LEAST_PACKED:
+                        self._begin_block()
+                    self._record_packed(self._packer.finish())
+                    self.checkpoint()
+                    with storage(self._layout.mail):
+                        sync_directory(self._layout.mail)
+            finally:
+                self._packer.close()
+                self._block.close()
+                self._log.close()
+                self._catalog.close()
+
+
+def _placed(
+    mailbox: int, uidvalidity: int, facts: MessageFacts, digest: Digest, size: int, by: str | None = None
+) -> f.Placed:
+    return f.Placed(
+        mailbox,
+        uidvalidity,
+        facts.uid,
+        digest,
+        facts.internaldate,
+        tuple(sorted(facts.flags)),
+        facts.account_id,
+        facts.labels,
+        facts.size if facts.size != size and (facts.size or 0) < LARGEST_NUMBER else None,
+        by,
+    )

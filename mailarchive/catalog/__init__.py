@@ -1,0 +1,1 @@
+"""The journal folded into tables for queries; derived, can be rebuilt."""

@@ -1,0 +1,101 @@
+"""What a catalog answers: the contract of whatever the journal is folded into."""
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+from mailarchive.errors import ArchiveDamaged
+from mailarchive.facts import BlockPacked, Fact, MessageStored, Position
+from mailarchive.model import Account, Digest, RemoteUid
+from mailarchive.records import KnownFailure, KnownMailbox, MailboxSummary, PlacementRecord, RunRecord, Totals
+
+
+class CatalogUnusable(ArchiveDamaged):
+    """The catalog is missing, unreadable or of another schema; it can be made anew from the journal."""
+
+    retryable = True
+    default_hint = "run the same command again: the catalog is made anew from the journal"
+
+
+class Catalog(Protocol):
+    """The facts of the journal up to ``position``, for queries. All methods raise CatalogUnusable or StorageFailed."""
+
+    def position(self) -> Position:
+        """Return the place in the journal that the catalog reflects."""
+
+    def apply(self, facts: Iterable[Fact], position: Position) -> None:
+        """Fold ``facts`` in and move to ``position``, in one transaction."""
+
+    def run_number(self) -> int:
+        """Return the number of the last run; 0 if there was none."""
+
+    def message(self, digest: Digest) -> MessageStored | None:
+        """Return where a message is, or None if it is not in the archive (or lost)."""
+
+    def digests(self, prefix: str, limit: int) -> list[Digest]:
+        """Return up to ``limit`` digests that start with the hexadecimal ``prefix``."""
+
+    def block(self, number: int) -> BlockPacked | None:
+        """Return where a packed block is, or None if it is plain."""
+
+    def blocks(self) -> list[int]:
+        """Return the numbers of all blocks that hold messages or are packed, ascending."""
+
+    def newest_block(self) -> int:
+        """Return the largest number of a block; 0 if there is none."""
+
+    def block_end(self, block: int) -> int:
+        """Return the offset after the last message of a block, left out those whose place is no more; 0 if none."""
+
+    def messages_in(self, block: int) -> list[MessageStored]:
+        """Return the messages of a block in order of offset, without lost ones."""
+
+    def segment_ends(self) -> dict[int, int]:
+        """Return for each segment the offset after its last frame that has messages; without those cut off."""
+
+    def accounts(self) -> list[Account]:
+        """Return all accounts by name."""
+
+    def mailboxes(self, account: str | None = None) -> list[KnownMailbox]:
+        """Return all mailboxes ever listed, of one account or all, by number."""
+
+    def uids(self, mailbox: int, uidvalidity: int, first: int | None = None) -> dict[RemoteUid, bool]:
+        """Return the uids of placements whose octets are in the archive, and whether each is present (not gone).
+
+        With ``first`` only IMAP UIDs from that on.
+        """
+
+    def lost_uids(self, mailbox: int, uidvalidity: int) -> list[RemoteUid]:
+        """Return the uids of present placements whose octets are lost."""
+
+    def present(self, mailbox: int) -> int:
+        """Return how many placements of a mailbox are present and have their octets in the archive."""
+
+    def flags(self, mailbox: int, uidvalidity: int) -> dict[RemoteUid, tuple[str, ...]]:
+        """Return the flags of all present placements."""
+
+    def placement(self, mailbox: int, uidvalidity: int, uid: RemoteUid) -> PlacementRecord | None:
+        """Return one placement, present or gone."""
+
+    def failures(self, mailbox: int, uidvalidity: int) -> list[KnownFailure]:
+        """Return the messages of a mailbox that could not be fetched."""
+
+    def summaries(self) -> list[MailboxSummary]:
+        """Return counts of every mailbox, by account and name."""
+
+    def placements(self, mailbox: int, *, gone: bool) -> Iterator[PlacementRecord]:
+        """Yield the present (or the gone) placements of a mailbox, by uidvalidity and uid."""
+
+    def placements_of(self, digest: Digest) -> list[PlacementRecord]:
+        """Return where a message is or was."""
+
+    def totals(self) -> Totals:
+        """Return sums over everything."""
+
+    def runs(self) -> Iterator[RunRecord]:
+        """Yield all runs, oldest first."""
+
+    def fingerprint(self) -> tuple[Position, dict[str, str]]:
+        """Return the position, and a hash of each table there: equal for equal content however it came about."""
+
+    def close(self) -> None:
+        """Release the database."""

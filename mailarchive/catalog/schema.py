@@ -1,0 +1,67 @@
+"""The tables of the SQLite catalog; numbered, because another number means: make it anew."""
+
+VERSION = 1
+
+SCHEMA = """
+CREATE TABLE state (
+    part INTEGER NOT NULL, "offset" INTEGER NOT NULL, chain BLOB NOT NULL, checkpoints INTEGER NOT NULL
+);
+CREATE TABLE account (
+    name TEXT PRIMARY KEY, protocol TEXT NOT NULL, url TEXT NOT NULL, security TEXT NOT NULL, last_run INTEGER
+) WITHOUT ROWID;
+CREATE TABLE mailbox (
+    number INTEGER PRIMARY KEY,
+    account TEXT NOT NULL,
+    parts TEXT NOT NULL,
+    delimiter TEXT,
+    raw BLOB NOT NULL,
+    special_use TEXT NOT NULL,
+    uidvalidity INTEGER,
+    present INTEGER NOT NULL,
+    cursor_uidvalidity INTEGER, uidnext INTEGER, highestmodseq INTEGER, messages INTEGER,
+    since TEXT,
+    excluded INTEGER NOT NULL DEFAULT 0,
+    last_run INTEGER
+);
+CREATE TABLE message (
+    id INTEGER PRIMARY KEY,
+    digest BLOB NOT NULL UNIQUE,
+    header BLOB NOT NULL,
+    size INTEGER NOT NULL,
+    block INTEGER NOT NULL, "offset" INTEGER NOT NULL, length INTEGER NOT NULL,
+    eol TEXT NOT NULL, final INTEGER NOT NULL,
+    lost INTEGER NOT NULL DEFAULT 0 -- 1: damaged in its place, 2: its place is no more
+);
+CREATE INDEX message_block ON message (block, "offset");
+CREATE INDEX message_lost ON message (lost) WHERE lost;
+CREATE TABLE flag_set (id INTEGER PRIMARY KEY, flags TEXT NOT NULL UNIQUE);
+CREATE TABLE placement (
+    mailbox INTEGER NOT NULL, uidvalidity INTEGER NOT NULL, uid NOT NULL,
+    message INTEGER NOT NULL,
+    epoch INTEGER, zone INTEGER,
+    flag_set INTEGER NOT NULL,
+    account_id TEXT, labels TEXT, rfc822size INTEGER, by TEXT,
+    run INTEGER NOT NULL,
+    gone_run INTEGER,
+    PRIMARY KEY (mailbox, uidvalidity, uid)
+) WITHOUT ROWID;
+CREATE INDEX placement_message ON placement (message);
+CREATE TABLE flag_change (
+    mailbox INTEGER NOT NULL, uidvalidity INTEGER NOT NULL, uid NOT NULL, run INTEGER NOT NULL,
+    before INTEGER NOT NULL
+);
+CREATE TABLE failure (
+    mailbox INTEGER NOT NULL, uidvalidity INTEGER NOT NULL, uid NOT NULL,
+    why TEXT NOT NULL, tries INTEGER NOT NULL, last_run INTEGER NOT NULL,
+    PRIMARY KEY (mailbox, uidvalidity, uid)
+) WITHOUT ROWID;
+CREATE TABLE block (
+    number INTEGER PRIMARY KEY,
+    segment INTEGER NOT NULL, "offset" INTEGER NOT NULL, length INTEGER NOT NULL, size INTEGER NOT NULL
+);
+CREATE TABLE run (
+    number INTEGER PRIMARY KEY,
+    command TEXT NOT NULL, program TEXT NOT NULL, began TEXT NOT NULL,
+    ended TEXT, exit_code INTEGER, totals TEXT NOT NULL DEFAULT '{}'
+);
+"""

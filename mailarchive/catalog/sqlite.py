@@ -1,0 +1,359 @@
+"""The catalog in an SQLite file (WAL), or in memory."""
+
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+from mailarchive.catalog.base import CatalogUnusable
+from mailarchive.catalog.fold import Fold
+from mailarchive.catalog.schema import SCHEMA, VERSION
+from mailarchive.errors import ArchiveDamaged, StorageFailed
+from mailarchive.facts import BEGINNING, BlockPacked, Fact, MessageStored, Position
+from mailarchive.files import storage
+from mailarchive.model import Account, Cursor, Digest, HeaderDigest, MailboxName, RemoteUid, UidValidity
+from mailarchive.records import KnownFailure, KnownMailbox, MailboxSummary, PlacementRecord, RunRecord, Totals
+
+Row = tuple[Any, ...]
+
+_STORAGE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
+_MESSAGE = 'digest, header, size, block, "offset", length, eol, final'
+_MAILBOX = (
+    "number, account, parts, delimiter, raw, special_use, uidvalidity, present,"
+    " cursor_uidvalidity, uidnext, highestmodseq, messages, since, excluded"
+)
+_PLACEMENT = (
+    "SELECT p.mailbox, p.uidvalidity, p.uid, m.digest, m.size, p.epoch, p.zone, s.flags, r.began"
+    " FROM placement p JOIN message m ON m.id = p.message JOIN flag_set s ON s.id = p.flag_set"
+    " LEFT JOIN run r ON r.number = p.gone_run "
+)
+_FINGERPRINT = {
+    "account": "SELECT * FROM account ORDER BY 1",
+    "mailbox": "SELECT * FROM mailbox ORDER BY 1",
+    "message": f"SELECT {_MESSAGE}, lost FROM message ORDER BY digest",  # noqa: S608
+    "placement": "SELECT p.mailbox, p.uidvalidity, p.uid, m.digest, epoch, zone, flags, account_id, labels,"
+    " rfc822size, by, run, gone_run FROM placement p JOIN message m ON m.id = message"
+    " JOIN flag_set s ON s.id = flag_set ORDER BY 1, 2, 3",
+    "flag_change": "SELECT mailbox, uidvalidity, uid, run, flags FROM flag_change c"
+    " JOIN flag_set s ON s.id = before ORDER BY c.rowid",
+    "failure": "SELECT * FROM failure ORDER BY 1, 2, 3",
+    "block": "SELECT * FROM block ORDER BY 1",
+    "run": "SELECT * FROM run ORDER BY 1",
+}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.IntegrityError as error:
+        raise ArchiveDamaged(f"the journal contradicts itself ({error})") from error
+    except sqlite3.Error as error:
+        if (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _STORAGE:
+            raise StorageFailed(f"the catalog cannot be read or written ({error})") from error
+        raise CatalogUnusable(f"the catalog is damaged ({error})") from error
+    except UnicodeDecodeError as error:  # SQLite quotes a damaged schema in what it says
+        raise CatalogUnusable("the catalog is damaged (its schema is no text)") from error
+
+
+def create(path: Path | None) -> "SqliteCatalog":
+    """Make an empty catalog at ``path``, where there must be none, or a temporary one. Raises StorageFailed."""
+    with _translated():
+        if path is None:
+            db = _connect("")
+        else:
+            with storage(path):
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+            db = _connect(path)
+            db.execute("PRAGMA journal_mode = WAL")
+        db.executescript(f"BEGIN; {SCHEMA}; PRAGMA user_version = {VERSION}; COMMIT;")
+        db.execute("BEGIN")
+        db.execute("INSERT INTO state VALUES (?, ?, ?, ?)", _state(BEGINNING))
+        db.execute("COMMIT")
+        return SqliteCatalog(db)
+
+
+def open_existing(path: Path) -> "SqliteCatalog":
+    """Open the catalog at ``path``. Raises CatalogUnusable if it is missing, no catalog, or of another schema."""
+    if not path.exists():
+        raise CatalogUnusable("the catalog is missing")
+    with _translated():
+        db = _connect(path)
+        try:
+            _check_version(db)
+            _check_length(db, path)
+            return SqliteCatalog(db)
+        except BaseException:
+            db.close()
+            raise
+
+
+def _check_version(db: sqlite3.Connection) -> None:
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version != VERSION:
+        raise CatalogUnusable(f"the catalog has schema {version} instead of {VERSION}")
+
+
+def _check_length(db: sqlite3.Connection, path: Path) -> None:
+    """Notice a file that was cut, which SQLite itself notices only when it needs the missing pages."""
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    (size,) = db.execute("PRAGMA page_size").fetchone()
+    wal = path.with_name(path.name + "-wal")
+    if path.stat().st_size < pages * size and not (wal.exists() and wal.stat().st_size):
+        raise CatalogUnusable("the catalog is shorter than it should be")
+
+
+def _connect(path: Path | str) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30, cached_statements=256)
+    db.execute("PRAGMA synchronous = NORMAL")
+    return db
+
+
+def _state(position: Position) -> tuple[int, int, bytes, int]:
+    return position.part, position.offset, position.chain, position.checkpoints
+
+
+def _moment(epoch: int | None, zone: int | None) -> datetime | None:
+    if epoch is None:
+        return None
+    try:
+        return (_EPOCH + timedelta(seconds=epoch)).astimezone(timezone(timedelta(minutes=zone or 0)))
+    except (OverflowError, ValueError):
+        return None
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+class SqliteCatalog:
+    """See ``catalog.base.Catalog``. Not thread-safe beyond what SQLite's own locking gives."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._fold = Fold(db, self.run_number())
+
+    def _all(self, sql: str, *arguments: object) -> list[Row]:
+        with _translated():
+            return self._db.execute(sql, arguments).fetchall()
+
+    def position(self) -> Position:
+        rows = self._all("SELECT * FROM state")
+        if [[type(value) for value in row] for row in rows] != [[int, int, bytes, int]]:
+            raise CatalogUnusable("the catalog does not know its place in the journal")
+        return Position(*rows[0])
+
+    def apply(self, facts: Iterable[Fact], position: Position) -> None:
+        with _translated():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                self._fold.apply(facts)
+                self._db.execute(
+                    'UPDATE state SET part = ?, "offset" = ?, chain = ?, checkpoints = ?', _state(position)
+                )
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._fold.forget()
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def run_number(self) -> int:
+        return int(self._all("SELECT COALESCE(MAX(number), 0) FROM run")[0][0])
+
+    def message(self, digest: Digest) -> MessageStored | None:
+        rows = self._all(f"SELECT {_MESSAGE} FROM message WHERE digest = ? AND NOT lost", digest)  # noqa: S608
+        return _message(rows[0]) if rows else None
+
+    def digests(self, prefix: str, limit: int) -> list[Digest]:
+        low, high = bytes.fromhex(prefix.ljust(64, "0")), bytes.fromhex(prefix.ljust(64, "f"))
+        sql = "SELECT digest FROM message WHERE digest BETWEEN ? AND ? ORDER BY digest LIMIT ?"
+        return [Digest(digest) for (digest,) in self._all(sql, low, high, limit)]
+
+    def block(self, number: int) -> BlockPacked | None:
+        rows = self._all("SELECT * FROM block WHERE number = ?", number)
+        return BlockPacked(*rows[0]) if rows else None
+
+    def blocks(self) -> list[int]:
+        sql = "SELECT number FROM block UNION SELECT DISTINCT block FROM message WHERE NOT lost ORDER BY 1"
+        return [number for (number,) in self._all(sql)]
+
+    def newest_block(self) -> int:
+        sql = "SELECT MAX(COALESCE((SELECT MAX(number) FROM block), 0), COALESCE((SELECT MAX(block) FROM message), 0))"
+        return int(self._all(sql)[0][0])
+
+    def block_end(self, block: int) -> int:
+        sql = 'SELECT COALESCE(MAX("offset" + length), 0) FROM message WHERE block = ? AND lost < 2'
+        return int(self._all(sql, block)[0][0])
+
+    def messages_in(self, block: int) -> list[MessageStored]:
+        sql = f'SELECT {_MESSAGE} FROM message WHERE block = ? AND NOT lost ORDER BY "offset"'  # noqa: S608
+        return [_message(row) for row in self._all(sql, block)]
+
+    def segment_ends(self) -> dict[int, int]:
+        return dict(
+            self._all(
+                'SELECT segment, MAX("offset" + length) FROM block WHERE EXISTS'
+                " (SELECT 1 FROM message WHERE block = number AND lost < 2) GROUP BY segment"
+            )
+        )
+
+    def accounts(self) -> list[Account]:
+        return [Account(*row) for row in self._all("SELECT name, protocol, url, security FROM account ORDER BY name")]
+
+    def mailboxes(self, account: str | None = None) -> list[KnownMailbox]:
+        sql = f"SELECT {_MAILBOX} FROM mailbox WHERE ?1 IS NULL OR account = ?1 ORDER BY number"  # noqa: S608
+        return [_mailbox(row) for row in self._all(sql, account)]
+
+    def uids(self, mailbox: int, uidvalidity: int, first: int | None = None) -> dict[RemoteUid, bool]:
+        sql = (
+            "SELECT uid, gone_run IS NULL FROM placement JOIN message ON message.id = message"
+            " WHERE mailbox = ?1 AND uidvalidity = ?2 AND (?3 IS NULL OR uid >= ?3) AND NOT lost"
+        )
+        return dict(self._all(sql, mailbox, uidvalidity, first))
+
+    def lost_uids(self, mailbox: int, uidvalidity: int) -> list[RemoteUid]:
+        sql = (
+            "SELECT uid FROM placement JOIN message ON message.id = message"
+            " WHERE mailbox = ? AND uidvalidity = ? AND gone_run IS NULL AND lost"
+        )
+        return [uid for (uid,) in self._all(sql, mailbox, uidvalidity)]
+
+    def present(self, mailbox: int) -> int:
+        lost = "(SELECT id FROM message WHERE lost)"
+        sql = f"SELECT COUNT(*) FROM placement WHERE mailbox = ? AND gone_run IS NULL AND message NOT IN {lost}"  # noqa: S608
+        return int(self._all(sql, mailbox)[0][0])
+
+    def flags(self, mailbox: int, uidvalidity: int) -> dict[RemoteUid, tuple[str, ...]]:
+        sets = {number: tuple(json.loads(text)) for number, text in self._all("SELECT id, flags FROM flag_set")}
+        sql = "SELECT uid, flag_set FROM placement WHERE mailbox = ? AND uidvalidity = ? AND gone_run IS NULL"
+        try:
+            return {uid: sets[number] for uid, number in self._all(sql, mailbox, uidvalidity)}
+        except KeyError as error:
+            raise CatalogUnusable(f"the catalog is damaged (it has no set of flags {error})") from error
+
+    def placement(self, mailbox: int, uidvalidity: int, uid: RemoteUid) -> PlacementRecord | None:
+        rows = self._all(
+            _PLACEMENT + "WHERE p.mailbox = ? AND p.uidvalidity = ? AND p.uid = ?", mailbox, uidvalidity, uid
+        )
+        return _placement(rows[0]) if rows else None
+
+    def failures(self, mailbox: int, uidvalidity: int) -> list[KnownFailure]:
+        sql = (
+            "SELECT uid, why, tries, began FROM failure JOIN run ON run.number = last_run"
+            " WHERE mailbox = ? AND uidvalidity = ? ORDER BY uid"
+        )
+        return [
+            KnownFailure(uid, why, tries, datetime.fromisoformat(began))
+            for uid, why, tries, began in self._all(sql, mailbox, uidvalidity)
+        ]
+
+    def summaries(self) -> list[MailboxSummary]:
+        rows = self._all(
+            "SELECT b.number, b.account, b.parts, b.delimiter, b.raw, b.present,"
+            " COUNT(p.uid) FILTER (WHERE p.gone_run IS NULL),"
+            " COUNT(p.uid) FILTER (WHERE p.gone_run IS NULL AND s.flags NOT LIKE '%\"\\\\Seen\"%'),"
+            " COUNT(p.uid) FILTER (WHERE p.gone_run IS NOT NULL),"
+            " COALESCE(SUM(m.size) FILTER (WHERE p.gone_run IS NULL), 0),"
+            " (SELECT began FROM run WHERE number ="
+            "   MAX(COALESCE(b.last_run, 0), CASE WHEN b.present THEN COALESCE(a.last_run, 0) ELSE 0 END))"
+            " FROM mailbox b LEFT JOIN account a ON a.name = b.account"
+            " LEFT JOIN placement p ON p.mailbox = b.number"
+            " LEFT JOIN message m ON m.id = p.message LEFT JOIN flag_set s ON s.id = p.flag_set"
+            " GROUP BY b.number ORDER BY b.account, b.parts"
+        )
+        return [
+            MailboxSummary(
+                number,
+                account,
+                _name(parts, delimiter, raw),
+                bool(present),
+                messages,
+                unseen,
+                gone,
+                octets,
+                _time(pulled),
+            )
+            for number, account, parts, delimiter, raw, present, messages, unseen, gone, octets, pulled in rows
+        ]
+
+    def placements(self, mailbox: int, *, gone: bool) -> Iterator[PlacementRecord]:
+        where = f"WHERE p.mailbox = ? AND p.gone_run IS {'NOT ' if gone else ''}NULL ORDER BY p.uidvalidity, p.uid"
+        with _translated():
+            for row in self._db.execute(_PLACEMENT + where, (mailbox,)):
+                yield _placement(row)
+
+    def placements_of(self, digest: Digest) -> list[PlacementRecord]:
+        where = "WHERE m.digest = ? ORDER BY p.mailbox, p.uidvalidity, p.uid"
+        return [_placement(row) for row in self._all(_PLACEMENT + where, digest)]
+
+    def totals(self) -> Totals:
+        (placements, gone, received) = self._all(
+            "SELECT COUNT(*), COUNT(gone_run), COALESCE(SUM(size), 0)"
+            " FROM placement JOIN message ON message.id = message"
+        )[0]
+        (unique, octets, lost) = self._all(
+            "SELECT COUNT(*), COALESCE(SUM(size), 0), COALESCE(SUM(lost > 0), 0) FROM message"
+        )[0]
+        return Totals(placements, gone, received, unique, octets, lost)
+
+    def runs(self) -> Iterator[RunRecord]:
+        for row in self._all("SELECT number, command, began, ended, exit_code, totals FROM run ORDER BY number"):
+            number, command, began, ended, exit_code, totals = row
+            yield RunRecord(number, command, datetime.fromisoformat(began), _time(ended), exit_code, json.loads(totals))
+
+    def fingerprint(self) -> tuple[Position, dict[str, str]]:
+        with _translated():
+            self._db.execute("BEGIN")
+            try:
+                return self.position(), {table: self._hash(sql) for table, sql in _FINGERPRINT.items()}
+            finally:
+                self._db.execute("ROLLBACK")
+
+    def _hash(self, sql: str) -> str:
+        digest = hashlib.sha256()
+        with _translated():
+            for row in self._db.execute(sql):
+                digest.update(repr(row).encode())
+        return digest.hexdigest()
+
+    def close(self) -> None:
+        with _translated():
+            self._db.close()
+
+
+def _message(row: Row) -> MessageStored:
+    digest, header, size, block, offset, length, eol, final = row
+    return MessageStored(Digest(digest), HeaderDigest(header), size, block, offset, length, eol, bool(final))
+
+
+def _name(parts: str, delimiter: str | None, raw: bytes) -> MailboxName:
+    return MailboxName(tuple(json.loads(parts)), delimiter, raw)
+
+
+def _mailbox(row: Row) -> KnownMailbox:
+    number, account, parts, delimiter, raw, special_use, uidvalidity, present, *cursor, since, excluded = row
+    return KnownMailbox(
+        number,
+        account,
+        _name(parts, delimiter, raw),
+        tuple(json.loads(special_use)),
+        uidvalidity,
+        bool(present),
+        None if cursor[0] is None else Cursor(UidValidity(cursor[0]), *cursor[1:]),
+        since,
+        excluded,
+    )
+
+
+def _placement(row: Row) -> PlacementRecord:
+    mailbox, uidvalidity, uid, digest, size, epoch, zone, flags, gone = row
+    return PlacementRecord(
+        mailbox, uidvalidity, uid, Digest(digest), size, _moment(epoch, zone), tuple(json.loads(flags)), _time(gone)
+    )

@@ -1,0 +1,1 @@
+"""The command line: the one layer that knows a terminal and makes exit codes."""

@@ -1,0 +1,45 @@
+"""The options and arguments that several commands share."""
+
+import os
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mailarchive.errors import UsageError
+
+Archive = Annotated[
+    Path | None,
+    typer.Option(
+        "--archive", metavar="DIR", help="The archive [MAILARCHIVE_ARCHIVE, else ~/mail-archive].", show_default=False
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing when all is well.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more on standard error.")]
+Mailboxes = Annotated[
+    list[str] | None, typer.Option("--mailbox", "-m", metavar="GLOB", help="Only these mailboxes; may be repeated.")
+]
+Account = Annotated[str | None, typer.Option("--account", metavar="NAME", help="Only this account, like me@host.")]
+Since = Annotated[str | None, typer.Option("--since", metavar="DATE", help="Only mail received on this day or later.")]
+Before = Annotated[str | None, typer.Option("--before", metavar="DATE", help="Only mail received before this day.")]
+
+
+def archive_directory(given: Path | None) -> Path:
+    """Return the archive that ``--archive`` or the environment names, else ``~/mail-archive``; absolute."""
+    path = given or Path(os.environ.get("MAILARCHIVE_ARCHIVE") or "~/mail-archive")
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError:
+        raise UsageError("there is no home directory to look in", hint="name the archive with --archive DIR") from None
+
+
+def day(text: str | None, option: str) -> date | None:
+    """Return the day that an option names, like 2024-03-01. Raises UsageError."""
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{option} {text!r} is not a day", hint="write it like 2024-03-01") from None

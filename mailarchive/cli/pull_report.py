@@ -1,0 +1,105 @@
+"""What a pull did, as sentences and as the JSON object."""
+
+from dataclasses import asdict
+
+from mailarchive.cli.render import clean, count, plural, seconds, size
+from mailarchive.cli.terminal import out, say
+from mailarchive.ops.report import AccountReport, MailboxReport, PullReport
+
+TOTALS = ("listed", "new", "known", "linked", "failed", "excluded", "gone", "flags_changed")
+_SHOWN_FAILURES = 20
+
+
+def total(account: AccountReport, name: str) -> int:
+    """Return the sum of a count over the account's mailboxes."""
+    return sum(int(getattr(mailbox, name)) for mailbox in account.mailboxes)
+
+
+def as_object(report: PullReport, code: int) -> dict[str, object]:
+    """Return the report for ``--json``; ``code`` is the exit code of the process."""
+    return {
+        "status": report.status,
+        "exit_code": int(code),
+        "archive": report.archive,
+        "accounts": [_account_object(account) for account in report.accounts],
+        "dry_run": report.dry_run,
+    }
+
+
+def _account_object(account: AccountReport) -> dict[str, object]:
+    return {
+        "account": account.account,
+        "protocol": account.protocol,
+        "status": account.status,
+        **{name: total(account, name) for name in TOTALS},
+        "downloaded_messages": account.downloaded_messages,
+        "downloaded_bytes": account.downloaded_bytes,
+        "stored_messages": account.stored_messages,
+        "stored_bytes": account.stored_bytes,
+        "seconds": round(account.seconds, 3),
+        "mailboxes": [asdict(mailbox) for mailbox in account.mailboxes],
+        "failures": [asdict(failure) for failure in account.failures],
+        "exit_code": account.exit_code,
+        "error": account.error,
+        "hint": account.hint,
+        "warnings": account.warnings,
+        "to_fetch_messages": account.to_fetch_messages,
+        "to_fetch_bytes": account.to_fetch_bytes,
+    }
+
+
+def print_problems(report: PullReport) -> None:
+    """Say on standard error what went wrong in each account."""
+    for account in report.accounts:
+        name = clean(account.account)
+        for warning in account.warnings:
+            say(f"mailarchive: {name}: {clean(warning)}")
+        for failure in account.failures[:_SHOWN_FAILURES]:
+            say(
+                f"mailarchive: {name}: {clean(failure.mailbox)}: message {clean(failure.uid)} failed "
+                f"({plural(failure.tries, 'try')}): {clean(failure.reason)}"
+            )
+        if (more := len(account.failures) - _SHOWN_FAILURES) > 0:
+            say(f"mailarchive: {name}: and {plural(more, 'more failed message')}; --json lists all")
+        if account.error:
+            say(f"mailarchive: {name}: {clean(account.error)}")
+            if account.hint:
+                say(f"  hint: {clean(account.hint)}")
+
+
+def print_summary(report: PullReport, *, verbose: bool) -> None:
+    """Print one line an account; with ``verbose`` or in a dry run also one a mailbox where something is new."""
+    for account in report.accounts:
+        out(summary(account, dry_run=report.dry_run))
+        for mailbox in account.mailboxes:
+            if verbose or (report.dry_run and mailbox.new):
+                out(f"  {clean(mailbox.mailbox)}: {_mailbox_line(mailbox)}")
+
+
+def summary(account: AccountReport, *, dry_run: bool) -> str:
+    """Return one line about an account."""
+    name = clean(account.account)
+    if dry_run:
+        return (
+            f"{name}: {plural(account.to_fetch_messages, 'message')} to fetch, {size(account.to_fetch_bytes)}, "
+            f"in {plural(len(account.mailboxes), 'mailbox')}; nothing was changed"
+        )
+    parts = [f"{count(total(account, 'new'))} new", f"{count(total(account, 'known'))} known"]
+    for key, word in (("failed", "failed"), ("excluded", "excluded"), ("gone", "gone"), ("flags_changed", "reflagged")):
+        if number := total(account, key):
+            parts.append(f"{count(number)} {word}")
+    return (
+        f"{name}: {account.status}: {', '.join(parts)} in {plural(len(account.mailboxes), 'mailbox')}; "
+        f"{plural(account.downloaded_messages, 'message')} downloaded ({size(account.downloaded_bytes)}) "
+        f"in {seconds(account.seconds)}"
+    )
+
+
+def _mailbox_line(mailbox: MailboxReport) -> str:
+    if mailbox.unchanged:
+        return "unchanged"
+    return ", ".join(
+        f"{count(int(getattr(mailbox, name)))} {name.replace('_', ' ')}"
+        for name in ("new", "known", "listed", *TOTALS[3:])
+        if name in {"new", "known"} or getattr(mailbox, name)
+    )

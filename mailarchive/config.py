@@ -1,0 +1,142 @@
+"""Where an account is and how to reach it."""
+
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote, unquote_to_bytes
+
+from mailarchive.errors import UsageError
+
+Security = Literal["tls", "starttls", "plain"]
+
+_EXPECTED = "a URL looks like imaps://user@host or imap://user@host:port; an @ in the user name may stand as it is"
+_DEFAULT_PORTS = {"imaps": 993, "imap": 143}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A server, a user there, and how the connection is protected. Never holds a password."""
+
+    protocol: Literal["imap"]
+    user: str
+    host: str
+    port: int
+    security: Security
+    ca_file: Path | None = None
+
+
+def parse_url(
+    text: str, *, starttls: bool = False, insecure_plaintext: bool = False, ca_file: Path | None = None
+) -> Endpoint:
+    """Return the endpoint that a URL names (RFC 5092 without path).
+
+    ``imap://`` means STARTTLS, or plain text to a loopback address unless ``starttls``; elsewhere
+    plain text needs ``insecure_plaintext``; ``imaps://`` heeds neither.
+    Raises UsageError, which never repeats a password.
+    """
+    scheme, separator, rest = text.partition("://")
+    scheme = scheme.lower()
+    if not separator:
+        what = "the account" if ":" in text else repr(text)
+        raise UsageError(f"{what} is not a URL", hint=_EXPECTED)
+    if scheme not in _DEFAULT_PORTS:
+        what = f"the protocol {scheme}" if scheme.isalnum() else "the protocol of the URL"
+        raise UsageError(f"{what} is not supported", hint=_EXPECTED)
+    user_part, _, place = rest.rpartition("@")
+    if any(mark in place for mark in "/?#"):
+        place = _without_end(place)
+    if not user_part:
+        raise UsageError("the URL names no user", hint=_EXPECTED)
+    user = _user(user_part)
+    host, port = _place(place, _DEFAULT_PORTS[scheme])
+    security = _security(scheme, host, starttls=starttls, insecure_plaintext=insecure_plaintext)
+    return Endpoint("imap", user, host, port, security, ca_file)
+
+
+def url_of(endpoint: Endpoint) -> str:
+    """Return the URL from which ``parse_url`` makes ``endpoint``, given the same wishes about TLS."""
+    scheme = "imaps" if endpoint.security == "tls" else "imap"
+    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+    port = "" if endpoint.port == _DEFAULT_PORTS[scheme] else f":{endpoint.port}"
+    return f"{scheme}://{quote(endpoint.user, safe='')}@{host}{port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether ``host`` (no brackets) is ``localhost``, in 127.0.0.0/8, or ``::1``."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _without_end(place: str) -> str:
+    """Return ``place`` without one final slash; refuse path, query and fragment."""
+    bare = place.removesuffix("/")
+    if any(mark in bare for mark in "/?#"):
+        raise UsageError(
+            "the URL names more than a user and a host",
+            hint="choose mailboxes with --mailbox GLOB; in a user name write / as %2F, ? as %3F and # as %23",
+        )
+    return bare
+
+
+def _user(part: str) -> str:
+    if ":" in part:
+        raise UsageError(
+            "the URL holds a password, or a : in the user name that must be written as %3A",
+            hint="leave the password out (others on this machine can see arguments) and use --password-command, "
+            "--password-file, MAILARCHIVE_PASSWORD, the keyring, or the prompt",
+        )
+    return _decoded(part, "user name")
+
+
+def _decoded(part: str, what: str) -> str:
+    try:
+        text = unquote_to_bytes(part.encode("utf-8")).decode("utf-8")
+    except UnicodeError:
+        raise UsageError(f"the {what} in the URL is not UTF-8", hint=_EXPECTED) from None
+    if any(ord(char) < 32 or ord(char) == 127 for char in text):
+        raise UsageError(f"the {what} in the URL holds a control character", hint=_EXPECTED)
+    return text
+
+
+def _place(place: str, default_port: int) -> tuple[str, int]:
+    """Return host (without brackets, RFC 3986 section 3.2.2) and port."""
+    if place.startswith("["):
+        host, bracket, tail = place[1:].partition("]")
+        if not bracket or (tail and not tail.startswith(":")) or not _is_ipv6(host):
+            raise UsageError(f"{place!r} is not an IPv6 address in brackets", hint=_EXPECTED)
+        colon, port_text = tail[:1], tail[1:]
+    else:
+        host, colon, port_text = place.partition(":")
+        if ":" in port_text and _is_ipv6(place):
+            raise UsageError(f"the IPv6 address {place!r} needs brackets", hint=f"write [{place}]")
+    host = _decoded(host, "host name")
+    if not host or any(char.isspace() for char in host):
+        raise UsageError("the URL names no host" if not host else f"{host!r} is not a host name", hint=_EXPECTED)
+    if not colon:
+        return host, default_port
+    if not (port_text.isascii() and port_text.isdecimal() and len(port_text) <= 5 and 0 < int(port_text) < 65536):
+        raise UsageError("the port in the URL is not valid", hint="a port is a number from 1 to 65535")
+    return host, int(port_text)
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _security(scheme: str, host: str, *, starttls: bool, insecure_plaintext: bool) -> Security:
+    if scheme == "imaps":
+        return "tls"
+    if starttls and insecure_plaintext:
+        raise UsageError("--starttls and --insecure-plaintext exclude each other")
+    if starttls or not (insecure_plaintext or is_loopback(host)):
+        return "starttls"
+    return "plain"

@@ -1,0 +1,227 @@
+"""The state behind the server: an account, its mailboxes and messages, changed from any thread."""
+
+import hashlib
+import itertools
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from mailarchive.mail.mailbox_name import decode_name, encode_name
+
+DEFAULT_DATE = datetime(2024, 1, 1, 12, 0, tzinfo=UTC)
+
+CAPABILITIES = frozenset(
+    {
+        "IMAP4rev1",
+        "CHILDREN",
+        "CONDSTORE",
+        "ENABLE",
+        "ESEARCH",
+        "ID",
+        "LIST-EXTENDED",
+        "LIST-STATUS",
+        "LITERAL+",
+        "MOVE",
+        "MULTIAPPEND",
+        "NAMESPACE",
+        "OBJECTID",
+        "SASL-IR",
+        "SPECIAL-USE",
+        "UIDPLUS",
+        "UNSELECT",
+    }
+)
+"""What the server offers unless told otherwise; X-GM-EXT-1 makes it Gmail-like."""
+
+
+@dataclass(slots=True)
+class LoopbackMessage:
+    """One message in one mailbox. ``email_id`` is EMAILID (RFC 8474) and, as a number, X-GM-MSGID."""
+
+    uid: int
+    octets: bytes = field(repr=False)
+    internaldate: datetime
+    flags: frozenset[str]
+    modseq: int
+    email_id: str
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class LoopbackMailbox:
+    """A mailbox; ``raw`` is its name on the wire. Only LoopbackAccount changes it, under its lock."""
+
+    raw: bytes
+    uidvalidity: int
+    special_use: str | None = None
+    selectable: bool = True
+    uidnext: int = 1
+    modseq: int = 1
+    messages: dict[int, LoopbackMessage] = field(default_factory=dict, repr=False)
+
+    @property
+    def name(self) -> str:
+        """The decoded name."""
+        return decode_name(self.raw)
+
+    def touch(self) -> int:
+        """Return the next modification sequence (RFC 7162 section 3.1)."""
+        self.modseq += 1
+        return self.modseq
+
+
+class LoopbackAccount:
+    """A user with a password and mailboxes.
+
+    Names are ``str`` (decoded) or ``bytes`` (exactly as on the wire, whatever they are). Every method
+    may be called while clients are connected; they see the change as IMAP shows it. An unknown
+    mailbox or UID raises KeyError.
+    """
+
+    def __init__(
+        self,
+        user: str = "user",
+        password: str = "secret",  # noqa: S107 - guards generated mail on the loopback interface
+        *,
+        delimiter: str | None = "/",
+        capabilities: Iterable[str] = CAPABILITIES,
+    ) -> None:
+        self.user = user
+        self.password = password
+        self.delimiter = delimiter
+        self.capabilities = frozenset(capabilities)
+        self.lock = threading.RLock()
+        self._mailboxes: dict[bytes, LoopbackMailbox] = {}
+        self._uidvalidity = itertools.count(1_700_000_001)
+        self.create("INBOX")
+
+    def __getitem__(self, name: str | bytes) -> LoopbackMailbox:
+        return self._mailboxes[self.wire_name(name)]
+
+    def __contains__(self, name: str | bytes) -> bool:
+        return self.wire_name(name) in self._mailboxes
+
+    def wire_name(self, name: str | bytes) -> bytes:
+        """Return ``name`` as on the wire; INBOX in any case is ``INBOX`` (RFC 3501 section 5.1)."""
+        raw = encode_name(name) if isinstance(name, str) else name
+        return b"INBOX" if raw.upper() == b"INBOX" else raw
+
+    def mailboxes(self) -> list[LoopbackMailbox]:
+        """Return all mailboxes in the order in which they were made."""
+        with self.lock:
+            return list(self._mailboxes.values())
+
+    def messages(self, mailbox: str | bytes) -> list[LoopbackMessage]:
+        """Return the messages of ``mailbox`` by ascending UID."""
+        with self.lock:
+            return list(self[mailbox].messages.values())
+
+    def create(self, name: str | bytes, *, special_use: str | None = None, selectable: bool = True) -> LoopbackMailbox:
+        r"""Make a mailbox; ``special_use`` like ``\Sent`` (RFC 6154). Raises ValueError if it exists."""
+        with self.lock:
+            raw = self.wire_name(name)
+            if raw in self._mailboxes:
+                raise ValueError(f"mailbox exists: {raw!r}")
+            mailbox = LoopbackMailbox(raw, next(self._uidvalidity), special_use, selectable)
+            self._mailboxes[raw] = mailbox
+            return mailbox
+
+    def delete(self, name: str | bytes) -> None:
+        """Remove a mailbox with its messages."""
+        with self.lock:
+            del self._mailboxes[self.wire_name(name)]
+
+    def rename(self, old: str | bytes, new: str | bytes) -> None:
+        """Rename a mailbox and those below it; UIDs and UIDVALIDITY stay. Raises ValueError if ``new`` exists."""
+        with self.lock:
+            before, after = self.wire_name(old), self.wire_name(new)
+            if after in self._mailboxes:
+                raise ValueError(f"mailbox exists: {after!r}")
+            below = before + (self.delimiter or "\0").encode()
+            self._mailboxes[before].raw = after
+            for mailbox in self._mailboxes.values():
+                if mailbox.raw.startswith(below):
+                    mailbox.raw = after + mailbox.raw[len(before) :]
+            self._mailboxes = {mailbox.raw: mailbox for mailbox in self._mailboxes.values()}
+
+    def append(
+        self,
+        mailbox: str | bytes,
+        octets: bytes,
+        *,
+        internaldate: datetime = DEFAULT_DATE,
+        flags: Iterable[str] = (),
+        labels: Sequence[str] = (),
+        email_id: str | None = None,
+    ) -> int:
+        """Add a message and return its UID. Equal octets get an equal ``email_id`` unless one is given."""
+        with self.lock:
+            target = self[mailbox]
+            uid = target.uidnext
+            target.uidnext += 1
+            identity = email_id or f"M{hashlib.sha256(octets).hexdigest()[:15]}"
+            target.messages[uid] = LoopbackMessage(
+                uid, octets, internaldate, frozenset(flags), target.touch(), identity, tuple(labels)
+            )
+            return uid
+
+    def set_flags(self, mailbox: str | bytes, uid: int, flags: Iterable[str]) -> None:
+        """Replace the flags of a message."""
+        with self.lock:
+            target = self[mailbox]
+            target.messages[uid].flags = frozenset(flags)
+            target.messages[uid].modseq = target.touch()
+
+    def set_labels(self, mailbox: str | bytes, uid: int, labels: Iterable[str]) -> None:
+        """Replace the Gmail labels of a message."""
+        with self.lock:
+            target = self[mailbox]
+            target.messages[uid].labels = tuple(labels)
+            target.messages[uid].modseq = target.touch()
+
+    def expunge(self, mailbox: str | bytes, *uids: int) -> None:
+        """Remove messages from a mailbox."""
+        with self.lock:
+            target = self[mailbox]
+            for uid in uids:
+                del target.messages[uid]
+            target.touch()
+
+    def copy(self, mailbox: str | bytes, uid: int, destination: str | bytes) -> int:
+        """Copy a message and return its UID at the destination; its ``email_id`` stays."""
+        with self.lock:
+            message = self[mailbox].messages[uid]
+            return self.append(
+                destination,
+                message.octets,
+                internaldate=message.internaldate,
+                flags=message.flags,
+                labels=message.labels,
+                email_id=message.email_id,
+            )
+
+    def move(self, mailbox: str | bytes, uid: int, destination: str | bytes) -> int:
+        """Move a message and return its UID at the destination."""
+        with self.lock:
+            new = self.copy(mailbox, uid, destination)
+            self.expunge(mailbox, uid)
+            return new
+
+    def reset_uidvalidity(self, mailbox: str | bytes, *, first_uid: int = 1) -> int:
+        """Give the mailbox a new UIDVALIDITY and its messages new UIDs from ``first_uid``; return the UIDVALIDITY."""
+        with self.lock:
+            target = self[mailbox]
+            target.uidvalidity = next(self._uidvalidity)
+            messages = list(target.messages.values())
+            target.messages = {}
+            for uid, message in enumerate(messages, first_uid):
+                target.messages[uid] = replace(message, uid=uid, modseq=target.touch())
+            target.uidnext = first_uid + len(messages)
+            return target.uidvalidity
+
+    def total(self) -> tuple[int, int]:
+        """Return how many messages the account holds and their octets."""
+        with self.lock:
+            sizes = [len(message.octets) for box in self._mailboxes.values() for message in box.messages.values()]
+        return len(sizes), sum(sizes)

@@ -1,0 +1,194 @@
+"""Commands on messages: SELECT, SEARCH, STORE, COPY, MOVE, EXPUNGE, APPEND."""
+
+from mailarchive.loopback.account import DEFAULT_DATE, LoopbackMessage
+from mailarchive.loopback.faults import Refused
+from mailarchive.loopback.search import matcher
+from mailarchive.loopback.session import Selected, Session
+from mailarchive.loopback.syntax import BadSyntax, Literal, Token, compressed, octets, read_date_time, word, words
+from mailarchive.loopback.wire import Command
+
+_SYSTEM_FLAGS = "\\Answered \\Flagged \\Deleted \\Seen \\Draft"
+
+
+def select(session: Session, command: Command) -> str:
+    """Open a mailbox by SELECT, or by EXAMINE for reading only (RFC 3501 sections 6.3.1 and 6.3.2)."""
+    if not command.arguments:
+        raise BadSyntax("A mailbox name is needed")
+    session.selected = None
+    if len(command.arguments) > 1:
+        session.need("CONDSTORE")
+        session.condstore = True
+    account, read_only = session.account, command.name == "EXAMINE"
+    with account.lock:
+        mailbox = session.mailbox(account.wire_name(octets(command.arguments[0])))
+        opened = Selected(mailbox, read_only, mailbox.uidvalidity, list(mailbox.messages), mailbox.modseq)
+        keywords = {flag for message in mailbox.messages.values() for flag in message.flags if flag[:1] != "\\"}
+        uidnext = mailbox.uidnext
+    session.selected = opened
+    wire = session.wire
+    wire.line(f"* FLAGS ({' '.join([_SYSTEM_FLAGS, *sorted(keywords)])})")
+    permanent = "" if read_only else f"{_SYSTEM_FLAGS} \\*"
+    wire.line(f"* OK [PERMANENTFLAGS ({permanent})] Flags permitted")
+    wire.line(f"* {len(opened.view)} EXISTS")
+    wire.line("* 0 RECENT")
+    wire.line(f"* OK [UIDVALIDITY {opened.uidvalidity}] UIDs valid")
+    wire.line(f"* OK [UIDNEXT {uidnext}] Predicted next UID")
+    if session.offers("CONDSTORE"):
+        wire.line(f"* OK [HIGHESTMODSEQ {opened.modseq}] Highest")
+    return f"[READ-{'ONLY' if read_only else 'WRITE'}] {command.name.title()} completed"
+
+
+def close(session: Session, command: Command) -> str:
+    """Leave the mailbox by CLOSE (removes what is marked as deleted) or UNSELECT (does not)."""
+    opened = session.opened()
+    if command.name == "UNSELECT":
+        session.need("UNSELECT")
+    elif not opened.read_only:
+        _remove_deleted(session, None)
+    session.selected = None
+    return f"{command.name.title()} completed"
+
+
+def search(session: Session, command: Command) -> str:
+    """Answer SEARCH or UID SEARCH, with RETURN where ESEARCH is offered (RFC 4731)."""
+    by_uid = command.name.startswith("UID ")
+    arguments = list(command.arguments)
+    returned: list[str] | None = None
+    if len(arguments) >= 2 and arguments[0] == "RETURN":
+        session.need("ESEARCH")
+        returned = [text.upper() for text in words(arguments[1])] or ["ALL"]
+        del arguments[:2]
+    if len(arguments) >= 2 and word(arguments[0]) == "CHARSET":
+        del arguments[:2]
+    match = matcher(session, arguments)
+    present = session.named("1:*", by_uid=False)
+    found = [message.uid if by_uid else number for number, message in present if match(number, message)]
+    for fault in tuple(session.faults):
+        found = fault.search(found)
+    if returned is None:
+        session.wire.line(" ".join(["* SEARCH", *map(str, found)]))
+    else:
+        _send_esearch(session, command.tag, returned, found, by_uid=by_uid)
+    return "Search completed"
+
+
+def _send_esearch(session: Session, tag: str, returned: list[str], found: list[int], *, by_uid: bool) -> None:
+    parts = [f'* ESEARCH (TAG "{tag}")', *(["UID"] if by_uid else [])]
+    if found:
+        values = {"MIN": str(found[0]), "MAX": str(found[-1]), "ALL": compressed(found)}
+        parts += [f"{name} {values[name]}" for name in values if name in returned]
+    if "COUNT" in returned:
+        parts.append(f"COUNT {len(found)}")
+    session.wire.line(" ".join(parts))
+
+
+def store(session: Session, command: Command) -> str:
+    """Change flags by STORE or UID STORE (RFC 3501 section 6.4.6)."""
+    opened = session.opened(writable=True)
+    if len(command.arguments) != 3:
+        raise BadSyntax("STORE needs a sequence set, an item and flags")
+    item, given = word(command.arguments[1]), frozenset(words(command.arguments[2]))
+    if item.removesuffix(".SILENT") not in {"FLAGS", "+FLAGS", "-FLAGS"}:
+        raise BadSyntax("Unknown STORE item")
+    by_uid = command.name.startswith("UID ")
+    with session.account.lock:
+        for _, message in session.named(word(command.arguments[0]), by_uid=by_uid):
+            flags = {"+": message.flags | given, "-": message.flags - given}.get(item[0], given)
+            session.account.set_flags(opened.mailbox.raw, message.uid, flags)
+        if item.endswith(".SILENT"):
+            opened.modseq = opened.mailbox.modseq
+    return "Store completed"
+
+
+def copy(session: Session, command: Command) -> str:
+    """Copy or move messages (RFC 3501 section 6.4.7, RFC 6851), saying where they went (COPYUID, RFC 4315)."""
+    moving = command.name.endswith("MOVE")
+    if moving:
+        session.need("MOVE")
+    opened = session.opened(writable=moving)
+    if len(command.arguments) != 2:
+        raise BadSyntax("A sequence set and a mailbox name are needed")
+    account = session.account
+    with account.lock:
+        destination = _destination(session, command.arguments[1])
+        named = session.named(word(command.arguments[0]), by_uid=command.name.startswith("UID "))
+        uids = [message.uid for _, message in named]
+        act = account.move if moving else account.copy
+        copied = [act(opened.mailbox.raw, uid, destination) for uid in uids]
+        uidvalidity = account[destination].uidvalidity
+    if not uids or not session.offers("UIDPLUS"):
+        return f"{command.name} completed"
+    code = f"[COPYUID {uidvalidity} {compressed(uids)} {compressed(copied)}]"
+    if not moving:
+        return f"{code} {command.name} completed"
+    session.wire.line(f"* OK {code} Moved")
+    return f"{command.name} completed"
+
+
+def expunge(session: Session, command: Command) -> str:
+    r"""Remove what is marked ``\Deleted``, by UID EXPUNGE only among the given UIDs (RFC 4315)."""
+    session.opened(writable=True)
+    if command.name == "EXPUNGE":
+        _remove_deleted(session, None)
+    else:
+        session.need("UIDPLUS")
+        if len(command.arguments) != 1:
+            raise BadSyntax("UID EXPUNGE needs a sequence set")
+        _remove_deleted(session, word(command.arguments[0]))
+    return "Expunge completed"
+
+
+def _remove_deleted(session: Session, uids: str | None) -> None:
+    opened = session.opened()
+    with session.account.lock:
+        named = session.named(uids or "1:*", by_uid=uids is not None)
+        deleted = [message.uid for _, message in named if "\\Deleted" in message.flags]
+        if deleted:
+            session.account.expunge(opened.mailbox.raw, *deleted)
+
+
+def append(session: Session, command: Command) -> str:
+    """Add one or more messages (RFC 3501 section 6.3.11, MULTIAPPEND RFC 3502): all of them or none."""
+    if not command.arguments:
+        raise BadSyntax("A mailbox name is needed")
+    rest = command.arguments[1:]
+    given: list[LoopbackMessage] = []
+    while rest:
+        message, rest = _given(rest)
+        given.append(message)
+    if not given:
+        raise BadSyntax("A message is needed")
+    if len(given) > 1:
+        session.need("MULTIAPPEND")
+    account = session.account
+    with account.lock:
+        raw = _destination(session, command.arguments[0])
+        uids = [
+            account.append(raw, message.octets, internaldate=message.internaldate, flags=message.flags)
+            for message in given
+        ]
+        code = f"[APPENDUID {account[raw].uidvalidity} {compressed(uids)}] " if session.offers("UIDPLUS") else ""
+    return f"{code}Append completed"
+
+
+def _destination(session: Session, name: Token) -> bytes:
+    raw = session.account.wire_name(octets(name))
+    if raw not in session.account or not session.account[raw].selectable:
+        raise Refused("[TRYCREATE] Mailbox doesn't exist")
+    return raw
+
+
+def _given(arguments: list[Token]) -> tuple[LoopbackMessage, list[Token]]:
+    """Return the message that ``[flags] [date-time] literal`` describes, and what follows it."""
+    flags: frozenset[str] = frozenset()
+    date = DEFAULT_DATE
+    if isinstance(arguments[0], list):
+        flags, arguments = frozenset(words(arguments[0])), arguments[1:]
+    if arguments and isinstance(arguments[0], bytes) and not isinstance(arguments[0], Literal):
+        date, arguments = read_date_time(arguments[0].decode("latin-1")), arguments[1:]
+    if not arguments or not isinstance(arguments[0], Literal):
+        raise BadSyntax("A literal was expected")
+    body = bytes(arguments[0])
+    if b"\0" in body:
+        raise Refused("NUL in a literal (RFC 3501 section 9)")
+    return LoopbackMessage(0, body, date, flags, 0, ""), arguments[1:]

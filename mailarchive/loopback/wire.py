@@ -1,0 +1,167 @@
+"""One connection's octets: commands come in with their literals, answers go out, both counted."""
+
+import contextlib
+import selectors
+import socket
+import ssl
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+
+from mailarchive.loopback.syntax import LITERAL, BadSyntax, Parser, Token, word
+
+_LONGEST_LINE = 1 << 20
+_LARGEST_LITERAL = 1 << 28
+
+
+class Hangup(Exception):
+    """The connection is over."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What clients asked of the server.
+
+    ``commands`` are the command lines without tag, oldest first, literals as ``{n}``.
+    ``body_fetches`` counts by (mailbox, UID) the FETCH answers that carried octets of the body,
+    ``body_octets`` those octets; a partial FETCH counts like a whole one.
+    """
+
+    connections: int = 0
+    commands: list[str] = field(default_factory=list)
+    body_fetches: Counter[tuple[str, int]] = field(default_factory=Counter)
+    body_octets: int = 0
+    octets_sent: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def clear(self) -> None:
+        """Begin anew."""
+        with self.lock:
+            self.connections = self.body_octets = self.octets_sent = 0
+            self.commands.clear()
+            self.body_fetches.clear()
+
+    def body(self, mailbox: str, uid: int, size: int) -> None:
+        """Count ``size`` octets of a message's body as sent."""
+        with self.lock:
+            self.body_fetches[mailbox, uid] += 1
+            self.body_octets += size
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command as it came in. ``name`` is upper-case and begins with ``UID `` where the client wrote it."""
+
+    tag: str
+    name: str
+    arguments: list[Token]
+
+
+class Wire:
+    """A client's connection. Every method but ``close`` belongs to the one thread that serves it."""
+
+    def __init__(self, connection: socket.socket, counts: Counts, closing: threading.Event) -> None:
+        self._socket = connection
+        self._input = connection.makefile("rb")
+        self._counts = counts
+        self._closing = closing
+
+    def send(self, *pieces: bytes | memoryview) -> None:
+        """Send octets. Raises Hangup if the client has gone."""
+        whole = pieces if sum(map(len, pieces)) > _LONGEST_LINE else (b"".join(pieces),)
+        for piece in whole:
+            try:
+                self._socket.sendall(piece)
+            except OSError as error:
+                raise Hangup from error
+            with self._counts.lock:
+                self._counts.octets_sent += len(piece)
+
+    def line(self, text: str) -> None:
+        """Send one response line. Raises Hangup if the client has gone."""
+        self.send(text.encode("latin-1", "replace") + b"\r\n")
+
+    def read_line(self) -> bytes:
+        """Return a line without its end. Raises Hangup at the end, or when it is too long."""
+        try:
+            line = self._input.readline(_LONGEST_LINE)
+        except (OSError, ValueError) as error:
+            raise Hangup from error
+        if not line.endswith(b"\n"):
+            raise Hangup
+        return line.rstrip(b"\r\n")
+
+    def read_command(self) -> Command:
+        """Return the next command, asking for its literals (RFC 7888). Raises Hangup, BadCommand."""
+        parts, literals = [self.read_line()], list[bytes]()
+        while marker := LITERAL.search(parts[-1]):
+            size = int(marker.group(1))
+            if size > _LARGEST_LITERAL:
+                raise Hangup
+            if not marker.group(2):
+                self.send(b"+ Go ahead\r\n")
+            literals.append(self._exactly(size))
+            parts[-1] = parts[-1][: marker.start()]
+            parts.append(self.read_line())
+        tag, _, rest = parts[0].partition(b" ")
+        shown = [part + b"{%d}" % len(literal) for part, literal in zip([rest, *parts[1:]], literals, strict=False)]
+        self._counts.commands.append(b"".join([*shown, parts[-1] if literals else rest]).decode("latin-1"))
+        return _command(tag.decode("latin-1"), [rest, *parts[1:]], literals)
+
+    def _exactly(self, size: int) -> bytes:
+        try:
+            found = self._input.read(size)
+        except (OSError, ValueError) as error:
+            raise Hangup from error
+        if len(found) < size:
+            raise Hangup
+        return found
+
+    def start_tls(self, context: ssl.SSLContext) -> None:
+        """Go on under TLS (RFC 3501 section 6.2.1). Raises Hangup if the handshake fails."""
+        self._input.close()
+        try:
+            self._socket = context.wrap_socket(self._socket, server_side=True)
+        except OSError as error:
+            raise Hangup from error
+        self._input = self._socket.makefile("rb")
+
+    def pause(self, seconds: float) -> None:
+        """Wait. Raises Hangup when the server is being closed."""
+        if self._closing.wait(seconds):
+            raise Hangup
+
+    def stall(self) -> None:
+        """Send nothing more until the client gives up or the server is closed; then raise Hangup."""
+        with selectors.DefaultSelector() as selector, contextlib.suppress(OSError, ValueError):
+            selector.register(self._socket, selectors.EVENT_READ)
+            while not self._closing.is_set():
+                if selector.select(0.05) and not self._socket.recv(65536):
+                    break
+        raise Hangup
+
+    def close(self) -> None:
+        """End the connection; never raises; may be called from any thread."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):
+            self._socket.close()
+
+
+class BadCommand(BadSyntax):
+    """A command line that cannot be read; ``tag`` is what the BAD answers."""
+
+    def __init__(self, tag: str, text: str) -> None:
+        super().__init__(text)
+        self.tag = tag
+
+
+def _command(tag: str, parts: list[bytes], literals: list[bytes]) -> Command:
+    try:
+        tokens = Parser(parts, literals).tokens()
+        name, arguments = word(tokens[0]) if tokens else "", tokens[1:]
+        if name == "UID" and arguments:
+            name, arguments = f"UID {word(arguments[0])}", arguments[1:]
+    except BadSyntax as error:
+        raise BadCommand(tag or "*", str(error)) from error
+    return Command(tag or "*", name, arguments)

@@ -1,0 +1,30 @@
+"""The identity of a message, and the digest of its header that helps to recognise it."""
+
+import hashlib
+
+from mailarchive.model import Digest, HeaderDigest
+
+HEADER_LIMIT = 1 << 20
+
+
+def digest_of(octets: bytes) -> Digest:
+    """Return SHA-256 of ``octets``."""
+    return Digest(hashlib.sha256(octets).digest())
+
+
+def header_digest_of(octets: bytes) -> HeaderDigest:
+    """Return the header digest of the message that begins with ``octets`` (store/FORMAT.md, glossary)."""
+    octets = octets[:HEADER_LIMIT]
+    header = octets[: _header_length(octets)].replace(b"\r\n", b"\n")
+    return HeaderDigest(hashlib.sha256(header).digest()[:16])
+
+
+def _header_length(octets: bytes) -> int:
+    """Return how many octets stand before the first empty line; all if there is none."""
+    if octets.startswith((b"\r\n", b"\n")):
+        return 0
+    end = octets.find(b"\n\r\n")
+    bare = octets.find(b"\n\n", 0, end + 2 if end >= 0 else len(octets))
+    if bare >= 0:
+        end = bare
+    return end + 1 if end >= 0 else len(octets)

@@ -1,0 +1,104 @@
+"""One message as an entry of mboxrd text and back, exactly (store/FORMAT.md, "mbox text")."""
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+from mailarchive.mail.eol import to_crlf, to_lf
+from mailarchive.model import Eol
+
+_FROM = re.compile(rb"^(>*From )", re.MULTILINE)
+_FROM_INSIDE = re.compile(rb"(?<=\n)(>*From )")
+_QUOTED = re.compile(rb"^>(>*From )", re.MULTILINE)
+_QUOTED_INSIDE = re.compile(rb"(?<=\n)>(>*From )")
+_MAY_GO_ON = re.compile(rb">?(?:F(?:r(?:om?)?)?)?\Z")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def from_line(date: datetime | None) -> bytes:
+    """Return the ``From `` line of an entry, with its LF; asctime in UTC, in English whatever the locale."""
+    try:
+        moment = (date or _EPOCH).astimezone(UTC)
+    except (OverflowError, ValueError):
+        moment = _EPOCH
+    return (
+        f"From MAILER-DAEMON {_DAYS[moment.weekday()]} {_MONTHS[moment.month - 1]} {moment.day:2d} "
+        f"{moment:%H:%M:%S} {moment.year:04d}\n"
+    ).encode("ascii")
+
+
+def quote(text: bytes) -> bytes:
+    """Return ``text`` with one ``>`` before each line that matches ``^>*From ``."""
+    return _FROM.sub(rb">\1", text) if b"From " in text else text
+
+
+def unquote(text: bytes) -> bytes:
+    """Undo ``quote``."""
+    return _QUOTED.sub(rb"\1", text) if b">From " in text else text
+
+
+def encode(octets: bytes, eol: Eol, *, final: bool, date: datetime | None) -> bytes:
+    """Return the entry of a message whose line ends are ``eol`` and that ends with one if ``final``."""
+    text = octets.replace(b"\r\n", b"\n") if eol == "crlf" else octets
+    return b"".join((from_line(date), quote(text), b"\n" if final else b"\n\n"))
+
+
+def decode(entry: bytes, eol: Eol, *, final: bool) -> bytes:
+    """Return the exact octets of the message of which ``entry`` was made."""
+    text = unquote(entry[entry.find(b"\n") + 1 : -1 if final else -2])
+    return to_crlf(text) if eol == "crlf" else text
+
+
+def encode_stream(chunks: Iterable[bytes], eol: Eol, *, final: bool, date: datetime | None) -> Iterator[bytes]:
+    """Yield the entry in pieces about as large as ``chunks``; memory does not grow with the message or its lines."""
+    yield from_line(date)
+    yield from _rewrite(to_lf(chunks) if eol == "crlf" else chunks, _FROM, _FROM_INSIDE, rb">\1")
+    yield b"\n" if final else b"\n\n"
+
+
+def decode_stream(chunks: Iterable[bytes], eol: Eol, *, final: bool) -> Iterator[bytes]:
+    """Yield the exact octets of the message of which the entry ``chunks`` was made."""
+    body = _without_frame(chunks, 1 if final else 2)
+    for text in _rewrite(body, _QUOTED, _QUOTED_INSIDE, rb"\1"):
+        yield to_crlf(text) if eol == "crlf" else text
+
+
+def _rewrite(
+    chunks: Iterable[bytes], at_line_start: re.Pattern[bytes], inside: re.Pattern[bytes], replacement: bytes
+) -> Iterator[bytes]:
+    """Apply a substitution at line starts to a stream.
+
+    Only the octets that could be the beginning of ``>From `` are held back. ``line_start`` says whether
+    nothing but ``>`` stands between the last line end and the octets at hand, which is all the patterns need.
+    """
+    held, line_start = b"", True
+    for chunk in chunks:
+        octets = held + chunk
+        cut = _MAY_GO_ON.search(octets, max(0, len(octets) - len(b">From")))
+        end = cut.start() if cut else len(octets)
+        ready, held = octets[:end], octets[end:]
+        if not ready:
+            continue
+        yield (at_line_start if line_start else inside).sub(replacement, ready)
+        line = ready[ready.rfind(b"\n") + 1 :]
+        line_start = not line.strip(b">") and (line_start or len(line) < len(ready))
+    if held:
+        yield held
+
+
+def _without_frame(chunks: Iterable[bytes], trailer: int) -> Iterator[bytes]:
+    """Yield an entry without its ``From `` line and its last ``trailer`` octets."""
+    source = iter(chunks)
+    held = b""
+    for chunk in source:
+        held += chunk
+        if b"\n" in held:
+            held = held[held.index(b"\n") + 1 :]
+            break
+    for chunk in source:
+        held += chunk
+        yield held[:-trailer]
+        held = held[-trailer:]
+    yield held[:-trailer]

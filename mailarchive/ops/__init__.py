@@ -1,0 +1,1 @@
+"""What the program can do, one module a verb; no SQL, no sockets, no terminal."""

@@ -1,0 +1,321 @@
+"""One account of a pull: list its mailboxes, compare each, and fetch what is new."""
+
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import date
+
+from mailarchive.archive.writer import Writer
+from mailarchive.clock import Clock, Stop
+from mailarchive.errors import ExitCode, MailboxUnavailable, SourceError
+from mailarchive.model import Account, ListedMailbox, MessageFacts
+from mailarchive.ops import plan as plans
+from mailarchive.ops.events import Detail, MailboxPlanned, MessageDone, Notice, Observer
+from mailarchive.ops.fetching import fetch_each
+from mailarchive.ops.look import Look, look
+from mailarchive.ops.mailbox_pull import MailboxPull
+from mailarchive.ops.report import AccountReport, Failure, MailboxReport
+from mailarchive.ops.workers import Workers, worst
+from mailarchive.records import KnownMailbox
+from mailarchive.sources.base import OpenMailbox, Source, SourceFactory
+
+WORTH_A_CONNECTION = 3
+"""So many mailboxes or batches must wait before one more connection is opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class PullOptions:
+    """What to pull. ``mailboxes`` and ``exclude`` are case-sensitive globs over the printed mailbox name."""
+
+    mailboxes: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    since: date | None = None
+    dry_run: bool = False
+    connections: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class PullAccount:
+    """An account and how to open connections to it."""
+
+    account: Account
+    connect: SourceFactory = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What surrounds a run: who watches, what time it is, and whether to stop."""
+
+    observer: Observer
+    clock: Clock
+    stop: Stop
+
+
+def mailbox_key(raw: bytes) -> bytes:
+    """Return what tells mailboxes of an account apart: the server's name, INBOX in any case (RFC 9051 section 5.1)."""
+    return b"INBOX" if raw.upper() == b"INBOX" else raw
+
+
+class AccountPull:
+    """Pulls one account into the archive of ``writer``."""
+
+    def __init__(self, writer: Writer, target: PullAccount, options: PullOptions, around: Around) -> None:
+        self.report = AccountReport(target.account.name, target.account.protocol)
+        self.counts: dict[str, MailboxReport] = {}
+        """Counts by mailbox number, of the mailboxes in which something happened."""
+        self._writer = writer
+        self._account = target.account
+        self._options = options
+        self._around = around
+        self._workers = Workers(target.connect, max(1, options.connections), around.stop, around.clock)
+        self._lock = threading.Lock()
+        self._queue: deque[ListedMailbox] = deque()
+        self._known: dict[bytes, KnownMailbox] = {}
+        self._pulls: list[MailboxPull] = []
+        self._surveyed = False
+
+    def run(self) -> AccountReport:
+        """Pull everything selected and return the counts. Raises ArchiveError only."""
+        started = self._around.clock.monotonic()
+        self._workers.hire(self._first)
+        self._workers.wait()
+        self._sum_up()
+        self.report.seconds = round(self._around.clock.monotonic() - started, 3)
+        return self.report
+
+    def _first(self, source: Source) -> None:
+        self._survey(source.mailboxes())
+        self._work(source)
+
+    # -- all mailboxes ---------------------------------------------------------------------------------------------
+
+    def _survey(self, listed: list[ListedMailbox]) -> None:
+        """Sort out which mailboxes are left out, unchanged, vanished, or to be opened."""
+        self._writer.account(self._account)
+        with self._writer.catalog() as catalog:
+            self._known = {mailbox_key(box.name.raw): box for box in catalog.mailboxes(self._account.name)}
+        here = {mailbox_key(mailbox.name.raw) for mailbox in listed}
+        vanished = [box for key, box in self._known.items() if box.present and key not in here]
+        appeared = [mailbox for mailbox in listed if mailbox_key(mailbox.name.raw) not in self._known]
+        for old, new in plans.renamed_candidates(vanished, appeared):
+            self._tell(f"mailbox {old} seems to have been renamed to {new}")
+        for box in vanished:
+            self._record_vanished(box)
+        for mailbox in listed:
+            if not plans.is_selected(str(mailbox.name), self._options.mailboxes, self._options.exclude):
+                messages = (mailbox.cursor.messages if mailbox.cursor else None) or 0
+                self._add(MailboxReport(str(mailbox.name), messages, excluded=messages))
+            elif not self._is_unchanged(mailbox):
+                self._queue.append(mailbox)
+        self._surveyed = True
+        wanted = self._options.mailboxes
+        if wanted and not any(plans.is_selected(str(mailbox.name), wanted, ()) for mailbox in listed):
+            self.report.warnings.append(f"no mailbox matches {' or '.join(wanted)} (upper and lower case matter)")
+
+    def _record_vanished(self, box: KnownMailbox) -> None:
+        with self._writer.catalog() as catalog:
+            gone = catalog.present(box.number)
+        self._writer.mailbox_vanished(box.number)
+        report = MailboxReport(str(box.name), gone=gone)
+        self._add(report)
+        self.counts[str(box.number)] = report
+        self._tell(f"mailbox {box.name} is no longer at the server; its {gone} messages stay in the archive")
+
+    def _is_unchanged(self, mailbox: ListedMailbox) -> bool:
+        """Report a mailbox that need not be opened, and return whether it is one."""
+        known = self._known.get(mailbox_key(mailbox.name.raw))
+        if known is None or known.cursor is None or not plans.is_unchanged(known, mailbox, self._options.since):
+            return False
+        with self._writer.catalog() as catalog:
+            failures = catalog.failures(known.number, known.cursor.uidvalidity)
+        if any(plans.is_due(failure, self._around.clock.now()) for failure in failures):
+            return False
+        listed = known.cursor.messages or 0
+        failed = len(failures)
+        name = str(mailbox.name)
+        report = MailboxReport(
+            name,
+            listed,
+            known=listed - failed - known.excluded,
+            failed=failed,
+            excluded=known.excluded,
+            unchanged=True,
+        )
+        self._add(report, [Failure(name, str(failure.uid), failure.why, failure.tries) for failure in failures])
+        return True
+
+    def _add(self, report: MailboxReport, failures: list[Failure] | None = None) -> None:
+        with self._lock:
+            self.report.mailboxes.append(report)
+            self.report.failures.extend(failures or [])
+
+    def _tell(self, text: str) -> None:
+        self._around.observer(Notice(f"{self._account.name}: {text}"))
+
+    # -- the workers -----------------------------------------------------------------------------------------------
+
+    def _work(self, source: Source) -> None:
+        """Pull mailboxes until none is left, then help with those that others are at."""
+        while not self._workers.is_stopping:
+            with self._lock:
+                mailbox = self._queue.popleft() if self._queue else None
+                waiting = len(self._queue)
+            if waiting >= WORTH_A_CONNECTION:
+                self._workers.hire(self._work)
+            if mailbox is not None:
+                self._pull_mailbox(source, mailbox)
+            elif not self._help(source):
+                return
+
+    def _pull_mailbox(self, source: Source, mailbox: ListedMailbox) -> None:
+        known = self._known.get(mailbox_key(mailbox.name.raw))
+        try:
+            opened, found = self._look(source, mailbox, known)
+        except MailboxUnavailable as error:
+            self._unavailable(source, mailbox, known, error)
+            return
+        except SourceError:
+            with self._lock:
+                self._queue.appendleft(mailbox)
+            raise
+        self._warn(found)
+        number = known.number if known else self._writer.new_mailbox_number()
+        pull = MailboxPull(self._writer, found, number, self._options.since)
+        pull.write_changes(self._account.name)
+        with self._lock:
+            self._pulls.append(pull)
+            self.counts[str(pull.number)] = pull.report
+        self._around.observer(MailboxPlanned(self._account.name, pull.report.mailbox, len(found.plan.fresh), 0))
+        self._fetch(pull, opened)
+
+    def _look(self, source: Source, mailbox: ListedMailbox, known: KnownMailbox | None) -> tuple[OpenMailbox, Look]:
+        """Open and compare; once more if the server lists fewer messages than it announced."""
+        options, now = self._options, self._around.clock.now()
+        opened = source.open(mailbox)
+        found = look(self._writer.catalog, opened, mailbox, known, options.since, now)
+        if found.missing:
+            opened = source.open(mailbox)
+            found = look(self._writer.catalog, opened, mailbox, known, options.since, now)
+        return opened, found
+
+    def _warn(self, found: Look) -> None:
+        known, name = found.known, found.listed.name
+        if known and known.present and known.uidvalidity not in (None, found.cursor.uidvalidity):
+            self._tell(
+                f"the server has numbered the messages of {name} anew "
+                f"(UIDVALIDITY {known.uidvalidity} is now {found.cursor.uidvalidity})"
+            )
+        if found.missing:
+            text = (
+                f"the server says that {name} has {found.cursor.messages} messages but shows {found.plan.listed}; "
+                "some providers limit what IMAP shows (look in the settings of the account)"
+            )
+            with self._lock:
+                self.report.warnings.append(text)
+            self._tell(text)
+
+    def _unavailable(
+        self, source: Source, mailbox: ListedMailbox, known: KnownMailbox | None, error: MailboxUnavailable
+    ) -> None:
+        """Tell a mailbox that vanished since it was listed from one that cannot be read."""
+        try:
+            listed = source.mailboxes()
+        except SourceError:
+            with self._lock:
+                self._queue.appendleft(mailbox)
+            raise
+        if all(mailbox_key(other.name.raw) != mailbox_key(mailbox.name.raw) for other in listed):
+            if known is not None and known.present:
+                self._record_vanished(known)
+            return
+        name = str(mailbox.name)
+        messages = (mailbox.cursor.messages if mailbox.cursor else None) or 0
+        have = 0
+        if known is not None:
+            with self._writer.catalog() as catalog:
+                have = min(messages, catalog.present(known.number))
+        self._add(MailboxReport(name, messages, known=have, failed=messages - have), [Failure(name, "", str(error), 1)])
+
+    def _help(self, source: Source) -> bool:
+        """Take batches of a mailbox that another worker is at; return whether there was one."""
+        with self._lock:
+            busy = [pull for pull in self._pulls if pull.has_work]
+        if not busy:
+            return False
+        pull = max(busy, key=lambda pull: pull.batches_left)
+        try:
+            opened = source.open(pull.look.listed)
+        except MailboxUnavailable as error:
+            pull.give_up(str(error))
+            return True
+        if opened.cursor.uidvalidity != pull.look.cursor.uidvalidity:
+            return False
+        self._fetch(pull, opened)
+        return True
+
+    # -- fetching --------------------------------------------------------------------------------------------------
+
+    def _fetch(self, pull: MailboxPull, opened: OpenMailbox) -> None:
+        """Fetch batches of ``pull`` until none is left, or the mailbox is of no more use."""
+        try:
+            while not self._workers.is_stopping and (batch := pull.take(opened)) is not None:
+                if pull.batches_left >= WORTH_A_CONNECTION:
+                    self._workers.hire(self._work)
+                self._fetch_batch(pull, opened, batch)
+        except MailboxUnavailable as error:
+            pull.give_up(str(error))
+        pull.finish()
+
+    def _fetch_batch(self, pull: MailboxPull, opened: OpenMailbox, batch: list[MessageFacts]) -> None:
+        left = {facts.uid: facts for facts in batch}
+        try:
+            for item in fetch_each(opened, list(left), self._writer.spool):
+                octets = pull.arrived(item, left.pop(item.uid))
+                self._around.observer(MessageDone(self._account.name, pull.report.mailbox, octets))
+                if self._workers.is_stopping:
+                    return
+        finally:
+            pull.give_back(list(left.values()))
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    def _sum_up(self) -> None:
+        report, errors = self.report, self._workers.errors
+        left = 0
+        for pull in self._pulls:
+            left += pull.abandon()
+            report.mailboxes.append(pull.report)
+            report.failures.extend(pull.failures)
+            report.downloaded_messages += pull.downloaded_messages
+            report.downloaded_bytes += pull.downloaded_bytes
+            report.stored_messages += pull.stored_messages
+            report.stored_bytes += pull.stored_bytes
+        unopened = [self._not_opened(mailbox) for mailbox in self._queue]
+        report.mailboxes.extend(unopened)
+        report.mailboxes.sort(key=lambda mailbox: mailbox.mailbox)
+        if left or unopened:
+            report.warnings.append(f"{left} messages and {len(unopened)} mailboxes are left for the next run")
+        for error in errors:
+            self._around.observer(Detail(f"{self._account.name}: a connection was given up: {error}"))
+        self._conclude(cut_short=bool(left or unopened or not self._surveyed))
+
+    def _not_opened(self, mailbox: ListedMailbox) -> MailboxReport:
+        messages = (mailbox.cursor.messages if mailbox.cursor else None) or 0
+        known = self._known.get(mailbox_key(mailbox.name.raw))
+        have = 0
+        if known is not None:
+            with self._writer.catalog() as catalog:
+                have = min(messages, catalog.present(known.number))
+        return MailboxReport(str(mailbox.name), messages, known=have, failed=messages - have)
+
+    def _conclude(self, *, cut_short: bool) -> None:
+        """Say how it ended. An error counts only if it kept something from being done: others may have done it."""
+        report = self.report
+        error = worst(self._workers.errors) if cut_short else None
+        if error is not None:
+            report.error, report.hint = str(error), error.hint
+        if not self._surveyed:
+            report.status = "partial" if error is None else "failed"
+            report.exit_code = ExitCode.PARTIAL if error is None else error.exit_code
+        elif cut_short or report.failures or report.warnings:
+            report.status, report.exit_code = "partial", ExitCode.PARTIAL

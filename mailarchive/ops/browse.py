@@ -1,0 +1,258 @@
+"""Look into an archive: mailboxes, messages, statistics, runs."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from mailarchive.archive.archive import Archive, open_for_reading
+from mailarchive.errors import ArchiveDamaged, UsageError
+from mailarchive.mail import headers, readable
+from mailarchive.model import Account, Digest
+from mailarchive.records import KnownMailbox, PlacementRecord
+
+MOST_CANDIDATES = 8
+RUN_COUNTS = ("listed", "new", "known", "failed", "excluded", "gone", "flags_changed", "downloaded_bytes")
+
+Tell = Callable[[str], None]
+"""Is told each repair in a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which placements: globs over the printed mailbox name, INTERNALDATE in [since, before)."""
+
+    mailboxes: tuple[str, ...] = ()
+    account: str | None = None
+    since: date | None = None
+    before: date | None = None
+    gone: bool | None = False
+    """False: those at the server; True: those that vanished from it; None: both."""
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxRow:
+    """One mailbox of the archive. ``octets`` are those of the messages as received."""
+
+    account: str
+    mailbox: str
+    messages: int
+    unseen: int
+    gone: int
+    octets: int
+    last_pull: datetime | None
+    present: bool
+    """Whether the server still lists it."""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRow:
+    """One placement with the few header fields that people look for, decoded (untrusted text)."""
+
+    account: str
+    mailbox: str
+    uid: str
+    digest: Digest
+    size: int
+    internaldate: datetime | None
+    flags: tuple[str, ...]
+    gone_at: datetime | None
+    date: str
+    sender: str
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Sizes in octets. ``messages`` counts placements (present and gone), ``unique`` distinct messages."""
+
+    accounts: int
+    mailboxes: int
+    messages: int
+    gone: int
+    unique: int
+    received_bytes: int
+    unique_bytes: int
+    disk_bytes: int
+    catalog_bytes: int
+    ratio: float
+    """disk_bytes / received_bytes; 0 for an empty archive."""
+    saved_by_deduplication: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run of a command that wrote to the archive. ``exit_code`` is None if it never ended."""
+
+    number: int
+    command: str
+    begin: datetime
+    end: datetime | None
+    exit_code: int | None
+    listed: int
+    new: int
+    known: int
+    failed: int
+    excluded: int
+    gone: int
+    flags_changed: int
+    downloaded_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShownMessage:
+    """A message parsed for people: decoded header fields in order, the text, and names of attachments."""
+
+    digest: Digest
+    size: int
+    placements: tuple[str, ...]
+    """Lines such as ``me@host  INBOX  uid 17  2024-03-01T10:00:00+01:00  \\Seen``."""
+    headers: tuple[tuple[str, str], ...]
+    text: str
+    attachments: tuple[tuple[str, str, int], ...]
+    """(name, media type, octets) of each."""
+
+
+def _ignore(_text: str) -> None:
+    """Listen to nobody."""
+
+
+def accounts(directory: Path, tell: Tell = _ignore) -> list[Account]:
+    """Return the accounts that were pulled into the archive, by name. Raises ArchiveError."""
+    with open_for_reading(directory, tell) as archive:
+        return archive.catalog.accounts()
+
+
+def mailboxes(directory: Path, account: str | None = None, tell: Tell = _ignore) -> list[MailboxRow]:
+    """Return every mailbox of the archive, by account and name. Raises ArchiveError."""
+    with open_for_reading(directory, tell) as archive:
+        return [
+            MailboxRow(
+                row.account, str(row.name), row.messages, row.unseen, row.gone, row.octets, row.last_pull, row.present
+            )
+            for row in archive.catalog.summaries()
+            if account in (None, row.account)
+        ]
+
+
+def chosen(archive: Archive, selection: Selection) -> Iterator[tuple[KnownMailbox, PlacementRecord]]:
+    """Yield the selected placements with their mailbox, mailbox by mailbox."""
+    boxes = sorted(archive.catalog.mailboxes(selection.account), key=lambda box: (box.account, str(box.name)))
+    for box in boxes:
+        if selection.mailboxes and not any(fnmatchcase(str(box.name), glob) for glob in selection.mailboxes):
+            continue
+        for gone in (False, True) if selection.gone is None else (selection.gone,):
+            for record in archive.catalog.placements(box.number, gone=gone):
+                if _is_within(record.date, selection):
+                    yield box, record
+
+
+def _is_within(moment: datetime | None, selection: Selection) -> bool:
+    if selection.since is None and selection.before is None:
+        return True
+    if moment is None:
+        return False
+    day = moment.date()
+    return (selection.since is None or day >= selection.since) and (selection.before is None or day < selection.before)
+
+
+def messages(directory: Path, selection: Selection, tell: Tell = _ignore) -> Iterator[MessageRow]:
+    """Yield the selected placements, mailbox by mailbox, in the order of their uids. Raises ArchiveError."""
+    with open_for_reading(directory, tell) as archive:
+        for box, record in chosen(archive, selection):
+            try:
+                fields = headers.fields(archive.head(record.digest), ("date", "from", "subject"))
+            except ArchiveDamaged:
+                fields = {"subject": "(damaged: its octets cannot be read)"}
+            yield MessageRow(
+                box.account,
+                str(box.name),
+                str(record.uid),
+                record.digest,
+                record.size,
+                record.date,
+                record.flags,
+                record.gone_at,
+                fields.get("date", ""),
+                fields.get("from", ""),
+                fields.get("subject", ""),
+            )
+
+
+def resolve(directory: Path, prefix: str, tell: Tell = _ignore) -> Digest:
+    """Return the digest that starts with the hexadecimal ``prefix``.
+
+    Raises UsageError if it is no hexadecimal number, none starts with it, or several do (listed).
+    """
+    wanted = prefix.lower()
+    if not re.fullmatch(r"[0-9a-f]{1,64}", wanted):
+        raise UsageError(
+            f"{prefix!r} is no message ID; an ID is the beginning of a SHA-256 in hexadecimal digits",
+            hint="see the IDs with: mailarchive list",
+        )
+    with open_for_reading(directory, tell) as archive:
+        found = archive.catalog.digests(wanted, MOST_CANDIDATES + 1)
+    if not found:
+        raise UsageError(f"no message has an ID that starts with {wanted}", hint="see the IDs with: mailarchive list")
+    if len(found) > 1:
+        shown = ", ".join(digest.hex()[: len(wanted) + 6] for digest in found[:MOST_CANDIDATES])
+        raise UsageError(f"several messages have an ID that starts with {wanted}: {shown}", hint="give more digits")
+    return found[0]
+
+
+def raw(directory: Path, digest: Digest, tell: Tell = _ignore) -> Iterator[bytes]:
+    """Yield the exact octets of a message in pieces. Raises ArchiveDamaged if they are not what was stored."""
+    with open_for_reading(directory, tell) as archive:
+        yield from archive.octets(digest)
+
+
+def show(directory: Path, digest: Digest, tell: Tell = _ignore) -> ShownMessage:
+    """Return the message for people; never raises for malformed mail. Raises ArchiveDamaged."""
+    with open_for_reading(directory, tell) as archive:
+        octets = b"".join(archive.octets(digest))
+        boxes = {box.number: box for box in archive.catalog.mailboxes()}
+        places = tuple(_place(boxes[record.mailbox], record) for record in archive.catalog.placements_of(digest))
+    parsed = readable.read(octets)
+    return ShownMessage(digest, len(octets), places, parsed.headers, parsed.text, parsed.attachments)
+
+
+def _place(box: KnownMailbox, record: PlacementRecord) -> str:
+    parts = [box.account, str(box.name), f"uid {record.uid}"]
+    if record.date:
+        parts.append(record.date.isoformat())
+    if record.flags:
+        parts.append(" ".join(record.flags))
+    if record.gone_at:
+        parts.append(f"gone since {record.gone_at.isoformat(timespec='seconds')}")
+    return "  ".join(parts)
+
+
+def stats(directory: Path, tell: Tell = _ignore) -> Stats:
+    """Return counts and sizes of the whole archive."""
+    with open_for_reading(directory, tell) as archive:
+        totals = archive.catalog.totals()
+        accounts, boxes = len(archive.catalog.accounts()), len(archive.catalog.mailboxes())
+        disk, catalog = archive.disk_usage()
+    return Stats(
+        accounts=accounts,
+        mailboxes=boxes,
+        messages=totals.placements,
+        gone=totals.gone,
+        unique=totals.unique,
+        received_bytes=totals.received_bytes,
+        unique_bytes=totals.unique_bytes,
+        disk_bytes=disk,
+        catalog_bytes=catalog,
+        ratio=round(disk / totals.received_bytes, 4) if totals.received_bytes else 0.0,
+        saved_by_deduplication=totals.received_bytes - totals.unique_bytes,
+    )
+
+
+def runs(directory: Path, tell: Tell = _ignore) -> Iterator[RunRow]:
+    """Yield the runs, oldest first."""
+    with open_for_reading(directory, tell) as archive:
+        for run in archive.catalog.runs():
+            counts = {name: run.totals.get(name, 0) for name in RUN_COUNTS}
+            yield RunRow(run.number, run.command, run.begin, run.end, run.exit_code, **counts)

@@ -1,0 +1,62 @@
+"""Fetch so that no message can hold up the others: what is refused is isolated, what is omitted asked again."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from mailarchive.errors import FetchRefused, RefusesEverything
+from mailarchive.model import Fetched, RemoteUid
+from mailarchive.sources.base import OpenMailbox, Spool
+
+MOST_REFUSED_IN_A_ROW = 20
+OMITTED = "the server sent no octets for this message"
+
+
+@dataclass(frozen=True, slots=True)
+class NotFetched:
+    """A message that did not come: ``why`` in the server's words, or None if it is no longer in the mailbox."""
+
+    uid: RemoteUid
+    why: str | None
+
+
+def fetch_each(opened: OpenMailbox, uids: Sequence[RemoteUid], spool: Spool) -> Iterator[Fetched | NotFetched]:
+    """Yield for each of ``uids`` either the message or why it did not come.
+
+    A refused batch is halved until the refused message stands alone. Raises RefusesEverything, and what the
+    source raises when its connection is of no more use.
+    """
+    waiting: deque[list[RemoteUid]] = deque([list(uids)])
+    refused_in_a_row = 0
+    while waiting:
+        batch = waiting.popleft()
+        missing = dict.fromkeys(batch)
+        refusal: FetchRefused | None = None
+        try:
+            for fetched in opened.fetch(batch, spool):
+                missing.pop(fetched.uid, None)
+                refused_in_a_row = 0
+                yield fetched
+        except FetchRefused as error:
+            refusal = error
+        left = list(missing)
+        if not left:
+            continue
+        if len(batch) == 1:
+            if refusal:
+                refused_in_a_row += 1
+                if refused_in_a_row >= MOST_REFUSED_IN_A_ROW:
+                    raise RefusesEverything(f"the server refuses one message after the other: {refusal}") from refusal
+            yield NotFetched(left[0], _why(opened, left[0], refusal))
+        elif refusal:
+            half = (len(left) + 1) // 2
+            waiting.extendleft(part for part in (left[half:], left[:half]) if part)
+        else:
+            waiting.extendleft([uid] for uid in reversed(left))
+
+
+def _why(opened: OpenMailbox, uid: RemoteUid, refusal: FetchRefused | None) -> str | None:
+    """Tell a message that cannot be fetched from one that was expunged meanwhile."""
+    if not any(facts.uid == uid for facts in opened.facts([uid])) and uid not in opened.uids():
+        return None
+    return str(refusal) if refusal else OMITTED

@@ -1,0 +1,116 @@
+"""Compare a mailbox at the server with the archive, writing nothing."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from mailarchive.archive.archive import Catalog
+from mailarchive.model import Cursor, ListedMailbox, MessageFacts, RemoteUid
+from mailarchive.ops import plan as plans
+from mailarchive.ops.plan import MailboxPlan
+from mailarchive.records import KnownMailbox
+from mailarchive.sources.base import OpenMailbox
+
+Lend = Callable[[], AbstractContextManager[Catalog]]
+"""Lends the catalog for as long as nobody writes."""
+
+LARGEST_GAP = 50_000
+FEW = 500
+
+
+@dataclass(slots=True)
+class Look:
+    """What one look at an opened mailbox found out."""
+
+    listed: ListedMailbox
+    known: KnownMailbox | None
+    cursor: Cursor
+    plan: MailboxPlan
+    returned: list[MessageFacts] = field(default_factory=list)
+    """Facts of the messages of ``plan.returned``."""
+    flags: list[tuple[RemoteUid, frozenset[str]]] = field(default_factory=list)
+    tries: dict[RemoteUid, int] = field(default_factory=dict)
+    """How often each message of the failure ledger was tried."""
+    missing: int = 0
+    """How many more messages the server announced than it lists."""
+
+
+def look(
+    lend: Lend,
+    opened: OpenMailbox,
+    listed: ListedMailbox,
+    known: KnownMailbox | None,
+    since: date | None,
+    now: datetime,
+) -> Look:
+    """Find out what is new, gone and changed. Raises what the source raises."""
+    cursor = opened.cursor
+    number = known.number if known else 0
+    with lend() as catalog:
+        failures = catalog.failures(number, cursor.uidvalidity)
+    found = None if failures else _look_at_new(lend, opened, known, since)
+    missing = 0
+    if found is None:
+        uids = opened.uids()
+        missing = max(0, (cursor.messages or 0) - len(uids))
+        with lend() as catalog:
+            in_archive = catalog.uids(number, cursor.uidvalidity)
+            lost = catalog.lost_uids(number, cursor.uidvalidity)
+        found = plans.compare(uids, in_archive, failures, now, lost)
+    result = Look(listed, known, cursor, found, missing=missing, tries={f.uid: f.tries for f in failures})
+    if found.returned:
+        result.returned.extend(opened.facts(found.returned))
+    if known and found.known:
+        result.flags.extend(_changed_flags(lend, opened, known))
+    return result
+
+
+def _look_at_new(lend: Lend, opened: OpenMailbox, known: KnownMailbox | None, since: date | None) -> MailboxPlan | None:
+    """Look only at UIDs from the last UIDNEXT on; None if that cannot account for every message.
+
+    What the archive has, plus what is new, is as many as the server has: then nothing has vanished.
+    """
+    cursor = opened.cursor
+    if known is None or known.cursor is None or known.excluded or known.since != plans.iso(since):
+        return None
+    first, end = known.cursor.uidnext, cursor.uidnext
+    if known.cursor.uidvalidity != cursor.uidvalidity or first is None or end is None:
+        return None
+    if not 0 <= end - first <= LARGEST_GAP:
+        return None
+    listed = [facts.uid for facts in opened.facts(range(first, end))] if end > first else []
+    with lend() as catalog:
+        seen = catalog.uids(known.number, cursor.uidvalidity, first)
+        present = catalog.present(known.number)
+    fresh = sorted((uid for uid in listed if uid not in seen), key=int)
+    if cursor.messages != present + len(fresh) or not all(seen.get(uid, True) for uid in listed):
+        return None
+    return MailboxPlan(present + len(fresh), known=present, fresh=list(fresh))
+
+
+def _changed_flags(lend: Lend, opened: OpenMailbox, known: KnownMailbox) -> Iterator[tuple[RemoteUid, frozenset[str]]]:
+    """Yield the flags that differ from the archive's: by CONDSTORE where offered, else compared one by one."""
+    before, after = known.cursor, opened.cursor
+    if before and before.uidvalidity == after.uidvalidity and before.highestmodseq and after.highestmodseq:
+        if after.highestmodseq == before.highestmodseq:
+            return
+        changed = list(opened.flags_since(before.highestmodseq))
+        if len(changed) <= FEW:
+            with lend() as catalog:
+                for uid, flags in changed:
+                    record = catalog.placement(known.number, after.uidvalidity, uid)
+                    if record and record.gone_at is None and frozenset(record.flags) != flags:
+                        yield uid, flags
+            return
+    else:
+        changed = []
+    with lend() as catalog:
+        recorded = catalog.flags(known.number, after.uidvalidity)
+    for uid, flags in changed or opened.flags(sorted(recorded, key=_order)):
+        if uid in recorded and frozenset(recorded[uid]) != flags:
+            yield uid, flags
+
+
+def _order(uid: RemoteUid) -> tuple[int, str]:
+    return (uid, "") if isinstance(uid, int) else (0, uid)

@@ -1,0 +1,207 @@
+"""One mailbox of a pull: write down what changed, hand out batches to fetch, and count."""
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+from datetime import date
+
+from mailarchive.archive.prepare import prepare
+from mailarchive.archive.writer import Writer
+from mailarchive.model import Fetched, MessageFacts, RemoteUid
+from mailarchive.ops import plan as plans
+from mailarchive.ops.fetching import NotFetched
+from mailarchive.ops.look import Look
+from mailarchive.ops.report import Failure, MailboxReport
+from mailarchive.sources.base import OpenMailbox
+
+WINDOW = 5000
+"""Facts are asked for so many messages at a time, so that memory does not grow with the mailbox."""
+
+
+class MailboxPull:
+    """A mailbox being pulled by one or more workers. Thread-safe.
+
+    The cursor is recorded last, when each listed message is accounted for: if the process dies before, the next run
+    lists the mailbox again and fetches only what is not in the archive.
+    """
+
+    def __init__(self, writer: Writer, look: Look, number: int, since: date | None) -> None:
+        self.look = look
+        self.number = number
+        self.report = MailboxReport(str(look.listed.name), look.plan.listed, known=look.plan.known)
+        self.failures: list[Failure] = []
+        self.downloaded_messages = self.downloaded_bytes = 0
+        self.stored_messages = self.stored_bytes = 0
+        self._writer = writer
+        self._since = since
+        self._validity = look.cursor.uidvalidity
+        self._lock = threading.Lock()
+        fresh = look.plan.fresh
+        self._windows = deque(fresh[start : start + WINDOW] for start in range(0, len(fresh), WINDOW))
+        self._batches: deque[list[MessageFacts]] = deque()
+        self._in_hand = 0
+        self._is_open = True
+        self._is_sure = not look.missing and len(look.returned) == len(look.plan.returned)
+        """Whether the server described each message that it announced."""
+
+    def write_changes(self, account: str) -> None:
+        """Record the mailbox, what has vanished from it, what is there again, and changed flags."""
+        look, known = self.look, self.look.known
+        if (
+            known is None
+            or not known.present
+            or known.uidvalidity != self._validity
+            or known.name != look.listed.name
+            or known.special_use != tuple(sorted(look.listed.special_use))
+        ):
+            self._writer.mailbox(self.number, account, look.listed, self._validity)
+        if look.plan.gone or look.plan.ended:
+            self._writer.gone(self.number, self._validity, [*look.plan.gone, *look.plan.ended])
+        self.report.gone = len(look.plan.gone)
+        for uid, flags in look.flags:
+            self._writer.flags(self.number, self._validity, uid, flags)
+        self.report.flags_changed = len(look.flags)
+        for failure in look.plan.waiting:
+            self._fail(failure.uid, failure.why, failure.tries)
+        for facts in look.returned:
+            self._place_returned(facts)
+        self._forget(len(look.plan.returned) - len(look.returned))
+
+    def _forget(self, messages: int) -> None:
+        """Count no more ``messages`` that were listed and then not found; the next run looks for them again."""
+        self.report.listed -= messages
+        self._is_sure = self._is_sure and not messages
+
+    def _place_returned(self, facts: MessageFacts) -> None:
+        """Place anew what was recorded as gone, from the archive's own octets."""
+        with self._writer.catalog() as catalog:
+            before = catalog.placement(self.number, self._validity, facts.uid)
+        if before is not None:
+            self._writer.place(self.number, self._validity, facts, before.digest, before.size, "uid")
+            self.report.known += 1
+
+    @property
+    def has_work(self) -> bool:
+        """Whether there is something to take."""
+        with self._lock:
+            return bool(self._batches or self._windows)
+
+    @property
+    def batches_left(self) -> int:
+        """About how many batches wait."""
+        with self._lock:
+            return len(self._batches) + len(self._windows) * (WINDOW // plans.BATCH_MESSAGES)
+
+    def take(self, opened: OpenMailbox) -> list[MessageFacts] | None:
+        """Take the next batch to fetch, or None if all are taken. Each goes to ``arrived`` or ``give_back``."""
+        while True:
+            with self._lock:
+                if self._batches:
+                    batch = self._batches.popleft()
+                    self._in_hand += len(batch)
+                    return batch
+                if not self._windows:
+                    return None
+                window = self._windows.popleft()
+                self._in_hand += len(window)
+            try:
+                facts = self._described(opened, window)
+            except BaseException:
+                with self._lock:
+                    self._windows.appendleft(window)
+                    self._in_hand -= len(window)
+                raise
+            self._open_window(window, facts)
+
+    def _described(self, opened: OpenMailbox, window: Sequence[RemoteUid]) -> list[MessageFacts]:
+        """Return facts of the messages of ``window``; empty ones for those that are listed and not described."""
+        facts = list(opened.facts(window))
+        silent = set(window).difference(item.uid for item in facts)
+        if silent:
+            self._is_sure = False
+            facts.extend(MessageFacts(uid) for uid in opened.uids() if uid in silent)
+        return facts
+
+    def _open_window(self, window: Sequence[RemoteUid], facts: list[MessageFacts]) -> None:
+        """Turn a window's facts into batches; leave out what is too old, forget what vanished meanwhile."""
+        wanted = [item for item in facts if not plans.is_too_old(item, self._since)]
+        with self._lock:
+            self.report.excluded += len(facts) - len(wanted)
+            self._forget(len(window) - len(facts))
+            self._batches.extend(plans.batches(wanted))
+            self._in_hand -= len(window)
+
+    def arrived(self, item: Fetched | NotFetched, facts: MessageFacts) -> int:
+        """Put one answer where it belongs; return the octets that were downloaded. Raises StorageFailed."""
+        if isinstance(item, Fetched) and facts.size and not item.body.size:
+            item = NotFetched(item.uid, f"the server says that it has {facts.size} octets, and sent none")
+        if isinstance(item, NotFetched):
+            with self._lock:
+                self._in_hand -= 1
+                if item.why is None:
+                    self._forget(1)
+                    return 0
+            self._writer.failed(self.number, self._validity, item.uid, item.why)
+            with self._lock:
+                self._fail(item.uid, item.why, self.look.tries.get(item.uid, 0) + 1)
+            return 0
+        try:
+            prepared = prepare(item.body)
+            added = self._writer.add(self.number, self._validity, facts, prepared)
+        finally:
+            item.body.close()
+        with self._lock:
+            self._in_hand -= 1
+            self.report.new += 1
+            self.downloaded_messages += 1
+            self.downloaded_bytes += added.size
+            if added.stored:
+                self.stored_messages += 1
+                self.stored_bytes += added.size
+        return added.size
+
+    def give_back(self, batch: list[MessageFacts]) -> None:
+        """Give back what was taken and not fetched, because the connection was lost for good or the run ends."""
+        if batch:
+            with self._lock:
+                self._in_hand -= len(batch)
+                self._batches.appendleft(batch)
+
+    def _fail(self, uid: RemoteUid, why: str, tries: int) -> None:
+        self.report.failed += 1
+        self.failures.append(Failure(self.report.mailbox, str(uid), why, tries))
+
+    def finish(self) -> None:
+        """If every listed message is accounted for, record that the mailbox has been read whole.
+
+        Not if the server kept something back, or messages vanished meanwhile: then the next run looks again.
+        """
+        with self._lock:
+            if self._batches or self._windows or self._in_hand or not self._is_open:
+                return
+            self._is_open = False
+        known, cursor = self.look.known, self.look.cursor
+        since, excluded = plans.iso(self._since), self.report.excluded
+        if not self._is_sure:
+            return
+        if known is None or (known.cursor, known.since, known.excluded) != (cursor, since, excluded):
+            self._writer.cursor(self.number, cursor, since, excluded)
+
+    def give_up(self, why: str) -> None:
+        """Count what waits as failed for one reason: the mailbox broke while it was read. The next run looks again."""
+        with self._lock:
+            self._is_open = False
+            self.report.failed += self._waiting()
+            self._batches.clear()
+            self._windows.clear()
+            self.failures.append(Failure(self.report.mailbox, "", why, 1))
+
+    def abandon(self) -> int:
+        """Count what was never fetched as failed, so that the numbers add up; return how many."""
+        with self._lock:
+            left = self._waiting() + self._in_hand
+            self.report.failed += left
+            return left
+
+    def _waiting(self) -> int:
+        return sum(map(len, self._batches)) + sum(map(len, self._windows))

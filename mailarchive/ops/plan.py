@@ -1,0 +1,138 @@
+"""What a pull has to do for a mailbox, worked out from what was listed and what is known; pure."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from fnmatch import fnmatchcase
+
+from mailarchive.model import ListedMailbox, MessageFacts, RemoteUid
+from mailarchive.records import KnownFailure, KnownMailbox
+
+PROMPT_TRIES = 3
+LONGEST_WAIT = timedelta(days=7)
+BATCH_MESSAGES = 500
+BATCH_OCTETS = 32 << 20
+UNKNOWN_SIZE = 64 << 10
+
+
+@dataclass(slots=True)
+class MailboxPlan:
+    """What is to be done. Each listed message is in exactly one of ``known``, ``fresh``, ``returned``, ``waiting``."""
+
+    listed: int
+    known: int = 0
+    fresh: list[RemoteUid] = field(default_factory=list)
+    """Not in the archive yet: to be fetched, or left out by date."""
+    returned: list[RemoteUid] = field(default_factory=list)
+    """Recorded as gone, but listed again."""
+    waiting: list[KnownFailure] = field(default_factory=list)
+    """Failed before, and not to be tried again yet."""
+    gone: list[RemoteUid] = field(default_factory=list)
+    """Present in the archive, and listed no more."""
+    ended: list[RemoteUid] = field(default_factory=list)
+    """Failed before, and listed no more."""
+
+
+def is_selected(name: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
+    """Return whether mailbox ``name`` matches a glob of ``include`` (or that is empty) and none of ``exclude``."""
+    if any(fnmatchcase(name, glob) for glob in exclude):
+        return False
+    return not include or any(fnmatchcase(name, glob) for glob in include)
+
+
+def is_unchanged(known: KnownMailbox, listed: ListedMailbox, since: date | None) -> bool:
+    """Return whether the server's cursor says that nothing happened since the mailbox was read whole.
+
+    Without HIGHESTMODSEQ the server cannot say so: flags may have changed.
+    """
+    cursor = listed.cursor
+    return (
+        known.present
+        and cursor is not None
+        and cursor == known.cursor
+        and None not in (cursor.uidnext, cursor.highestmodseq, cursor.messages)
+        and known.since == iso(since)
+    )
+
+
+def iso(since: date | None) -> str | None:
+    """Return a date as it is journaled."""
+    return None if since is None else since.isoformat()
+
+
+def is_due(failure: KnownFailure, now: datetime) -> bool:
+    """Return whether a failed message is tried again: always at first, then at growing distance."""
+    if failure.tries < PROMPT_TRIES:
+        return True
+    return now - failure.last >= min(timedelta(hours=2 ** min(failure.tries - PROMPT_TRIES, 16)), LONGEST_WAIT)
+
+
+def compare(
+    uids: Sequence[RemoteUid],
+    known: Mapping[RemoteUid, bool],
+    failures: Sequence[KnownFailure],
+    now: datetime,
+    lost: Sequence[RemoteUid] = (),
+) -> MailboxPlan:
+    """Return the plan for a mailbox listed whole.
+
+    ``known`` says of each uid whose octets are in the archive whether it is present; ``lost``
+    are present without octets.
+    """
+    held_back = {failure.uid: failure for failure in failures if not is_due(failure, now)}
+    plan = MailboxPlan(len(uids))
+    for uid in uids:
+        if uid in known:
+            if known[uid]:
+                plan.known += 1
+            else:
+                plan.returned.append(uid)
+        elif uid in held_back:
+            plan.waiting.append(held_back[uid])
+        else:
+            plan.fresh.append(uid)
+    if lost or failures or any(known.values()):
+        listed = set(uids)
+        plan.gone.extend(uid for uid, present in known.items() if present and uid not in listed)
+        plan.gone.extend(uid for uid in lost if uid not in listed)
+        plan.ended.extend(failure.uid for failure in failures if failure.uid not in listed)
+    return plan
+
+
+def is_too_old(facts: MessageFacts, since: date | None) -> bool:
+    """Return whether INTERNALDATE (in its own zone) is before ``since``; a message without date never is."""
+    return since is not None and facts.internaldate is not None and facts.internaldate.date() < since
+
+
+def batches(messages: Iterable[MessageFacts]) -> Iterator[list[MessageFacts]]:
+    """Yield ``messages`` in batches bounded in count and octets; at least one message in each."""
+    batch: list[MessageFacts] = []
+    octets = 0
+    for facts in messages:
+        size = UNKNOWN_SIZE if facts.size is None else facts.size
+        if batch and (len(batch) >= BATCH_MESSAGES or octets + size > BATCH_OCTETS):
+            yield batch
+            batch, octets = [], 0
+        batch.append(facts)
+        octets += size
+    if batch:
+        yield batch
+
+
+def renamed_candidates(
+    vanished: Iterable[KnownMailbox], appeared: Iterable[ListedMailbox]
+) -> Iterator[tuple[str, str]]:
+    """Yield (old, new) names where a vanished and a new mailbox have the same UIDVALIDITY, and no other pair has it."""
+    old = _by_validity((known.uidvalidity, str(known.name)) for known in vanished)
+    new = _by_validity((listed.cursor.uidvalidity, str(listed.name)) for listed in appeared if listed.cursor)
+    for validity in sorted(old.keys() & new.keys()):
+        if len(old[validity]) == len(new[validity]) == 1:
+            yield old[validity][0], new[validity][0]
+
+
+def _by_validity(pairs: Iterable[tuple[int | None, str]]) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for validity, name in pairs:
+        if validity:
+            found.setdefault(validity, []).append(name)
+    return found

@@ -1,0 +1,65 @@
+"""What a pull did, as it is printed and as ``--json`` says it: every number adds up."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Status = Literal["complete", "partial", "failed"]
+
+
+@dataclass(slots=True)
+class MailboxReport:
+    """Counts of one mailbox: listed = new + known + failed + excluded, always."""
+
+    mailbox: str
+    listed: int = 0
+    new: int = 0
+    known: int = 0
+    linked: int = 0
+    failed: int = 0
+    excluded: int = 0
+    gone: int = 0
+    flags_changed: int = 0
+    unchanged: bool = False
+
+
+@dataclass(slots=True)
+class Failure:
+    """A message that could not be fetched; ``uid`` as the server names it, ``tries`` over all runs."""
+
+    mailbox: str
+    uid: str
+    reason: str
+    tries: int
+
+
+@dataclass(slots=True)
+class AccountReport:
+    """Counts of one account. ``error`` and ``hint`` say why it was cut short, if it was."""
+
+    account: str
+    protocol: str
+    status: Status = "complete"
+    exit_code: int = 0
+    error: str = ""
+    hint: str = ""
+    downloaded_messages: int = 0
+    downloaded_bytes: int = 0
+    stored_messages: int = 0
+    stored_bytes: int = 0
+    seconds: float = 0.0
+    to_fetch_messages: int = 0
+    to_fetch_bytes: int = 0
+    mailboxes: list[MailboxReport] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class PullReport:
+    """Counts of one run over all accounts."""
+
+    archive: str
+    status: Status = "complete"
+    exit_code: int = 0
+    dry_run: bool = False
+    accounts: list[AccountReport] = field(default_factory=list)

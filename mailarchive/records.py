@@ -1,0 +1,84 @@
+"""What an archive remembers, as answers to questions: the rows of the catalog without its tables."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from mailarchive.model import Cursor, Digest, MailboxName, RemoteUid
+
+
+@dataclass(frozen=True, slots=True)
+class KnownMailbox:
+    """A mailbox as of the last pull. ``cursor`` is None until it has been read whole once."""
+
+    number: int
+    account: str
+    name: MailboxName
+    special_use: tuple[str, ...]
+    uidvalidity: int | None
+    present: bool
+    cursor: Cursor | None
+    since: str | None
+    excluded: int
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFailure:
+    """A message that could not be fetched: how often, and in which run last."""
+
+    uid: RemoteUid
+    why: str
+    tries: int
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxSummary:
+    """Counts of one mailbox; ``octets`` of the present messages as received."""
+
+    number: int
+    account: str
+    name: MailboxName
+    present: bool
+    messages: int
+    unseen: int
+    gone: int
+    octets: int
+    last_pull: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementRecord:
+    """A placement with what is known of its message. ``digest`` is that of the message."""
+
+    mailbox: int
+    uidvalidity: int
+    uid: RemoteUid
+    digest: Digest
+    size: int
+    date: datetime | None
+    flags: tuple[str, ...]
+    gone_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over the whole archive, octets as received; ``placements`` counts present and gone ones."""
+
+    placements: int
+    gone: int
+    received_bytes: int
+    unique: int
+    unique_bytes: int
+    lost: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A run; ``exit_code`` and ``end`` are None while it goes on, or if it died. ``totals`` as journaled."""
+
+    number: int
+    command: str
+    begin: datetime
+    end: datetime | None
+    exit_code: int | None
+    totals: dict[str, int]

@@ -1,0 +1,1 @@
+"""Doors to servers: sockets, TLS and protocols; foreign errors are translated here."""

@@ -1,0 +1,7 @@
+"""The door to IMAP servers: one session, looked at and never changed."""
+
+from mailarchive.remote.imap.connect import Timeouts
+from mailarchive.remote.imap.login import Password
+from mailarchive.remote.imap.session import ImapSession, Selected
+
+__all__ = ["ImapSession", "Password", "Selected", "Timeouts"]

@@ -1,0 +1,210 @@
+"""What untagged responses say (RFC 9051 section 7), as values of the model."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
+
+from mailarchive.errors import ProtocolViolation
+from mailarchive.mail.body import MemoryBody, SpooledBody
+from mailarchive.mail.mailbox_name import decode_name
+from mailarchive.model import Body, Cursor, MessageFacts, UidValidity
+from mailarchive.remote.imap.scan import Atom, Scanner, Value
+from mailarchive.remote.imap.sets import Range, parse_set
+from mailarchive.remote.imap.wire import Untagged
+
+_DELIMITER = re.compile(rb' *(?:"\\?(.)"|NIL)(?= |$)', re.IGNORECASE | re.DOTALL)
+_NUMBERS = re.compile(rb"[0-9 ]*(?:\(MODSEQ \d+\))? *", re.IGNORECASE)
+_DATE = re.compile(rb" *(\d{1,2})-([A-Za-z]{3})-(\d{4}) +(\d{1,2}):(\d\d):(\d\d)(?: *([+-])(\d\d):?(\d\d))?")
+_MONTHS = {name: number for number, name in enumerate(b"jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
+_SPECIAL_USES = {
+    name.lower(): name
+    for name in ("\\All", "\\Archive", "\\Drafts", "\\Flagged", "\\Important", "\\Junk", "\\Sent", "\\Trash")
+}
+_BODIES = (b"BODY[]", b"BODY.PEEK[]", b"RFC822")
+
+
+@dataclass(frozen=True, slots=True)
+class ListAnswer:
+    """One LIST response (RFC 9051 section 7.3.1)."""
+
+    raw: bytes
+    delimiter: str | None
+    selectable: bool
+    special_use: frozenset[str]
+
+
+def read_list(answer: Untagged) -> ListAnswer:
+    """Return what a LIST response says. Raises ProtocolViolation."""
+    scanner = answer.scanner()
+    attributes = scanner.value()
+    if not isinstance(attributes, list):
+        raise ProtocolViolation("the server sent a LIST answer without attributes")
+    words = {word.lower() for word in _texts(attributes)}
+    delimiter = _DELIMITER.match(scanner.rest())
+    if delimiter is None:
+        raise ProtocolViolation("the server sent a LIST answer without a delimiter")
+    scanner.skip(delimiter.end())
+    return ListAnswer(
+        raw=_mailbox(scanner),
+        delimiter=delimiter[1].decode("latin-1") if delimiter[1] else None,
+        selectable=words.isdisjoint(("\\noselect", "\\nonexistent")),
+        special_use=frozenset(_SPECIAL_USES[word] for word in words if word in _SPECIAL_USES),
+    )
+
+
+def _mailbox(scanner: Scanner) -> bytes:
+    text = scanner.rest().strip()
+    if text and not text.startswith((b'"', b"(")) and b" " in text and b"(" not in text:
+        # A name with spaces that the server forgot to quote.
+        return text
+    name = scanner.text()
+    return b"INBOX" if name.upper() == b"INBOX" else name
+
+
+def read_status(answer: Untagged) -> tuple[bytes, Cursor | None]:
+    """Return the mailbox of a STATUS response (RFC 9051 section 7.3.4) and its cursor, None without UIDVALIDITY.
+
+    Raises ProtocolViolation.
+    """
+    scanner = answer.scanner()
+    name = scanner.text()
+    values = scanner.value()
+    if not isinstance(values, list):
+        raise ProtocolViolation("the server sent a STATUS answer without a list")
+    items = {
+        key.upper(): number(value)
+        for key, value in zip(values[::2], values[1::2], strict=False)
+        if isinstance(key, bytes)
+    }
+    uidvalidity = items.get(b"UIDVALIDITY")
+    raw = b"INBOX" if name.upper() == b"INBOX" else name
+    if uidvalidity is None:
+        return raw, None
+    return raw, Cursor(
+        UidValidity(uidvalidity),
+        items.get(b"UIDNEXT"),
+        items.get(b"HIGHESTMODSEQ") or None,
+        items.get(b"MESSAGES"),
+    )
+
+
+def read_search(answer: Untagged) -> list[Range]:
+    """Return the numbers of a SEARCH or ESEARCH response (RFC 9051 section 7.3.4, RFC 3501 section 7.2.5).
+
+    Raises ProtocolViolation.
+    """
+    if answer.name == b"SEARCH":
+        text = answer.text()
+        if len(answer.parts) != 1 or not _NUMBERS.fullmatch(text):
+            raise ProtocolViolation("the server sent a SEARCH answer that is no list of numbers")
+        words = text.partition(b"(")[0].split()
+        if max(map(len, words), default=0) > 10:
+            raise ProtocolViolation("the server sent a SEARCH answer with a number that is none")
+        return [(uid, uid) for uid in map(int, words)]
+    scanner = answer.scanner()
+    if scanner.peek() == b"(":
+        scanner.value()
+    while not scanner.at_end():
+        word = scanner.value()
+        if isinstance(word, Atom) and word.upper() == b"ALL":
+            numbers = scanner.value()
+            if not isinstance(numbers, Atom):
+                raise ProtocolViolation("the server sent an ESEARCH answer that is no set of numbers")
+            return parse_set(numbers)
+    return []
+
+
+def read_fetch(answer: Untagged) -> dict[bytes, Value]:
+    """Return the data items of a FETCH response by name (RFC 9051 section 7.5.2). Raises ProtocolViolation."""
+    scanner = answer.scanner()
+    if not scanner.accept(b"("):
+        raise ProtocolViolation("the server sent a FETCH answer without a list")
+    items: dict[bytes, Value] = {}
+    while not scanner.at_end():
+        # Some servers go on behind the closing parenthesis.
+        if not scanner.accept(b")"):
+            name = scanner.name()
+            items[name] = scanner.value()
+    return items
+
+
+def number(value: Value) -> int | None:
+    """Return a number of at most 63 bits (RFC 9051 section 9), None for anything else."""
+    found = int(value) if isinstance(value, bytes) and value.isdigit() and len(value) <= 20 else None
+    return found if found is not None and found < 1 << 63 else None
+
+
+def body(items: dict[bytes, Value]) -> Body | None:
+    """Return the message's octets among the data items of a FETCH response; NIL is none."""
+    for name in _BODIES:
+        value = items.get(name)
+        if isinstance(value, SpooledBody):
+            return value
+        if isinstance(value, bytes):
+            return MemoryBody(bytes(value))
+    return None
+
+
+def facts(items: dict[bytes, Value]) -> MessageFacts | None:
+    """Return what the data items of a FETCH response say of a message, None without a UID."""
+    uid = number(items.get(b"UID"))
+    if uid is None:
+        return None
+    date = items.get(b"INTERNALDATE")
+    labels = items.get(b"X-GM-LABELS")
+    return MessageFacts(
+        uid,
+        number(items.get(b"RFC822.SIZE")),
+        internaldate(date) if isinstance(date, bytes) else None,
+        flags_of(items.get(b"FLAGS")),
+        account_id(items),
+        tuple(decode_name(label) for label in labels if isinstance(label, bytes)) if isinstance(labels, list) else (),
+    )
+
+
+def account_id(items: dict[bytes, Value]) -> str | None:
+    """Return X-GM-MSGID or EMAILID (RFC 8474 section 4.1), if there is one."""
+    value = items.get(b"X-GM-MSGID") or items.get(b"EMAILID")
+    if isinstance(value, list):
+        value = value[0] if value else None
+    return value.decode("latin-1") if isinstance(value, bytes) and value else None
+
+
+def flags_of(value: Value) -> frozenset[str]:
+    """Return flags and keywords without ``\\Recent``."""
+    if not isinstance(value, list):
+        return frozenset()
+    return frozenset(flag for flag in _texts(value) if flag.lower() != "\\recent")
+
+
+@lru_cache(4096)
+def flags(words: bytes) -> frozenset[str]:
+    """Return the flags in a list without its parentheses, without ``\\Recent``."""
+    return flags_of([Atom(word) for word in words.split()])
+
+
+def internaldate(octets: bytes) -> datetime | None:
+    """Return a date-time (RFC 9051 section 9), in UTC if its zone is missing or unreadable; None if it is no date."""
+    match = _DATE.match(octets)
+    if match is None:
+        return None
+    day, name, year, hour, minute, second, *zone = match.groups()
+    month = _MONTHS.get(name.lower(), 0)
+    try:
+        # A leap second is second 60, which datetime does not know.
+        return datetime(int(year), month, int(day), int(hour), int(minute), min(int(second), 59), tzinfo=_zone(*zone))
+    except ValueError:
+        return None
+
+
+@lru_cache(256)
+def _zone(sign: bytes | None, hours: bytes | None, minutes: bytes | None) -> tzinfo:
+    offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
+    if not offset or offset >= timedelta(days=1):
+        return UTC
+    return timezone(-offset if sign == b"-" else offset)
+
+
+def _texts(values: list[Value]) -> list[str]:
+    return [value.decode("utf-8", "backslashreplace") for value in values if isinstance(value, bytes)]

@@ -1,0 +1,133 @@
+"""Reads the answers of FETCH (RFC 9051 section 6.4.5): one pattern for the usual shape, the tokenizer for the rest."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from mailarchive.errors import FetchRefused
+from mailarchive.mail.body import MemoryBody, SpooledBody
+from mailarchive.model import Fetched, MessageFacts
+from mailarchive.remote.imap import answers
+from mailarchive.remote.imap.wire import LARGEST_IN_MEMORY, LONGEST_LINE, Spool, Status, Untagged, Wire
+
+_BODY_FOLLOWS = re.compile(
+    rb"\* \d+ FETCH \("
+    rb"(?:UID (\d{1,10}) |FLAGS \([^()\"{\r\n]*\) |INTERNALDATE \"[^\"\\\r\n]*\" |RFC822\.SIZE \d+ |MODSEQ \(\d+\) )*"
+    rb"BODY\[\] \{(\d{1,19})\}\r\n"
+)
+_FACTS = re.compile(
+    rb"\* \d+ FETCH \("
+    rb"(?:UID (\d{1,10}) ?|FLAGS \(([^()\"{\r\n]*)\) ?|INTERNALDATE \"([^\"\\\r\n]*)\" ?|RFC822\.SIZE (\d{1,18}) ?"
+    rb"|MODSEQ \(\d+\) ?|EMAILID \(([^()\"{ \r\n]+)\) ?)+\)\r\n"
+)
+_AHEAD = 2
+
+
+def bodies(wire: Wire, sets: Sequence[bytes], wanted: set[int], spool: Spool) -> Iterator[Fetched]:
+    """Yield the messages of ``wanted`` that the server sends for ``sets``, each once.
+
+    The next command is on the wire while one is answered. Raises FetchRefused after the last
+    answer if the server refused a command.
+    """
+    missing = set(wanted)
+    refused: Status | None = None
+    tags: list[bytes] = []
+    commands = [b"UID FETCH " + numbers + b" (UID BODY.PEEK[])" for numbers in sets]
+    try:
+        for place in range(len(commands)):
+            while len(tags) < min(place + _AHEAD, len(commands)):
+                tags.append(wire.start(commands[len(tags)]))
+            yield from _arriving(wire, tags[place], missing, spool)
+            status = wire.result(tags[place])
+            if not status.ok:
+                refused = refused or status
+    finally:
+        for tag in tags:
+            wire.forget(tag)
+    if refused is not None:
+        raise FetchRefused(f"the server refused to send messages: {refused.words}", code=refused.code)
+
+
+def _arriving(wire: Wire, tag: bytes, missing: set[int], spool: Spool) -> Iterator[Fetched]:
+    readline, read, match, done = wire.stream.readline, wire.stream.read, _BODY_FOLLOWS.fullmatch, wire.done
+    while not done(tag):
+        line = readline(LONGEST_LINE)
+        usual = match(line)
+        if usual is not None and (size := int(usual[2])) <= LARGEST_IN_MEMORY:
+            octets = read(size)
+            if len(octets) != size:
+                raise wire.broken()
+            after = readline(LONGEST_LINE)
+            if after == b")\r\n" and usual[1] is not None:
+                uid = int(usual[1])
+                if uid in missing:
+                    missing.discard(uid)
+                    yield Fetched(uid, MemoryBody(octets))
+                continue
+            answer = wire.resume(line, octets, after, spool)
+        elif line.endswith(b"\n"):
+            answer = wire.accept(line, spool)
+        else:
+            raise wire.broken(line)
+        if answer is not None and answer.name == b"FETCH":
+            yield from _unusual(answer, missing)
+
+
+def _unusual(answer: Untagged, missing: set[int]) -> Iterator[Fetched]:
+    """Yield the message in a FETCH response of any shape, if there is one and it is missing."""
+    spooled = [part for part in answer.parts if isinstance(part, SpooledBody)]
+    try:
+        items = answers.read_fetch(answer)
+        uid, body = answers.number(items.get(b"UID")), answers.body(items)
+        if uid is not None and body is not None and uid in missing:
+            missing.discard(uid)
+            if isinstance(body, SpooledBody):
+                spooled.remove(body)
+            yield Fetched(uid, body)
+    finally:
+        for body in spooled:
+            body.close()
+
+
+def facts_of(wire: Wire, command: bytes) -> Iterator[tuple[MessageFacts, bool]]:
+    """Yield what each answer to ``command`` says, and whether it has flags. Raises FetchRefused after the last."""
+    tag = wire.start(command)
+    try:
+        yield from facts(wire, tag)
+        status = wire.result(tag)
+    finally:
+        wire.forget(tag)
+    if not status.ok:
+        raise FetchRefused(f"the server refused to describe messages: {status.words}", code=status.code)
+
+
+def facts(wire: Wire, tag: bytes) -> Iterator[tuple[MessageFacts, bool]]:
+    """Yield what each answer to a FETCH of data items says, and whether it has flags, until the command is done."""
+    readline, match = wire.stream.readline, _FACTS.fullmatch
+    while not wire.done(tag):
+        line = readline(LONGEST_LINE)
+        usual = match(line)
+        if usual is None:
+            yield from _unusual_facts(wire, line)
+        elif usual[1] is not None:
+            uid, words, date, size, email_id = usual.groups()
+            yield (
+                MessageFacts(
+                    int(uid),
+                    int(size) if size else None,
+                    answers.internaldate(date) if date else None,
+                    answers.flags(words) if words else frozenset(),
+                    email_id.decode("latin-1") if email_id else None,
+                ),
+                words is not None,
+            )
+
+
+def _unusual_facts(wire: Wire, line: bytes) -> Iterator[tuple[MessageFacts, bool]]:
+    if not line.endswith(b"\n"):
+        raise wire.broken(line)
+    answer = wire.accept(line)
+    if answer is not None and answer.name == b"FETCH":
+        items = answers.read_fetch(answer)
+        found = answers.facts(items)
+        if found is not None:
+            yield found, b"FLAGS" in items

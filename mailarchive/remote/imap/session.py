@@ -1,0 +1,177 @@
+"""One logged-in session: the commands that look and none that changes anything."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from mailarchive import __version__
+from mailarchive.config import Endpoint
+from mailarchive.errors import MailboxUnavailable, ProtocolViolation
+from mailarchive.mail.mailbox_name import mailbox_name
+from mailarchive.model import Cursor, Fetched, ListedMailbox, MailboxName, MessageFacts, UidValidity
+from mailarchive.remote.imap import answers, fetch
+from mailarchive.remote.imap.connect import Timeouts, connect
+from mailarchive.remote.imap.login import Password, literal_plus, log_in
+from mailarchive.remote.imap.sets import Range
+from mailarchive.remote.imap.wire import Spool, Status, Wire, astring
+
+_STATUS_IN_FLIGHT = 50
+_IDENTITY = b'ID ("name" "mailarchive" "version" "%s")' % __version__.encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """What EXAMINE said of a mailbox."""
+
+    name: MailboxName
+    cursor: Cursor
+
+
+class ImapSession:
+    """A connection to an IMAP server after log-in.
+
+    Methods raise ConnectionLost, Stalled or ProtocolViolation when it is of no more use.
+    """
+
+    def __init__(self, endpoint: Endpoint, password: Password, timeouts: Timeouts | None = None) -> None:
+        """Connect and log in. Raises AuthenticationFailed, SourceUnreachable, TlsFailed, ProtocolViolation."""
+        connected = connect(endpoint, timeouts or Timeouts())
+        self._wire: Wire = connected.wire
+        try:
+            self.capabilities = log_in(connected, endpoint.user, password)
+            self._wire.literal_plus = literal_plus(self.capabilities)
+            if "ID" in self.capabilities:
+                # Some servers open no mailbox for who has not introduced himself (RFC 2971).
+                self._wire.forget(self._wire.start(_IDENTITY))
+        except BaseException:
+            self._wire.abandon()
+            raise
+
+    @property
+    def fact_items(self) -> Sequence[bytes]:
+        """The data items that describe a message: all that the server knows, then without the size, which may fail."""
+        extra = b""
+        if self.offers("X-GM-EXT-1"):
+            extra = b" X-GM-MSGID X-GM-LABELS"
+        elif self.offers("OBJECTID"):
+            extra = b" EMAILID"
+        return b"(UID FLAGS INTERNALDATE RFC822.SIZE" + extra + b")", b"(UID FLAGS INTERNALDATE)"
+
+    @property
+    def messages(self) -> int:
+        """Number of messages in the open mailbox now, as far as the server has told."""
+        return self._wire.exists or 0
+
+    def offers(self, *capabilities: str) -> bool:
+        """Return whether the server has one of ``capabilities``."""
+        return not self.capabilities.isdisjoint(capabilities)
+
+    def close(self) -> None:
+        """End the connection; never raises, from any thread."""
+        self._wire.close()
+
+    def mailboxes(self) -> list[ListedMailbox]:
+        """Return the selectable mailboxes, each with its cursor if the server tells it.
+
+        One command where LIST-STATUS is offered (RFC 5819), else LIST and a STATUS for each.
+        """
+        listed, cursors = self._list()
+        unknown = [raw for raw in listed if raw not in cursors]
+        cursors.update(self._statuses(unknown))
+        return [
+            ListedMailbox(mailbox_name(raw, answer.delimiter), answer.special_use, cursors.get(raw))
+            for raw, answer in listed.items()
+        ]
+
+    def _list(self) -> tuple[dict[bytes, answers.ListAnswer], dict[bytes, Cursor | None]]:
+        special_use = b"SPECIAL-USE " if self.offers("SPECIAL-USE") else b""
+        extended = b'LIST "" "*" RETURN (%sSTATUS (%s))' % (special_use, self._status_items())
+        plain = b'LIST "" "*"'
+        status, data = self._wire.run(extended if self.offers("LIST-STATUS") else plain)
+        if not status.ok and self.offers("LIST-STATUS"):
+            status, data = self._wire.run(plain)
+        if not status.ok:
+            raise ProtocolViolation(f"{self._wire.peer} refused to list the mailboxes: {status.words}")
+        listed: dict[bytes, answers.ListAnswer] = {}
+        for answer in (answers.read_list(answer) for answer in data if answer.name == b"LIST"):
+            if answer.raw and answer.selectable:
+                listed.setdefault(answer.raw, answer)
+        statuses = [answers.read_status(answer) for answer in data if answer.name == b"STATUS"]
+        return listed, {raw: cursor for raw, cursor in statuses if cursor is not None}
+
+    def _status_items(self) -> bytes:
+        modseq = b" HIGHESTMODSEQ" if self.offers("CONDSTORE", "QRESYNC") else b""
+        return b"MESSAGES UIDNEXT UIDVALIDITY" + modseq
+
+    def _statuses(self, names: Sequence[bytes]) -> dict[bytes, Cursor]:
+        """Ask for the STATUS of each of ``names``, many at a time; who answers NO is left out."""
+        wire, found = self._wire, dict[bytes, Cursor]()
+        in_flight: list[bytes] = []
+        for raw in names:
+            name = astring(raw)
+            while in_flight and (len(in_flight) == _STATUS_IN_FLIGHT or not wire.goes_at_once(name)):
+                self._take_status(in_flight.pop(0), found)
+            in_flight.append(wire.start(b"STATUS ", name, b" (" + self._status_items() + b")"))
+        for tag in in_flight:
+            self._take_status(tag, found)
+        return found
+
+    def _take_status(self, tag: bytes, found: dict[bytes, Cursor]) -> None:
+        for answer in self._wire.until(tag):
+            if answer.name == b"STATUS":
+                raw, cursor = answers.read_status(answer)
+                if cursor is not None:
+                    found[raw] = cursor
+        self._wire.result(tag)
+
+    def examine(self, name: MailboxName) -> Selected:
+        """Open a mailbox for reading only (RFC 9051 section 6.3.3). Raises MailboxUnavailable."""
+        wire = self._wire
+        wire.settle()
+        mailbox = astring(name.raw)
+        wire.deselect()
+        if self.offers("CONDSTORE", "QRESYNC"):
+            status, data = wire.run(b"EXAMINE ", mailbox, b" (CONDSTORE)")
+            if status.kind == b"BAD":
+                status, data = wire.run(b"EXAMINE ", mailbox)
+        else:
+            status, data = wire.run(b"EXAMINE ", mailbox)
+        if not status.ok:
+            raise MailboxUnavailable(f"{name} cannot be opened: {status.words}")
+        if wire.exists is None:
+            raise MailboxUnavailable(f"{name} cannot be opened: the server does not say how many messages it has")
+        return Selected(name, _cursor([*(a.status() for a in data if a.name == b"OK"), status], wire.exists))
+
+    def search(self) -> list[Range] | None:
+        """Return the UIDs of all messages (RFC 9051 section 6.4.4); None if the server refuses or says nothing."""
+        command = b"UID SEARCH RETURN (ALL) ALL" if self.offers("ESEARCH") else b"UID SEARCH ALL"
+        tag = self._wire.start(command)
+        found: list[Range] = []
+        for answer in self._wire.until(tag):
+            if answer.name in {b"SEARCH", b"ESEARCH"}:
+                found += answers.read_search(answer)
+        return found if self._wire.result(tag).ok and found else None
+
+    def uids_between(self, first: int, last: int) -> list[int]:
+        """Return the UIDs of the messages with sequence numbers ``first`` to ``last``, as far as the server tells."""
+        tag = self._wire.start(b"FETCH %d:%d (UID)" % (first, last))
+        found = [facts.uid for facts, _flags in fetch.facts(self._wire, tag) if isinstance(facts.uid, int)]
+        self._wire.result(tag)
+        return found
+
+    def facts(self, numbers: bytes, items: bytes) -> Iterator[tuple[MessageFacts, bool]]:
+        """Yield what UID FETCH of ``items`` says, and whether flags were among it. Raises FetchRefused at the end."""
+        yield from fetch.facts_of(self._wire, b"UID FETCH " + numbers + b" " + items)
+
+    def bodies(self, sets: Sequence[bytes], wanted: Iterable[int], spool: Spool) -> Iterator[Fetched]:
+        """Yield the messages of ``wanted`` that come for ``sets``. Raises FetchRefused at the end."""
+        return fetch.bodies(self._wire, sets, set(wanted), spool)
+
+
+def _cursor(said: Iterable[Status], messages: int) -> Cursor:
+    values = {status.code: answers.number(status.argument) for status in said if status.code}
+    return Cursor(
+        UidValidity(values.get("UIDVALIDITY") or 0),
+        values.get("UIDNEXT"),
+        values.get("HIGHESTMODSEQ") or None,
+        messages,
+    )

@@ -1,0 +1,87 @@
+"""The socket below a session: octets in and out, every failure translated, cut by any thread."""
+
+import contextlib
+import io
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+from mailarchive.errors import ConnectionLost, Stalled
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
+
+_PATIENCE = 5.0
+"""Seconds that ``cut`` waits for another thread to leave a system call it has just been thrown out of."""
+
+
+class Transport(io.RawIOBase):
+    """A connected socket as a raw stream. ``peer`` names the server in errors.
+
+    ``early`` are octets that were read from the socket before. Reading and sending raise
+    ConnectionLost, or Stalled when not one octet moves within the socket's time-out.
+    """
+
+    def __init__(self, sock: socket.socket, peer: str, early: bytes = b"") -> None:
+        super().__init__()
+        self._sock = sock
+        self._peer = peer
+        self._early = early
+        self._cut = False
+        self._in_call = threading.Lock()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        if self._early:
+            return self._read_early(memoryview(buffer))
+        with self._in_call:
+            if self._cut:
+                raise ConnectionLost(f"the connection to {self._peer} was closed")
+            try:
+                return self._sock.recv_into(buffer)
+            except TimeoutError as error:
+                raise self._stalled() from error
+            except OSError as error:
+                raise self._lost(error) from error
+
+    def send(self, octets: "ReadableBuffer") -> None:
+        """Send all of ``octets``."""
+        with self._in_call:
+            if self._cut:
+                raise ConnectionLost(f"the connection to {self._peer} was closed")
+            try:
+                self._sock.sendall(octets)
+            except TimeoutError as error:
+                raise self._stalled() from error
+            except OSError as error:
+                raise self._lost(error) from error
+
+    def cut(self) -> None:
+        """End the connection at once, from any thread: who is reading gets ConnectionLost. Never raises."""
+        self._cut = True
+        with contextlib.suppress(OSError):
+            # SSLSocket.shutdown would drop the TLS layer under a thread that is reading.
+            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+        if self._in_call.acquire(timeout=_PATIENCE):
+            with contextlib.suppress(OSError):
+                self._sock.close()
+            self._in_call.release()
+
+    def close(self) -> None:
+        if not self.closed:
+            self.cut()
+        super().close()
+
+    def _read_early(self, buffer: memoryview) -> int:
+        octets = self._early[: len(buffer)]
+        buffer[: len(octets)] = octets
+        self._early = self._early[len(octets) :]
+        return len(octets)
+
+    def _stalled(self) -> Stalled:
+        return Stalled(f"{self._peer} sent nothing for {self._sock.gettimeout() or 0:.0f} seconds")
+
+    def _lost(self, error: OSError) -> ConnectionLost:
+        return ConnectionLost(f"the connection to {self._peer} was lost: {error.strerror or type(error).__name__}")

@@ -1,0 +1,330 @@
+"""The IMAP wire (RFC 9051 section 2.2): commands out with our own tags, responses in whole, whatever their length."""
+
+import contextlib
+import io
+import re
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from mailarchive.errors import ConnectionLost, ProtocolViolation, SourceError, StorageFailed
+from mailarchive.mail.body import CHUNK, SpooledBody
+from mailarchive.remote.imap.scan import Part, Scanner
+from mailarchive.remote.imap.transport import Transport
+from mailarchive.remote.imap.words import printable
+
+Spool = Callable[[], BinaryIO]
+"""Makes an empty read-write file for a literal too large for memory."""
+
+BUFFER = 1 << 20
+LONGEST_LINE = 64 << 20
+LARGEST_IN_MEMORY = 4 << 20
+"""Octets of the largest literal that is held in memory; a larger one is spooled, or skipped without a spool."""
+
+_LITERAL = re.compile(rb"~?\{(\d{1,19})\+?\}\r?\n\Z")
+_UNTAGGED = re.compile(rb"\* (?:(\d{1,10}) )?([A-Za-z][A-Za-z0-9-]*)(?= |\(|\r?\n)")
+_TAGGED = re.compile(rb"(A\d{1,9}) (OK|NO|BAD)(?= |\r?\n)", re.IGNORECASE)
+_CODE = re.compile(rb" *\[([^\] ]+)(?: ([^\]]*))?\] ?")
+_STATUSES = frozenset({b"OK", b"NO", b"BAD", b"BYE", b"PREAUTH"})
+_SAFE_IN_QUOTES = re.compile(rb"[\x20-\x7e]*")
+
+
+class Literal(bytes):
+    """A string that goes over the wire as a literal (RFC 9051 section 4.3)."""
+
+    __slots__ = ()
+
+
+def astring(octets: bytes) -> bytes:
+    """Return ``octets`` quoted, or as a Literal if they are more than printable ASCII."""
+    if _SAFE_IN_QUOTES.fullmatch(octets):
+        return b'"' + octets.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
+    return Literal(octets)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How a command ended, or what ``* OK`` and its like say: a response code (RFC 9051 section 7.1) and words.
+
+    ``code`` is in capitals, empty if there is none.
+    """
+
+    kind: bytes
+    code: str
+    argument: bytes
+    words: str
+
+    @property
+    def ok(self) -> bool:
+        return self.kind == b"OK"
+
+
+@dataclass(frozen=True, slots=True)
+class Untagged:
+    """One untagged response, whole: its number (FETCH, EXISTS), its name in capitals, and what follows."""
+
+    number: int
+    name: bytes
+    parts: list[Part]
+    start: int
+
+    def scanner(self) -> Scanner:
+        """Return a scanner over what follows the name."""
+        return Scanner(self.parts, self.start)
+
+    def text(self) -> bytes:
+        """Return what follows the name up to the first literal or the end of the line."""
+        return self.scanner().rest()
+
+    def status(self) -> Status:
+        """Return what an OK, NO, BAD or PREAUTH says."""
+        return _status(self.name, self.text())
+
+
+def _status(kind: bytes, text: bytes) -> Status:
+    code = _CODE.match(text)
+    if code is None:
+        return Status(kind, "", b"", printable(text))
+    name = code[1].upper().decode("ascii", "replace")
+    return Status(kind, name, code[2] or b"", printable(text[code.end() :]) or printable(b"[" + code[1] + b"]"))
+
+
+class Wire:
+    """One connection. Every method raises ConnectionLost, Stalled or ProtocolViolation when it is of no more use.
+
+    ``exists`` is the number of messages in the selected mailbox, kept up to date by EXISTS and
+    EXPUNGE; None until the server said it. Untagged data that nobody asked for is tolerated everywhere.
+    """
+
+    def __init__(self, sock: socket.socket, peer: str, early: bytes = b"") -> None:
+        self.peer = peer
+        self.exists: int | None = None
+        self.literal_plus = 0
+        self._transport = Transport(sock, peer, early)
+        self._stream = io.BufferedReader(self._transport, BUFFER)
+        self._number = 0
+        self._waiting: set[bytes] = set()
+        self._unwanted: set[bytes] = set()
+        self._done: dict[bytes, Status] = {}
+        self._go_ahead = False
+        self._closed = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether every command has been answered."""
+        return not self._waiting
+
+    @property
+    def stream(self) -> BinaryIO:
+        """The incoming octets; for reading the usual answers without detours (see ``accept``)."""
+        return self._stream
+
+    def deselect(self) -> None:
+        """Know nothing of the mailbox that was selected."""
+        self.exists = None
+
+    def goes_at_once(self, octets: bytes) -> bool:
+        """Return whether ``octets`` can be sent without waiting for a go-ahead (LITERAL+, LITERAL-: RFC 7888)."""
+        return not isinstance(octets, Literal) or len(octets) <= self.literal_plus
+
+    def start(self, *pieces: bytes) -> bytes:
+        """Send a command and return its tag.
+
+        A Literal that does not go at once waits for the server, and untagged data that comes
+        in the meantime is dropped; so nothing else may be in flight then.
+        """
+        self._number += 1
+        tag = b"A%d" % self._number
+        self._waiting.add(tag)
+        line = bytearray(tag + b" ")
+        for piece in pieces:
+            if not isinstance(piece, Literal):
+                line += piece
+            elif self.goes_at_once(piece):
+                line += b"{%d+}\r\n" % len(piece) + piece
+            else:
+                line += b"{%d}\r\n" % len(piece)
+                self._transport.send(line)
+                if not self.go_ahead(tag):
+                    return tag
+                line = bytearray(piece)
+        self._transport.send(line + b"\r\n")
+        return tag
+
+    def send_line(self, octets: bytes) -> None:
+        """Send one line within a command (RFC 9051 section 6.2.2)."""
+        self._transport.send(octets + b"\r\n")
+
+    def go_ahead(self, tag: bytes) -> bool:
+        """Wait for ``+``; return False if the command ended instead."""
+        self._go_ahead = False
+        while not self._go_ahead and tag in self._waiting:
+            self.accept(self.line())
+        return self._go_ahead
+
+    def done(self, tag: bytes) -> bool:
+        """Return whether the command has been answered."""
+        return tag not in self._waiting
+
+    def result(self, tag: bytes) -> Status:
+        """Return how a command that is done ended."""
+        return self._done.pop(tag)
+
+    def forget(self, tag: bytes) -> None:
+        """Take no more interest in how the command ends."""
+        if tag in self._waiting:
+            self._unwanted.add(tag)
+        self._done.pop(tag, None)
+
+    def until(self, tag: bytes) -> Iterator[Untagged]:
+        """Yield untagged responses until the command is done."""
+        while tag in self._waiting:
+            data = self.accept(self.line())
+            if data is not None:
+                yield data
+
+    def run(self, *pieces: bytes) -> tuple[Status, list[Untagged]]:
+        """Send a command, and return how it ended with the untagged responses on the way."""
+        tag = self.start(*pieces)
+        answers = list(self.until(tag))
+        return self.result(tag), answers
+
+    def settle(self) -> None:
+        """Read away what is still to come for commands that were sent."""
+        while self._waiting:
+            self.accept(self.line())
+
+    def line(self) -> bytes:
+        """Return the next line with its end."""
+        line = self._stream.readline(LONGEST_LINE)
+        if line.endswith(b"\n"):
+            return line
+        raise self.broken(line)
+
+    def accept(self, line: bytes, spool: Spool | None = None) -> Untagged | None:
+        """Finish reading the response that begins with ``line``; return it if it is untagged data.
+
+        Literals larger than ``LARGEST_IN_MEMORY`` go to ``spool``. Raises StorageFailed if that fails.
+        """
+        match = _UNTAGGED.match(line)
+        if match is not None:
+            return self._untagged(match, line, spool)
+        tagged = _TAGGED.match(line)
+        if tagged is not None and tagged[1] in self._waiting:
+            self._complete(tagged[1], _status(tagged[2].upper(), line[tagged.end() :]))
+        elif line.startswith(b"+"):
+            self._go_ahead = True
+        elif line.strip():
+            raise self.violation(f"{self.peer} sent a line that is no IMAP response: {printable(line, 80)}")
+        return None
+
+    def octets(self, size: int) -> bytes:
+        """Return the next ``size`` octets."""
+        octets = self._stream.read(size)
+        if len(octets) != size:
+            raise self.broken()
+        return octets
+
+    def broken(self, line: bytes = b"") -> SourceError:
+        """Return the error for a stream that ended, or for a line that does not."""
+        if len(line) >= LONGEST_LINE:
+            return self.violation(f"{self.peer} sent a line of more than {LONGEST_LINE >> 20} MiB")
+        self._transport.cut()
+        return ConnectionLost(f"{self.peer} ended the connection")
+
+    def violation(self, sentence: str) -> ProtocolViolation:
+        """Return the error for something that the protocol does not allow; the connection is cut."""
+        self._transport.cut()
+        return ProtocolViolation(sentence)
+
+    def close(self) -> None:
+        """End the connection, with LOGOUT if nothing is in flight; never raises, from any thread."""
+        if self.idle and not self._closed:
+            self._closed = True
+            with contextlib.suppress(SourceError):
+                self._transport.send(b"Z LOGOUT\r\n")
+        self._transport.cut()
+
+    def resume(self, line: bytes, octets: bytes, after: bytes, spool: Spool) -> Untagged | None:
+        """Finish a response of which a line, the literal at its end and the line behind that have been read."""
+        match = _UNTAGGED.match(line)
+        if match is None or not after.endswith(b"\n"):
+            raise self.broken(after)
+        marker = _LITERAL.search(line)
+        head = line[: marker.start()] if marker else line
+        return Untagged(int(match[1] or 0), match[2].upper(), [head, octets, *self._parts(after, spool)], match.end())
+
+    def _complete(self, tag: bytes, status: Status) -> None:
+        self._waiting.discard(tag)
+        if tag in self._unwanted:
+            self._unwanted.discard(tag)
+        else:
+            self._done[tag] = status
+
+    def _untagged(self, match: re.Match[bytes], line: bytes, spool: Spool | None) -> Untagged | None:
+        number, name = int(match[1] or 0), match[2].upper()
+        if name in _STATUSES:
+            # Text for people: a brace at its end begins no literal.
+            data = Untagged(number, name, [line.rstrip(b"\r\n")], match.end())
+            if name == b"BYE":
+                words = data.status().words
+                self._transport.cut()
+                raise ConnectionLost(f"{self.peer} ended the connection: {words}")
+            return data
+        if name == b"EXISTS":
+            self.exists = number
+        elif name == b"EXPUNGE" and self.exists:
+            self.exists -= 1
+        return Untagged(number, name, self._parts(line, spool), match.end())
+
+    def _parts(self, line: bytes, spool: Spool | None) -> list[Part]:
+        parts: list[Part] = []
+        held = 0
+        while (marker := _LITERAL.search(line, max(0, len(line) - 25))) is not None:
+            parts.append(line[: marker.start()])
+            literal = self.literal(int(marker[1]), spool)
+            parts.append(literal)
+            held += len(line) + (len(literal) if isinstance(literal, bytes) else 0)
+            if held > LONGEST_LINE:
+                raise self.violation(f"{self.peer} sent a response of more than {LONGEST_LINE >> 20} MiB")
+            line = self.line()
+        parts.append(line.rstrip(b"\r\n"))
+        return parts
+
+    def literal(self, size: int, spool: Spool | None) -> Part:
+        """Return the next ``size`` octets, in memory or spooled; nothing if they are too many and there is no spool."""
+        if size <= LARGEST_IN_MEMORY:
+            return self.octets(size)
+        if spool is None:
+            for _chunk in self._chunks(size):
+                pass
+            return b""
+        return self._spooled(size, spool)
+
+    def abandon(self) -> None:
+        """End the connection without a word; never raises, from any thread."""
+        self._closed = True
+        self._transport.cut()
+
+    def _spooled(self, size: int, spool: Spool) -> SpooledBody:
+        file = None
+        try:
+            file = spool()
+            for chunk in self._chunks(size):
+                file.write(chunk)
+            file.flush()
+        except BaseException as error:
+            self._transport.cut()
+            if file is not None:
+                file.close()
+            if isinstance(error, OSError):
+                raise StorageFailed(f"no room for a message of {size} octets: {error.strerror}") from error
+            raise
+        return SpooledBody(file, size)
+
+    def _chunks(self, size: int) -> Iterator[bytes]:
+        while size:
+            chunk = self.octets(min(size, CHUNK))
+            size -= len(chunk)
+            yield chunk

@@ -1,0 +1,1 @@
+"""Places that messages are pulled from."""

@@ -1,0 +1,72 @@
+"""The contract of a Source: an account that messages are pulled from, and that is never changed."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import BinaryIO, Protocol
+
+from mailarchive.model import Account, Cursor, Fetched, ListedMailbox, MessageFacts, RemoteUid
+
+Spool = Callable[[], BinaryIO]
+"""Makes an empty read-write file for a message too large for memory; it vanishes when closed."""
+
+
+class OpenMailbox(Protocol):
+    """A mailbox opened for reading only (EXAMINE, RFC 9051 section 6.3.3).
+
+    ``cursor`` is the state at the moment of opening: what changed later is newer than it.
+    All methods raise ConnectionLost, Stalled or ProtocolViolation when the connection is of no
+    more use, and MailboxUnavailable when only this mailbox is.
+    """
+
+    @property
+    def cursor(self) -> Cursor:
+        """The mailbox's state when it was opened; ``messages`` is never None."""
+
+    def uids(self) -> list[RemoteUid]:
+        """Return every message's uid, ascending (POP3: in listing order).
+
+        Checked against the number of messages the server announced, and asked in another way
+        when they differ; the caller compares once more and reports what is missing.
+        """
+
+    def facts(self, uids: Sequence[RemoteUid]) -> Iterator[MessageFacts]:
+        """Yield facts of those of ``uids`` that exist, in any order, each once."""
+
+    def flags(self, uids: Sequence[RemoteUid]) -> Iterator[tuple[RemoteUid, frozenset[str]]]:
+        """Yield the present flags of those of ``uids`` that exist."""
+
+    def flags_since(self, modseq: int) -> Iterator[tuple[RemoteUid, frozenset[str]]]:
+        """Yield the flags of messages changed after ``modseq`` (CHANGEDSINCE, RFC 7162 section 3.1.4).
+
+        Only to be called when ``cursor.highestmodseq`` is not None.
+        """
+
+    def fetch(self, uids: Sequence[RemoteUid], spool: Spool) -> Iterator[Fetched]:
+        """Yield the messages of ``uids`` as they arrive, each at most once; does not set ``\\Seen``.
+
+        A message that the server does not send is simply not yielded. Raises FetchRefused, after
+        yielding what did arrive, when the server answers NO or BAD.
+        """
+
+
+class Source(Protocol):
+    """One account, looked at over one connection. Not thread-safe: each worker has its own."""
+
+    @property
+    def account(self) -> Account:
+        """Whose mail this is."""
+
+    def mailboxes(self) -> list[ListedMailbox]:
+        """Return all selectable mailboxes, each with its cursor where the server tells it."""
+
+    def open(self, mailbox: ListedMailbox) -> OpenMailbox:
+        """Open ``mailbox`` for reading; the one opened before is of no more use.
+
+        Raises MailboxUnavailable if it vanished or may not be read.
+        """
+
+    def close(self) -> None:
+        """End the connection; never raises, may be called twice and from another thread."""
+
+
+SourceFactory = Callable[[], Source]
+"""Opens one more connection to the same account. Raises AuthenticationFailed, SourceUnreachable, TlsFailed."""

@@ -1,0 +1,171 @@
+"""An account at an IMAP server: what to ask when, and what to do when the server does not answer as it should."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
+
+from mailarchive.config import Endpoint
+from mailarchive.errors import FetchRefused, MailboxUnavailable
+from mailarchive.model import Account, Cursor, Fetched, ListedMailbox, MessageFacts, RemoteUid
+from mailarchive.remote.imap import ImapSession, Password, Timeouts
+from mailarchive.remote.imap.sets import Range, command_sets, ranges, size
+from mailarchive.sources.base import Spool
+
+_PER_FETCH = 5_000
+"""Messages asked for at a time when UIDs have to be fetched by sequence number."""
+_MOST_REFUSALS = 200
+"""Refused commands after which a bad answer is no longer narrowed down to single messages."""
+_MANY_RANGES = 500
+_FLAGS = (b"(UID FLAGS)",)
+
+Described = tuple[MessageFacts, bool]
+"""Facts, and whether the flags were among what the server sent."""
+
+
+class ImapSource:
+    """One connection to an IMAP account."""
+
+    def __init__(
+        self, account: Account, endpoint: Endpoint, password: Password, timeouts: Timeouts | None = None
+    ) -> None:
+        """Connect and log in. Raises AuthenticationFailed, SourceUnreachable, TlsFailed, ProtocolViolation."""
+        self._account = account
+        self._session = ImapSession(endpoint, password, timeouts)
+
+    @property
+    def account(self) -> Account:
+        return self._account
+
+    def mailboxes(self) -> list[ListedMailbox]:
+        return self._session.mailboxes()
+
+    def open(self, mailbox: ListedMailbox) -> "ImapMailbox":
+        selected = self._session.examine(mailbox.name)
+        return ImapMailbox(self._session, selected.cursor)
+
+    def close(self) -> None:
+        self._session.close()
+
+
+class ImapMailbox:
+    """A mailbox opened by EXAMINE. Answers are read one call at a time: the next call gives up what is left of one."""
+
+    def __init__(self, session: ImapSession, cursor: Cursor) -> None:
+        self._session = session
+        self._cursor = cursor
+        self._existing: list[int] = []
+
+    @property
+    def cursor(self) -> Cursor:
+        return self._cursor
+
+    def uids(self) -> list[RemoteUid]:
+        session = self._session
+        if not session.messages:
+            return []
+        found = session.search() or []
+        uids: set[int] = set()
+        if size(found) <= 2 * session.messages:
+            for first, last in found:
+                uids.update(range(first, last + 1))
+        if len(uids) != session.messages:
+            uids |= self._by_sequence()
+        uids.discard(0)
+        self._existing = sorted(uids)
+        return list(self._existing)
+
+    def _by_sequence(self) -> set[int]:
+        """Ask for UIDs by sequence number, for servers whose SEARCH does not find everything."""
+        uids: set[int] = set()
+        first = 1
+        while first <= self._session.messages:
+            last = min(first + _PER_FETCH - 1, self._session.messages)
+            found = self._session.uids_between(first, last)
+            if not found:
+                break
+            uids.update(found)
+            first = last + 1
+        return uids
+
+    def facts(self, uids: Sequence[RemoteUid]) -> Iterator[MessageFacts]:
+        def whole(answer: Described) -> bool:
+            return answer[0].size is not None or answer[0].internaldate is not None
+
+        for facts, _has_flags in self._describe(uids, self._session.fact_items, whole):
+            yield facts
+
+    def flags(self, uids: Sequence[RemoteUid]) -> Iterator[tuple[RemoteUid, frozenset[str]]]:
+        for facts, has_flags in self._describe(uids, _FLAGS, lambda answer: answer[1]):
+            if has_flags:
+                yield facts.uid, facts.flags
+
+    def flags_since(self, modseq: int) -> Iterator[tuple[RemoteUid, frozenset[str]]]:
+        if not self._session.messages:
+            return
+        try:
+            yield from self._flags_of_all(b"(UID FLAGS) (CHANGEDSINCE %d)" % modseq)
+        except FetchRefused:
+            try:
+                yield from self._flags_of_all(b"(UID FLAGS)")
+            except FetchRefused as error:
+                raise MailboxUnavailable(str(error)) from error
+
+    def _flags_of_all(self, items: bytes) -> Iterator[tuple[RemoteUid, frozenset[str]]]:
+        for facts, has_flags in self._session.facts(b"1:*", items):
+            if has_flags:
+                yield facts.uid, facts.flags
+
+    def fetch(self, uids: Sequence[RemoteUid], spool: Spool) -> Iterator[Fetched]:
+        wanted = _ascending(uids)
+        sets = [numbers for numbers, _first, _last in command_sets(ranges(wanted, self._existing))]
+        return self._session.bodies(sets, wanted, spool)
+
+    def _describe(
+        self, uids: Sequence[RemoteUid], variants: Sequence[bytes], whole: Callable[[Described], bool]
+    ) -> Iterator[Described]:
+        """Yield one answer for each of ``uids`` that exists; answers that are not ``whole`` only if no other comes.
+
+        What the server refuses is asked again with the next of ``variants``, then in halves; a
+        message that is refused alone is yielded without anything known of it.
+        """
+        missing = set(_ascending(uids))
+        unwhole: dict[RemoteUid, Described] = {}
+        work = [(sorted(missing), 0)]
+        refusals = 0
+        while work:
+            wanted, variant = work.pop()
+            for numbers, first, last in command_sets(self._ranges(wanted)):
+                try:
+                    for answer in self._session.facts(numbers, variants[variant]):
+                        uid = answer[0].uid
+                        if uid not in missing:
+                            continue
+                        if whole(answer):
+                            missing.discard(uid)
+                            yield answer
+                        else:
+                            unwhole[uid] = answer
+                except FetchRefused:
+                    refusals += 1
+                    refused = wanted[bisect_left(wanted, first) : bisect_right(wanted, last)]
+                    refused = [uid for uid in refused if uid in missing and uid not in unwhole]
+                    if variant + 1 < len(variants):
+                        work.append((refused, variant + 1))
+                    elif len(refused) > 1 and refusals < _MOST_REFUSALS:
+                        half = len(refused) // 2
+                        work += [(refused[half:], variant), (refused[:half], variant)]
+                    else:
+                        unwhole.update((uid, (MessageFacts(uid), False)) for uid in refused)
+        yield from (answer for uid, answer in unwhole.items() if uid in missing)
+
+    def _ranges(self, wanted: Sequence[int]) -> list[Range]:
+        """Return ranges that name ``wanted``, and a few others if that saves many ranges."""
+        found = ranges(wanted, self._existing)
+        if len(found) > _MANY_RANGES:
+            among = bisect_right(self._existing, wanted[-1]) - bisect_left(self._existing, wanted[0])
+            if len(wanted) >= 0.9 * among:
+                return [(wanted[0], wanted[-1])]
+        return found
+
+
+def _ascending(uids: Sequence[RemoteUid]) -> list[int]:
+    return sorted({uid for uid in uids if isinstance(uid, int)})

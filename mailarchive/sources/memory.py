@@ -1,0 +1,246 @@
+"""An account in memory: the first Source, and the one that tests change under a pull."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from mailarchive.errors import ConnectionLost, MailboxUnavailable
+from mailarchive.mail.body import MemoryBody
+from mailarchive.mail.mailbox_name import encode_name, mailbox_name
+from mailarchive.model import (
+    Account,
+    Cursor,
+    Fetched,
+    ListedMailbox,
+    MailboxName,
+    MessageFacts,
+    RemoteUid,
+    UidValidity,
+)
+from mailarchive.sources.base import Spool
+
+DELIMITER = "/"
+
+
+@dataclass(slots=True)
+class MemoryMessage:
+    """One message of a mailbox."""
+
+    octets: bytes
+    facts: MessageFacts
+    modseq: int
+
+
+@dataclass(slots=True)
+class MemoryMailbox:
+    """The state of one mailbox, messages by uid."""
+
+    name: MailboxName
+    uidvalidity: UidValidity
+    special_use: frozenset[str] = frozenset()
+    uidnext: int = 1
+    modseq: int = 1
+    messages: dict[int, MemoryMessage] = field(default_factory=dict)
+
+    @property
+    def cursor(self) -> Cursor:
+        return Cursor(self.uidvalidity, self.uidnext, self.modseq, len(self.messages))
+
+
+class MemoryAccount:
+    """Mailboxes by path (``a/b``), for any number of connections and threads.
+
+    ``fetches`` counts how often each body was fetched, by (path, UIDVALIDITY, uid).
+    """
+
+    def __init__(self, name: str = "me@memory.example") -> None:
+        self.account = Account(name, "memory")
+        self.fetches: Counter[tuple[str, int, int]] = Counter()
+        self._mailboxes: dict[str, MemoryMailbox] = {}
+        self._uidvalidity = 0
+        self._lock = threading.RLock()
+
+    def create(self, path: str, special_use: Iterable[str] = ()) -> None:
+        """Make an empty mailbox. Raises ValueError if it exists."""
+        with self._lock:
+            if path in self._mailboxes:
+                raise ValueError(f"{path} exists")
+            name = mailbox_name(encode_name(path), DELIMITER)
+            self._mailboxes[path] = MemoryMailbox(name, self._next_uidvalidity(), frozenset(special_use))
+
+    def delete(self, path: str) -> None:
+        """Remove a mailbox with its messages. Raises KeyError."""
+        with self._lock:
+            del self._mailboxes[path]
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a mailbox another name; UIDs and UIDVALIDITY stay. Raises KeyError, ValueError if ``new`` exists."""
+        with self._lock:
+            if new in self._mailboxes:
+                raise ValueError(f"{new} exists")
+            mailbox = self._mailboxes.pop(old)
+            mailbox.name = mailbox_name(encode_name(new), DELIMITER)
+            self._mailboxes[new] = mailbox
+
+    def renew(self, path: str) -> None:
+        """Give a mailbox a new UIDVALIDITY and number its messages from 1. Raises KeyError."""
+        with self._lock:
+            mailbox = self._mailboxes[path]
+            messages = list(mailbox.messages.values())
+            mailbox.uidvalidity, mailbox.uidnext, mailbox.modseq = self._next_uidvalidity(), 1, 1
+            mailbox.messages.clear()
+            for message in messages:
+                facts = message.facts
+                self.append(
+                    path,
+                    message.octets,
+                    facts.flags,
+                    facts.internaldate,
+                    account_id=facts.account_id,
+                    labels=facts.labels,
+                )
+
+    def append(
+        self,
+        path: str,
+        octets: bytes,
+        flags: Iterable[str] = (),
+        internaldate: datetime | None = None,
+        *,
+        account_id: str | None = None,
+        labels: Iterable[str] = (),
+    ) -> int:
+        """Add a message and return its uid. Raises KeyError."""
+        with self._lock:
+            mailbox = self._mailboxes[path]
+            uid = mailbox.uidnext
+            mailbox.uidnext += 1
+            mailbox.modseq += 1
+            facts = MessageFacts(uid, len(octets), internaldate, frozenset(flags), account_id, tuple(labels))
+            mailbox.messages[uid] = MemoryMessage(octets, facts, mailbox.modseq)
+            return uid
+
+    def expunge(self, path: str, uid: int) -> None:
+        """Remove a message. Raises KeyError."""
+        with self._lock:
+            mailbox = self._mailboxes[path]
+            del mailbox.messages[uid]
+            mailbox.modseq += 1
+
+    def set_flags(self, path: str, uid: int, flags: Iterable[str]) -> None:
+        """Replace a message's flags. Raises KeyError."""
+        with self._lock:
+            mailbox = self._mailboxes[path]
+            message = mailbox.messages[uid]
+            mailbox.modseq += 1
+            facts = message.facts
+            message.modseq = mailbox.modseq
+            message.facts = MessageFacts(
+                uid, facts.size, facts.internaldate, frozenset(flags), facts.account_id, facts.labels
+            )
+
+    def contents(self) -> dict[str, dict[int, bytes]]:
+        """Return the octets of every message by path and uid."""
+        with self._lock:
+            return {
+                path: {uid: message.octets for uid, message in mailbox.messages.items()}
+                for path, mailbox in self._mailboxes.items()
+            }
+
+    def listed(self) -> list[ListedMailbox]:
+        """Return what LIST and STATUS would say."""
+        with self._lock:
+            return [ListedMailbox(box.name, box.special_use, box.cursor) for box in self._mailboxes.values()]
+
+    def find(self, name: MailboxName, uidvalidity: int | None = None) -> tuple[str, MemoryMailbox]:
+        """Return path and state of a mailbox. Raises MailboxUnavailable if it is gone or has another UIDVALIDITY."""
+        with self._lock:
+            for path, mailbox in self._mailboxes.items():
+                if mailbox.name.raw == name.raw and uidvalidity in {None, mailbox.uidvalidity}:
+                    return path, mailbox
+        raise MailboxUnavailable(f"{name} does not exist")
+
+    def _next_uidvalidity(self) -> UidValidity:
+        self._uidvalidity += 1
+        return UidValidity(self._uidvalidity)
+
+
+class MemorySource:
+    """One connection to a MemoryAccount."""
+
+    def __init__(self, account: MemoryAccount) -> None:
+        self._account = account
+        self._closed = False
+
+    @property
+    def account(self) -> Account:
+        return self._account.account
+
+    def mailboxes(self) -> list[ListedMailbox]:
+        self.check()
+        return self._account.listed()
+
+    def open(self, mailbox: ListedMailbox) -> "MemoryOpenMailbox":
+        self.check()
+        return MemoryOpenMailbox(self._account, mailbox.name, self.check)
+
+    def close(self) -> None:
+        self._closed = True
+
+    def check(self) -> None:
+        """Raise ConnectionLost after ``close``."""
+        if self._closed:
+            raise ConnectionLost("the connection was closed")
+
+
+class MemoryOpenMailbox:
+    """A mailbox of a MemoryAccount as it is now; the cursor is as it was when it was opened."""
+
+    def __init__(self, account: MemoryAccount, name: MailboxName, check: Callable[[], None]) -> None:
+        self._account = account
+        self._name = name
+        self._check = check
+        self._cursor = account.find(name)[1].cursor
+
+    @property
+    def cursor(self) -> Cursor:
+        return self._cursor
+
+    def uids(self) -> list[RemoteUid]:
+        return [uid for uid, _message in self._messages()]
+
+    def facts(self, uids: Sequence[RemoteUid]) -> Iterator[MessageFacts]:
+        for uid in uids:
+            message = self._message(uid)
+            if message is not None:
+                yield message.facts
+
+    def flags(self, uids: Sequence[RemoteUid]) -> Iterator[tuple[RemoteUid, frozenset[str]]]:
+        for facts in self.facts(uids):
+            yield facts.uid, facts.flags
+
+    def flags_since(self, modseq: int) -> Iterator[tuple[RemoteUid, frozenset[str]]]:
+        for uid, message in self._messages():
+            if message.modseq > modseq:
+                yield uid, message.facts.flags
+
+    def fetch(self, uids: Sequence[RemoteUid], spool: Spool) -> Iterator[Fetched]:
+        del spool
+        for uid in dict.fromkeys(uids):
+            message = self._message(uid)
+            if message is not None:
+                path, mailbox = self._account.find(self._name)
+                self._account.fetches[path, mailbox.uidvalidity, int(uid)] += 1
+                yield Fetched(uid, MemoryBody(message.octets))
+
+    def _messages(self) -> list[tuple[int, MemoryMessage]]:
+        self._check()
+        return sorted(self._account.find(self._name, self._cursor.uidvalidity)[1].messages.items())
+
+    def _message(self, uid: RemoteUid) -> MemoryMessage | None:
+        self._check()
+        if not isinstance(uid, int):
+            return None
+        return self._account.find(self._name, self._cursor.uidvalidity)[1].messages.get(uid)

@@ -1,0 +1,260 @@
+"""A Source around a Source: when the connection is lost it waits, connects again and goes on where it stopped."""
+
+import threading
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import TypeVar
+
+from mailarchive.clock import Clock
+from mailarchive.errors import ConnectionLost, FetchRefused, MailboxUnavailable, SourceError
+from mailarchive.model import Account, Cursor, Fetched, ListedMailbox, MessageFacts, RemoteUid
+from mailarchive.sources.base import OpenMailbox, Source, SourceFactory, Spool
+
+_T = TypeVar("_T")
+
+OnWait = Callable[[float, str], None]
+"""Is told the seconds before the next attempt and why it is needed."""
+
+ATTEMPTS = 5
+"""Failures in a row, with nothing gained in between, after which the last error is raised."""
+FIRST_WAIT = 1.0
+LONGEST_WAIT = 60.0
+"""Seconds; every wait is twice the one before, less up to half of it by chance."""
+
+_LOSSES_BEFORE_ALONE = 2
+_LOSSES_OF_ONE = 3
+_ALONE_FOR = 8
+_LOST_MESSAGES_IN_A_ROW = 5
+
+
+class RetryingSource:
+    """Opens connections with ``connect`` as they are needed. Raises what ``connect`` raises.
+
+    Setting ``stop`` ends waiting: the error at hand is raised.
+    """
+
+    def __init__(
+        self,
+        connect: SourceFactory,
+        *,
+        clock: Clock,
+        stop: threading.Event,
+        on_wait: OnWait | None = None,
+        attempts: int = ATTEMPTS,
+    ) -> None:
+        self._connect = connect
+        self._clock = clock
+        self._stop = stop
+        self._on_wait = on_wait
+        self._attempts = attempts
+        self._fruitless = 0
+        self._closed = threading.Event()
+        self._source: Source | None = None
+        self._account = self.retry(lambda source: source.account)
+
+    @property
+    def account(self) -> Account:
+        return self._account
+
+    def mailboxes(self) -> list[ListedMailbox]:
+        return self.retry(lambda source: source.mailboxes())
+
+    def open(self, mailbox: ListedMailbox) -> "RetryingMailbox":
+        losses = 0
+        while True:
+            try:
+                source = self.connection()
+                opened = source.open(mailbox)
+            except SourceError as error:
+                losses += 1
+                if error.retryable and losses == _LOSSES_OF_ONE:
+                    self.drop()
+                    raise MailboxUnavailable(f"{mailbox.name} cannot be opened: {error}") from error
+                self.recover(error)
+            else:
+                self.progress()
+                return RetryingMailbox(self, mailbox, source, opened)
+
+    def close(self) -> None:
+        self._closed.set()
+        if self._source is not None:
+            self._source.close()
+
+    def connection(self) -> Source:
+        """Return the connection, made anew if it was lost. Raises ConnectionLost after ``close``."""
+        if self._closed.is_set():
+            raise ConnectionLost("the connection was closed")
+        if self._source is None:
+            self._source = self._connect()
+            if self._closed.is_set():
+                self._source.close()
+        return self._source
+
+    def retry(self, ask: Callable[[Source], _T]) -> _T:
+        """Return the answer of the connection, asked again as often as is allowed."""
+        while True:
+            try:
+                answer = ask(self.connection())
+            except SourceError as error:
+                self.recover(error)
+            else:
+                self.progress()
+                return answer
+
+    def progress(self) -> None:
+        """Note that something was gained."""
+        self._fruitless = 0
+
+    def drop(self) -> None:
+        """End the connection; the next call makes a new one."""
+        if self._source is not None:
+            self._source.close()
+            self._source = None
+
+    def recover(self, error: SourceError) -> None:
+        """Drop the connection and wait before the next attempt; raise ``error`` if there is to be none."""
+        if not error.retryable:
+            raise error
+        self.drop()
+        self._fruitless += 1
+        if self._closed.is_set() or self._stop.is_set() or self._fruitless >= self._attempts:
+            raise error
+        seconds = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (self._fruitless - 1)) * (1 - self._clock.jitter() / 2)
+        if self._on_wait is not None:
+            self._on_wait(seconds, str(error))
+        if self._clock.sleep(seconds, self._stop) or self._closed.is_set():
+            raise error
+
+
+class RetryingMailbox:
+    """A mailbox that is opened again after the connection was lost, as long as its UIDVALIDITY stays."""
+
+    def __init__(self, parent: RetryingSource, listed: ListedMailbox, source: Source, opened: OpenMailbox) -> None:
+        self._parent = parent
+        self._listed = listed
+        self._source = source
+        self._opened = opened
+        self._cursor = opened.cursor
+        self._lost: dict[RemoteUid, FetchRefused] = {}
+
+    @property
+    def cursor(self) -> Cursor:
+        return self._cursor
+
+    def uids(self) -> list[RemoteUid]:
+        while True:
+            try:
+                uids = self._mailbox().uids()
+            except SourceError as error:
+                self._parent.recover(error)
+            else:
+                self._parent.progress()
+                return uids
+
+    def facts(self, uids: Sequence[RemoteUid]) -> Iterator[MessageFacts]:
+        return self._each(uids, lambda mailbox, rest: mailbox.facts(rest), lambda facts: facts.uid)
+
+    def flags(self, uids: Sequence[RemoteUid]) -> Iterator[tuple[RemoteUid, frozenset[str]]]:
+        return self._each(uids, lambda mailbox, rest: mailbox.flags(rest), lambda pair: pair[0])
+
+    def flags_since(self, modseq: int) -> Iterator[tuple[RemoteUid, frozenset[str]]]:
+        return self._each((), lambda mailbox, _rest: mailbox.flags_since(modseq), lambda pair: pair)
+
+    def fetch(self, uids: Sequence[RemoteUid], spool: Spool) -> Iterator[Fetched]:
+        return _Fetching(self._parent, self._mailbox, self._lost, uids).run(spool)
+
+    def _mailbox(self) -> OpenMailbox:
+        """Return the mailbox, opened again if the connection is another one."""
+        source = self._parent.connection()
+        if source is not self._source:
+            opened = source.open(self._listed)
+            if opened.cursor.uidvalidity != self._cursor.uidvalidity:
+                raise MailboxUnavailable(f"{self._listed.name} was numbered anew while it was being read")
+            self._source, self._opened = source, opened
+        return self._opened
+
+    def _each(
+        self,
+        uids: Sequence[RemoteUid],
+        ask: Callable[[OpenMailbox, Sequence[RemoteUid]], Iterator[_T]],
+        key: Callable[[_T], Hashable],
+    ) -> Iterator[_T]:
+        """Yield the answers about ``uids``, each once, and ask again for those that have not come."""
+        seen: set[Hashable] = set()
+        while True:
+            try:
+                for answer in ask(self._mailbox(), [uid for uid in uids if uid not in seen]):
+                    if key(answer) not in seen:
+                        seen.add(key(answer))
+                        self._parent.progress()
+                        yield answer
+                return
+            except SourceError as error:
+                self._parent.recover(error)
+
+
+class _Fetching:
+    """One call of ``fetch``: finds the message that makes the server end the connection, and goes round it."""
+
+    def __init__(
+        self,
+        parent: RetryingSource,
+        mailbox: Callable[[], OpenMailbox],
+        lost: dict[RemoteUid, FetchRefused],
+        uids: Sequence[RemoteUid],
+    ) -> None:
+        self._parent = parent
+        self._mailbox = mailbox
+        self._lost = lost
+        self._pending = dict.fromkeys(uid for uid in uids if uid not in lost)
+        self._refused = next((lost[uid] for uid in uids if uid in lost), None)
+        self._losses = 0
+        self._alone = 0
+        self._lost_in_a_row = 0
+
+    def run(self, spool: Spool) -> Iterator[Fetched]:
+        """Yield what arrives. Raises FetchRefused at the end for what was refused or cannot be had."""
+        while self._pending:
+            batch = [next(iter(self._pending))] if self._alone else list(self._pending)
+            try:
+                mailbox = self._mailbox()
+            except SourceError as error:
+                self._parent.recover(error)
+                continue
+            try:
+                for message in mailbox.fetch(batch, spool):
+                    self._pending.pop(message.uid, None)
+                    self._losses = self._lost_in_a_row = 0
+                    self._parent.progress()
+                    yield message
+                self._finish(batch)
+            except FetchRefused as error:
+                self._refused = self._refused or error
+                self._finish(batch)
+            except SourceError as error:
+                self._after_loss(batch, error)
+        if self._refused is not None:
+            raise self._refused
+
+    def _finish(self, batch: Sequence[RemoteUid]) -> None:
+        """Note that the server has said all it will about ``batch``."""
+        for uid in batch:
+            self._pending.pop(uid, None)
+        self._losses = 0
+        self._alone = max(0, self._alone - 1)
+        self._parent.progress()
+
+    def _after_loss(self, batch: Sequence[RemoteUid], error: SourceError) -> None:
+        self._losses += 1
+        if not self._alone:
+            if self._losses == _LOSSES_BEFORE_ALONE:
+                self._alone, self._losses = _ALONE_FOR, 0
+        elif self._losses == _LOSSES_OF_ONE and error.retryable and self._lost_in_a_row < _LOST_MESSAGES_IN_A_ROW:
+            uid = batch[0]
+            self._lost[uid] = FetchRefused(f"the connection ends whenever this message is asked for: {error}")
+            self._refused = self._refused or self._lost[uid]
+            self._lost_in_a_row += 1
+            self._finish(batch)
+            self._alone = 0
+            self._parent.drop()
+            return
+        self._parent.recover(error)

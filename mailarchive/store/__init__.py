@@ -1,0 +1,1 @@
+"""Message octets on disk; see FORMAT.md."""

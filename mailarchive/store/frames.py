@@ -1,0 +1,136 @@
+"""zstd frames (RFC 8878): the only importer of zstandard."""
+
+import json
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, cast
+
+import zstandard
+
+from mailarchive.errors import ArchiveDamaged
+from mailarchive.files import write_all
+
+LEVEL = 3
+CHUNK = 1 << 20
+_SKIPPABLE = 0x184D2A50
+_HEAD = struct.Struct("<II")
+_MAX_HEADER = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class BlockHeader:
+    """What the skippable frame before a block says; ``octets`` is the length of that skippable frame itself."""
+
+    block: int
+    size: int
+    octets: int
+
+
+def block_header(block: int, size: int) -> bytes:
+    """Return the skippable frame that stands before the frame of ``block``."""
+    content = json.dumps({"block": block, "size": size}, separators=(",", ":")).encode("ascii")
+    return _HEAD.pack(_SKIPPABLE, len(content)) + content
+
+
+def read_block_header(octets: bytes) -> BlockHeader | None:
+    """Return the block header at the beginning of ``octets``, or None if there is no whole one."""
+    if len(octets) < _HEAD.size:
+        return None
+    magic, length = _HEAD.unpack_from(octets)
+    if magic != _SKIPPABLE or length > _MAX_HEADER or len(octets) < _HEAD.size + length:
+        return None
+    try:
+        content = json.loads(octets[_HEAD.size : _HEAD.size + length])
+        return BlockHeader(int(content["block"]), int(content["size"]), _HEAD.size + length)
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def compress_file(source: int, size: int, target: int) -> int:
+    """Compress the first ``size`` octets of descriptor ``source`` as one frame onto ``target``; return its length.
+
+    Works in pieces: memory does not grow with ``size``. Raises OSError.
+    """
+    compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True, write_content_size=True)
+    frame = compressor.compressobj(size=size)
+    done = length = 0
+    while done < size:
+        chunk = os.pread(source, min(CHUNK, size - done), done)
+        if not chunk:
+            raise OSError(f"the file ended after {done} of {size} octets")
+        done += len(chunk)
+        length += _put(target, frame.compress(chunk))
+    return length + _put(target, frame.flush())
+
+
+def _put(target: int, octets: bytes) -> int:
+    if octets:
+        write_all(target, octets)
+    return len(octets)
+
+
+def compress(octets: bytes) -> bytes:
+    """Return ``octets`` as one frame."""
+    return zstandard.ZstdCompressor(level=LEVEL, write_checksum=True, write_content_size=True).compress(octets)
+
+
+def decompress(octets: bytes) -> bytes:
+    """Return the content of the one whole frame that ``octets`` are. Raises ArchiveDamaged."""
+    try:
+        return zstandard.ZstdDecompressor().decompress(octets, allow_extra_data=False)
+    except (zstandard.ZstdError, MemoryError) as error:  # a damaged header may announce any size
+        raise ArchiveDamaged(f"a zstd frame is damaged ({error})") from error
+
+
+def read_frame(frame: bytes, size: int) -> bytes:
+    """Return the content of the one ``frame``, which must have ``size`` octets. Raises ArchiveDamaged."""
+    try:
+        announced = zstandard.frame_content_size(frame)
+        if announced != size:
+            raise ArchiveDamaged(f"a zstd frame announces {announced} octets instead of {size}")
+        return zstandard.ZstdDecompressor().decompress(frame)
+    except zstandard.ZstdError as error:
+        raise ArchiveDamaged(f"a zstd frame is damaged ({error})") from error
+
+
+@dataclass(slots=True)
+class _Stretch:
+    """The next ``left`` octets of a file; without it the library would read on into the frames that follow."""
+
+    file: BinaryIO
+    left: int
+
+    def read(self, size: int) -> bytes:
+        octets = self.file.read(min(size, self.left))
+        self.left -= len(octets)
+        return octets
+
+
+def stream_frame(file: BinaryIO, length: int) -> Iterator[bytes]:
+    """Yield the content of the frame of ``length`` octets at the position of ``file`` in pieces.
+
+    A frame that is cut ends early. Raises ArchiveDamaged.
+    """
+    stretch = _Stretch(file, length)
+    try:
+        with zstandard.ZstdDecompressor().stream_reader(cast("BinaryIO", stretch), closefd=False) as reader:
+            while chunk := reader.read(CHUNK):
+                yield chunk
+    except zstandard.ZstdError as error:
+        raise ArchiveDamaged(f"a zstd frame is damaged ({error})") from error
+
+
+def frame_length(octets: bytes) -> int | None:
+    """Return the length of the whole frame at the beginning of ``octets``, or None if it is torn or damaged."""
+    decompressor = zstandard.ZstdDecompressor().decompressobj()
+    view = memoryview(octets)
+    try:
+        for start in range(0, len(view), CHUNK):
+            decompressor.decompress(view[start : start + CHUNK])
+            if decompressor.eof:
+                return min(start + CHUNK, len(view)) - len(decompressor.unused_data)
+    except zstandard.ZstdError:
+        return None
+    return None

@@ -1,0 +1,84 @@
+"""Read entries back, wherever their block is now."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+
+from mailarchive.errors import ArchiveDamaged
+from mailarchive.facts import BlockPacked
+from mailarchive.store import frames
+from mailarchive.store.blocks import plain_path
+from mailarchive.store.segments import segment_path
+
+CACHED_BLOCKS = 3
+STREAMED = 16 << 20
+"""Blocks larger than this hold one message, and are read as a stream."""
+
+
+class BlockReader:
+    """Reads text of blocks; keeps the last few decompressed ones. Not thread-safe."""
+
+    def __init__(self, mail: Path) -> None:
+        self._mail = mail
+        self._cache: OrderedDict[int, bytes] = OrderedDict()
+
+    def entry(self, block: int, frame: BlockPacked | None, offset: int, length: int) -> Iterator[bytes]:
+        """Yield ``length`` octets of the text of ``block`` from ``offset``.
+
+        ``frame`` is None for a plain block. Raises ArchiveDamaged, and FileNotFoundError if the file is not there
+        (the block may have been packed a moment ago: look it up again).
+        """
+        try:
+            if frame is None:
+                yield from self._plain(plain_path(self._mail, block), offset, length)
+            elif frame.size > STREAMED:
+                yield from self._streamed(frame, offset, length)
+            else:
+                yield self._slice(frame, offset, length)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise ArchiveDamaged(f"block {block} cannot be read: {error.strerror}") from error
+
+    def _slice(self, frame: BlockPacked, offset: int, length: int) -> bytes:
+        octets = self.block(frame)[offset : offset + length]
+        if len(octets) != length:
+            raise ArchiveDamaged(f"block {frame.block} ends before octet {offset + length}")
+        return octets
+
+    def block(self, frame: BlockPacked) -> bytes:
+        """Return the whole text of a packed block. Raises ArchiveDamaged, FileNotFoundError."""
+        if frame.block in self._cache:
+            self._cache.move_to_end(frame.block)
+            return self._cache[frame.block]
+        with segment_path(self._mail, frame.segment).open("rb") as file:
+            file.seek(frame.offset)
+            octets = frames.read_frame(file.read(frame.length), frame.size)
+        self._cache[frame.block] = octets
+        if len(self._cache) > CACHED_BLOCKS:
+            self._cache.popitem(last=False)
+        return octets
+
+    def _plain(self, path: Path, offset: int, length: int) -> Iterator[bytes]:
+        with path.open("rb") as file:
+            file.seek(offset)
+            left = length
+            while left:
+                chunk = file.read(min(left, frames.CHUNK if length > STREAMED else length))
+                if not chunk:
+                    raise ArchiveDamaged(f"{path} ends before octet {offset + length}")
+                left -= len(chunk)
+                yield chunk
+
+    def _streamed(self, frame: BlockPacked, offset: int, length: int) -> Iterator[bytes]:
+        skip, left = offset, length
+        with segment_path(self._mail, frame.segment).open("rb") as file:
+            file.seek(frame.offset)
+            for chunk in frames.stream_frame(file, frame.length):
+                piece = chunk[skip : skip + left]
+                skip = max(0, skip - len(chunk))
+                left -= len(piece)
+                if piece:
+                    yield piece
+        if left:
+            raise ArchiveDamaged(f"block {frame.block} ends before octet {offset + length}")

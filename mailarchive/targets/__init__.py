@@ -1,0 +1,1 @@
+"""Places that messages are put into; only added to."""

@@ -1,0 +1,205 @@
+"""What every Catalog promises; an implementation subclasses CatalogContract and provides ``catalog``."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from mailarchive import facts as f
+from mailarchive.catalog.base import Catalog
+from mailarchive.errors import ArchiveDamaged
+from mailarchive.facts import BEGINNING, Fact, MessageStored, Position
+from mailarchive.model import Account, Cursor, Digest, HeaderDigest, UidValidity
+
+BEGAN = datetime(2024, 3, 1, 12, tzinfo=UTC)
+DATE = datetime(2024, 2, 29, 23, 59, 58, tzinfo=timezone(timedelta(hours=-7)))
+
+
+def digest(number: int) -> Digest:
+    return Digest(bytes([number]) * 32)
+
+
+def stored(number: int, block: int = 1, offset: int | None = None, size: int = 10) -> MessageStored:
+    place = number * 100 if offset is None else offset
+    return MessageStored(digest(number), HeaderDigest(bytes(16)), size, block, place, 100, "crlf")
+
+
+def seen(number: int = 1, name: str = "INBOX", uidvalidity: int = 1) -> f.MailboxSeen:
+    return f.MailboxSeen(number, "me@host", (name,), name, "/", ("\\All",), uidvalidity)
+
+
+def placed(uid: int, number: int, mailbox: int = 1, uidvalidity: int = 1, *flags: str) -> f.Placed:
+    return f.Placed(mailbox, uidvalidity, uid, digest(number), DATE, flags)
+
+
+FIRST: tuple[Fact, ...] = (
+    f.RunBegan(1, BEGAN, "pull", "test"),
+    f.AccountSeen("me@host", "imap"),
+    seen(),
+    stored(1),
+    placed(1, 1, 1, 1, "\\Seen"),
+    stored(2),
+    placed(2, 2),
+    placed(3, 1),
+    f.CursorMoved(1, 1, 4, 7, 3),
+    f.RunEnded(1, BEGAN, 0, ("me@host",), {"new": 3}),
+)
+"""A first run: three placements of two messages."""
+
+
+def fold(catalog: Catalog, *facts: Fact) -> None:
+    """Apply ``facts`` at the place where the catalog is."""
+    catalog.apply(facts, catalog.position())
+
+
+class CatalogContract:
+    """Subclasses define the fixture ``catalog``: an empty one."""
+
+    @pytest.fixture
+    def first(self, catalog: Catalog) -> Catalog:
+        fold(catalog, *FIRST)
+        return catalog
+
+    def uids(self, catalog: Catalog, *, gone: bool = False) -> list[object]:
+        return [record.uid for record in catalog.placements(1, gone=gone)]
+
+    def test_a_new_catalog_is_empty_and_at_the_beginning(self, catalog: Catalog) -> None:
+        assert catalog.position() == BEGINNING
+        assert (catalog.run_number(), catalog.newest_block(), catalog.blocks()) == (0, 0, [])
+        assert (catalog.accounts(), catalog.mailboxes(), list(catalog.runs())) == ([], [], [])
+        assert catalog.totals().placements == 0
+
+    def test_the_position_moves_with_the_facts(self, catalog: Catalog) -> None:
+        position = Position(3, 70, b"\1" * 32, 9)
+        catalog.apply(FIRST, position)
+        assert catalog.position() == position
+        assert catalog.fingerprint()[0] == position
+
+    def test_a_message_is_found_by_its_digest_and_by_the_beginning_of_it(self, first: Catalog) -> None:
+        assert first.message(digest(1)) == stored(1)
+        assert first.message(digest(9)) is None
+        assert first.digests("0101", 9) == [digest(1)]
+        assert first.digests("0", 9) == [digest(1), digest(2)]
+        assert first.digests("0", 1) == [digest(1)]
+        assert first.digests(digest(2).hex(), 9) == [digest(2)]
+        assert first.digests("f", 9) == []
+
+    def test_a_mailbox_is_what_was_seen_of_it_last(self, first: Catalog) -> None:
+        (box,) = first.mailboxes("me@host")
+        assert (box.number, str(box.name), box.name.raw, box.name.delimiter) == (1, "INBOX", b"INBOX", "/")
+        assert (box.present, box.uidvalidity, box.special_use) == (True, 1, ("\\All",))
+        assert box.cursor == Cursor(UidValidity(1), 4, 7, 3)
+        assert first.mailboxes("you@host") == []
+        assert first.accounts() == [Account("me@host", "imap")]
+
+    def test_placements_share_a_message_and_keep_their_own_flags(self, first: Catalog) -> None:
+        assert first.uids(1, 1) == {1: True, 2: True, 3: True}
+        assert first.uids(1, 1, 3) == {3: True}
+        assert first.flags(1, 1) == {1: ("\\Seen",), 2: (), 3: ()}
+        assert [record.uid for record in first.placements_of(digest(1))] == [1, 3]
+        record = first.placement(1, 1, 1)
+        assert record is not None
+        assert (record.date, record.flags, record.gone_at) == (DATE, ("\\Seen",), None)
+        assert record.date is not None
+        assert record.date.utcoffset() == DATE.utcoffset()
+
+    def test_flags_change(self, first: Catalog) -> None:
+        fold(first, f.FlagsChanged(1, 1, 2, ("\\Flagged", "x")), f.FlagsChanged(1, 1, 99, ("y",)))
+        assert first.flags(1, 1)[2] == ("\\Flagged", "x")
+        assert 99 not in first.uids(1, 1)
+
+    def test_what_is_gone_stays_known_with_the_time_of_its_run(self, first: Catalog) -> None:
+        later = BEGAN + timedelta(days=1)
+        fold(first, f.RunBegan(2, later, "pull", "test"), f.Gone(1, 1, (1, 3, 99)))
+        assert (self.uids(first), self.uids(first, gone=True)) == ([2], [1, 3])
+        assert first.uids(1, 1) == {1: False, 2: True, 3: False}
+        assert first.present(1) == 1
+        record = first.placement(1, 1, 1)
+        assert record is not None
+        assert record.gone_at == later
+        assert first.totals().gone == 2
+
+    def test_what_comes_back_is_there_again(self, first: Catalog) -> None:
+        fold(first, f.Gone(1, 1, (1,)), placed(1, 1))
+        assert self.uids(first) == [1, 2, 3]
+
+    def test_another_uidvalidity_ends_placements_failures_and_the_cursor(self, first: Catalog) -> None:
+        fold(first, f.Failed(1, 1, 4, "why"), seen(uidvalidity=2))
+        assert self.uids(first) == []
+        assert first.failures(1, 1) == []
+        assert first.mailboxes()[0].cursor is None
+        fold(first, seen(uidvalidity=1))
+        assert first.mailboxes()[0].cursor is None
+        assert first.uids(1, 1) == {1: False, 2: False, 3: False}
+
+    def test_the_same_uidvalidity_leaves_the_cursor(self, first: Catalog) -> None:
+        fold(first, seen(name="Inbox"))
+        assert first.mailboxes()[0].cursor is not None
+        assert self.uids(first) == [1, 2, 3]
+
+    def test_a_mailbox_that_vanished_keeps_its_history(self, first: Catalog) -> None:
+        fold(first, f.Failed(1, 1, 4, "why"), f.MailboxVanished(1))
+        (box,) = first.mailboxes()
+        assert (box.present, box.cursor) == (False, None)
+        assert self.uids(first, gone=True) == [1, 2, 3]
+        assert first.failures(1, 1) == []
+        assert [(row.messages, row.gone) for row in first.summaries()] == [(0, 3)]
+
+    def test_failures_are_counted_until_the_message_comes_or_goes(self, first: Catalog) -> None:
+        fold(first, f.Failed(1, 1, 4, "one"), f.Failed(1, 1, 4, "two"), f.Failed(1, 1, 5, "three"))
+        assert [(one.uid, one.why, one.tries, one.last) for one in first.failures(1, 1)] == [
+            (4, "two", 2, BEGAN),
+            (5, "three", 1, BEGAN),
+        ]
+        fold(first, stored(4), placed(4, 4), f.Gone(1, 1, (5,)))
+        assert first.failures(1, 1) == []
+
+    def test_a_lost_message_is_as_if_it_had_never_come_until_it_comes_again(self, first: Catalog) -> None:
+        fold(first, f.Lost(digest(1), "damaged"))
+        assert first.message(digest(1)) is None
+        assert first.uids(1, 1) == {2: True}
+        assert first.present(1) == 1
+        assert first.mailboxes()[0].cursor is None
+        assert first.messages_in(1) == [stored(2)]
+        assert first.totals().lost == 1
+        fold(first, stored(1, block=2, offset=0))
+        assert first.message(digest(1)) == stored(1, block=2, offset=0)
+        assert first.uids(1, 1) == {1: True, 2: True, 3: True}
+
+    def test_blocks_and_segments_are_known_by_what_is_in_them(self, first: Catalog) -> None:
+        fold(first, stored(5, block=2, offset=0), f.BlockPacked(1, 1, 20, 300, 900))
+        assert first.blocks() == [1, 2]
+        assert first.newest_block() == 2
+        assert (first.block_end(1), first.block_end(2), first.block_end(3)) == (300, 100, 0)
+        assert first.messages_in(1) == [stored(1), stored(2)]
+        assert first.block(1) == f.BlockPacked(1, 1, 20, 300, 900)
+        assert first.block(2) is None
+        assert first.segment_ends() == {1: 320}
+
+    def test_summaries_and_totals_count_placements_and_messages(self, first: Catalog) -> None:
+        (row,) = first.summaries()
+        assert (row.messages, row.unseen, row.gone, row.octets, row.last_pull) == (3, 2, 0, 30, BEGAN)
+        totals = first.totals()
+        assert (totals.placements, totals.unique, totals.received_bytes, totals.unique_bytes) == (3, 2, 30, 20)
+
+    def test_a_run_that_did_not_end_has_no_end(self, first: Catalog) -> None:
+        fold(first, f.RunBegan(2, BEGAN, "verify", "test"))
+        ended, open_run = first.runs()
+        assert (ended.number, ended.end, ended.exit_code, ended.totals) == (1, BEGAN, 0, {"new": 3})
+        assert (open_run.number, open_run.end, open_run.exit_code) == (2, None, None)
+        assert first.run_number() == 2
+
+    def test_what_contradicts_itself_is_damage_and_changes_nothing(self, first: Catalog) -> None:
+        before = first.fingerprint()
+        with pytest.raises(ArchiveDamaged):
+            first.apply([stored(7), placed(9, 200)], Position(2, 0, bytes(32), 3))
+        assert first.fingerprint() == before
+
+    def test_equal_content_has_equal_fingerprints_however_it_came_about(self, catalog: Catalog, other: Catalog) -> None:
+        facts: Sequence[Fact] = (*FIRST, f.FlagsChanged(1, 1, 2, ("a",)), f.Lost(digest(2), "x"), stored(2, 3, 0))
+        for fact in facts:
+            fold(catalog, fact)
+        fold(other, *facts)
+        assert catalog.fingerprint() == other.fingerprint()
+        fold(other, f.FlagsChanged(1, 1, 2, ("b",)))
+        assert catalog.fingerprint()[1] != other.fingerprint()[1]

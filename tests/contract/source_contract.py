@@ -1,0 +1,252 @@
+"""What every Source promises; an implementation subclasses SourceContract and provides ``world``."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from typing import BinaryIO, Protocol
+
+import pytest
+
+from mailarchive.errors import ConnectionLost, MailboxUnavailable
+from mailarchive.model import Fetched, ListedMailbox, MessageFacts, RemoteUid
+from mailarchive.sources.base import OpenMailbox, Source
+
+DATE = datetime(2024, 2, 29, 23, 59, 58, tzinfo=timezone(timedelta(hours=-7)))
+UNKNOWN = 987_654
+LARGE = 5 << 20
+
+
+class World(Protocol):
+    """An account that the test changes, and the source that looks at it."""
+
+    def create(self, path: str) -> None: ...
+
+    def delete(self, path: str) -> None: ...
+
+    def append(self, path: str, octets: bytes, flags: tuple[str, ...] = (), date: datetime = DATE) -> None: ...
+
+    def set_flags(self, path: str, uid: int, flags: tuple[str, ...]) -> None: ...
+
+    def expunge(self, path: str, uid: int) -> None: ...
+
+    def connect(self) -> Source: ...
+
+
+@contextmanager
+def connected(world: World) -> Iterator[Source]:
+    source = world.connect()
+    try:
+        yield source
+    finally:
+        source.close()
+
+
+def named(source: Source, path: str) -> ListedMailbox:
+    """Return the listed mailbox that prints as ``path``."""
+    return next(mailbox for mailbox in source.mailboxes() if str(mailbox.name) == path)
+
+
+def no_spool() -> BinaryIO:
+    raise AssertionError("a small message must not be spooled")
+
+
+def octets(message: Fetched) -> bytes:
+    """Return the whole body and close it."""
+    whole = b"".join(message.body.chunks())
+    assert len(whole) == message.body.size
+    message.body.close()
+    return whole
+
+
+def bodies(mailbox: OpenMailbox, uids: list[RemoteUid]) -> dict[RemoteUid, bytes]:
+    found = [(message.uid, octets(message)) for message in mailbox.fetch(uids, no_spool)]
+    assert len({uid for uid, _octets in found}) == len(found)
+    return dict(found)
+
+
+def facts(mailbox: OpenMailbox, uids: list[RemoteUid]) -> dict[RemoteUid, MessageFacts]:
+    found = list(mailbox.facts(uids))
+    assert len({one.uid for one in found}) == len(found)
+    return {one.uid: one for one in found}
+
+
+def message(number: int, text: str = "Hello") -> bytes:
+    return b"Subject: %d\r\n\r\n%s\r\n" % (number, text.encode())
+
+
+class SourceContract:
+    """Subclasses define the fixture ``world`` with an INBOX that is empty."""
+
+    @pytest.fixture
+    def source(self, world: World) -> Iterator[Source]:
+        with connected(world) as source:
+            yield source
+
+    @pytest.fixture
+    def three(self, world: World) -> World:
+        for number in (1, 2, 3):
+            world.append("INBOX", message(number), ("\\Seen",) if number == 2 else ())
+        return world
+
+    def test_the_account_has_a_name_and_a_protocol(self, source: Source) -> None:
+        assert source.account.name
+        assert source.account.protocol
+
+    def test_every_mailbox_is_listed_with_the_cursor_that_opening_it_gives(self, three: World, source: Source) -> None:
+        three.create("Sent")
+        listed = source.mailboxes()
+        assert {"INBOX", "Sent"} <= {str(mailbox.name) for mailbox in listed}
+        for mailbox in listed:
+            assert mailbox.cursor is not None
+            cursor = source.open(mailbox).cursor
+            assert cursor.uidvalidity == mailbox.cursor.uidvalidity
+            assert cursor.uidnext == mailbox.cursor.uidnext
+            assert cursor.messages == mailbox.cursor.messages
+            assert cursor.highestmodseq is not None
+
+    def test_names_of_any_kind_are_listed_and_can_be_opened(self, world: World, source: Source) -> None:
+        paths = ["Entwürfe & mehr", "日本/語", 'a "quoted" name', "work", "Work", "x'y(z)*%", "trailing "]
+        for number, path in enumerate(paths):
+            world.create(path)
+            for _message in range(number + 1):
+                world.append(path, message(number))
+        listed = {str(mailbox.name): mailbox for mailbox in source.mailboxes()}
+        for number, path in enumerate(paths):
+            assert source.open(listed[path]).cursor.messages == number + 1
+
+    def test_parts_of_a_name_are_split_at_the_delimiter(self, world: World, source: Source) -> None:
+        world.create("a/b/c")
+        assert named(source, "a/b/c").name.parts == ("a", "b", "c")
+
+    def test_a_cursor_stays_equal_while_nothing_changes(self, three: World, source: Source) -> None:
+        assert named(source, "INBOX").cursor == named(source, "INBOX").cursor
+
+    def test_a_cursor_changes_with_an_append(self, three: World, source: Source) -> None:
+        before = named(source, "INBOX").cursor
+        three.append("INBOX", message(4))
+        assert named(source, "INBOX").cursor != before
+
+    def test_a_cursor_changes_with_flags(self, three: World, source: Source) -> None:
+        before = named(source, "INBOX").cursor
+        three.set_flags("INBOX", 1, ("\\Flagged",))
+        assert named(source, "INBOX").cursor != before
+
+    def test_a_cursor_changes_with_an_expunge(self, three: World, source: Source) -> None:
+        before = named(source, "INBOX").cursor
+        three.expunge("INBOX", 3)
+        assert named(source, "INBOX").cursor != before
+
+    def test_an_empty_mailbox_has_nothing(self, source: Source) -> None:
+        opened = source.open(named(source, "INBOX"))
+        assert opened.cursor.messages == 0
+        assert opened.uids() == []
+        assert list(opened.facts([1])) == []
+        assert bodies(opened, [1]) == {}
+        assert list(opened.flags_since(1)) == []
+
+    def test_uids_are_ascending_and_leave_out_what_is_expunged(self, three: World, source: Source) -> None:
+        three.expunge("INBOX", 2)
+        three.append("INBOX", message(4))
+        assert source.open(named(source, "INBOX")).uids() == [1, 3, 4]
+
+    def test_facts_are_those_of_the_message(self, three: World, source: Source) -> None:
+        found = facts(source.open(named(source, "INBOX")), [2])[2]
+        assert found.size == len(message(2))
+        assert found.internaldate == DATE
+        assert found.internaldate is not None
+        assert found.internaldate.tzinfo is not None
+        assert found.flags == {"\\Seen"}
+
+    def test_facts_come_for_those_that_exist(self, three: World, source: Source) -> None:
+        opened = source.open(named(source, "INBOX"))
+        assert set(facts(opened, [3, 1, UNKNOWN])) == {1, 3}
+        assert set(facts(opened, opened.uids())) == {1, 2, 3}
+        assert list(opened.facts([])) == []
+
+    def test_flags_come_for_those_that_exist(self, three: World, source: Source) -> None:
+        three.set_flags("INBOX", 3, ("\\Flagged", "$Forwarded"))
+        found = dict(source.open(named(source, "INBOX")).flags([3, 2, 1, UNKNOWN]))
+        assert found == {1: frozenset(), 2: {"\\Seen"}, 3: {"\\Flagged", "$Forwarded"}}
+
+    def test_flags_since_a_cursor_are_those_that_changed(self, three: World, source: Source) -> None:
+        before = source.open(named(source, "INBOX")).cursor.highestmodseq
+        assert before is not None
+        three.set_flags("INBOX", 1, ("\\Answered",))
+        changed = dict(source.open(named(source, "INBOX")).flags_since(before))
+        assert changed == {1: {"\\Answered"}}
+
+    def test_messages_arrive_octet_for_octet(self, world: World, source: Source) -> None:
+        sent = [
+            b"Subject: x\r\n\r\n" + bytes({*range(1, 256)} - {10, 13}) + b"\r\n",
+            b"From you\r\n>From me\r\n\r\n",
+            b"A: " + b"y" * 200_000 + b"\r\n\r\n)\r\nA1 OK done\r\n* BYE\r\n{5}\r\n",
+            b"no end of line",
+        ]
+        for one in sent:
+            world.append("INBOX", one)
+        opened = source.open(named(source, "INBOX"))
+        assert bodies(opened, opened.uids()) == dict(enumerate(sent, 1))
+
+    def test_only_what_is_asked_for_is_fetched(self, three: World, source: Source) -> None:
+        opened = source.open(named(source, "INBOX"))
+        opened.uids()
+        assert bodies(opened, [3, 1, 3, UNKNOWN]) == {1: message(1), 3: message(3)}
+        assert bodies(opened, []) == {}
+
+    def test_fetching_does_not_set_seen(self, three: World, source: Source) -> None:
+        opened = source.open(named(source, "INBOX"))
+        assert len(bodies(opened, opened.uids())) == 3
+        assert dict(source.open(named(source, "INBOX")).flags([1]))[1] == frozenset()
+
+    def test_a_large_message_arrives_whole_and_can_be_read_twice(self, world: World, source: Source) -> None:
+        large = b"Subject: large\r\n\r\n" + b"0123456789abcdef\r\n" * (LARGE // 18)
+        world.append("INBOX", large)
+        world.append("INBOX", message(2))
+        opened = source.open(named(source, "INBOX"))
+        found = {one.uid: one.body for one in opened.fetch([1, 2], io.BytesIO)}
+        assert found[1].size == len(large)
+        assert b"".join(found[1].chunks()) == large
+        assert b"".join(found[1].chunks()) == large
+        assert b"".join(found[2].chunks()) == message(2)
+
+    def test_many_messages_with_gaps_arrive_each_once(self, world: World, source: Source) -> None:
+        for number in range(1, 41):
+            world.append("INBOX", message(number))
+        for uid in range(2, 41, 3):
+            world.expunge("INBOX", uid)
+        opened = source.open(named(source, "INBOX"))
+        uids = opened.uids()
+        assert set(facts(opened, uids)) == set(uids)
+        assert bodies(opened, uids) == {uid: message(uid) for uid in uids if isinstance(uid, int)}
+
+    def test_a_mailbox_that_vanished_is_unavailable_and_the_others_are_not(self, three: World, source: Source) -> None:
+        three.create("Gone")
+        gone = named(source, "Gone")
+        three.delete("Gone")
+        with pytest.raises(MailboxUnavailable):
+            source.open(gone)
+        assert source.open(named(source, "INBOX")).uids() == [1, 2, 3]
+
+    def test_a_fetch_that_is_given_up_does_not_disturb_what_follows(self, three: World, source: Source) -> None:
+        three.create("Other")
+        three.append("Other", message(9))
+        opened = source.open(named(source, "INBOX"))
+        next(iter(opened.fetch([1, 2, 3], no_spool)))
+        assert bodies(opened, [2]) == {2: message(2)}
+        other = source.open(named(source, "Other"))
+        assert bodies(other, other.uids()) == {1: message(9)}
+
+    def test_after_close_the_connection_is_lost(self, three: World, source: Source) -> None:
+        opened = source.open(named(source, "INBOX"))
+        source.close()
+        source.close()
+        with pytest.raises(ConnectionLost):
+            source.mailboxes()
+        with pytest.raises(ConnectionLost):
+            opened.uids()
+
+    def test_two_connections_do_not_disturb_each_other(self, three: World, source: Source) -> None:
+        with connected(three) as other:
+            here, there = source.open(named(source, "INBOX")), other.open(named(other, "INBOX"))
+            assert bodies(here, [1]) == bodies(there, [1])

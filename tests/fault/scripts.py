@@ -1,0 +1,117 @@
+"""What the processes do that are killed."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from mailarchive.archive.archive import open_for_writing
+from mailarchive.clock import Stop, SystemClock
+from mailarchive.config import Endpoint
+from mailarchive.errors import StorageFailed
+from mailarchive.model import Fetched, ListedMailbox, MailboxName, RemoteUid
+from mailarchive.ops.events import ignore
+from mailarchive.ops.pull import PullAccount, PullOptions, pull
+from mailarchive.sources.base import Spool
+from mailarchive.sources.memory import MemoryAccount, MemoryOpenMailbox, MemorySource
+from mailarchive.sources.registry import account_of, connect
+from tests.fault.archives import account_at_first, change, ignore_text, pull_memory, shrink
+from tests.fault.deaths import Death, Failing, Mortal
+from tests.servers.still_clock import StillClock
+
+KILLED = -signal.SIGKILL
+
+
+def pull_twice(root: Path, at: int, death: Death) -> None:
+    """Make an archive, let things change, pull again; die before the ``at``-th call that changes a file."""
+    shrink()
+    Mortal(root, at, death).install()
+    _pull_twice(root)
+
+
+def pull_traced(root: Path) -> None:
+    """Stop until a tracer is there, then do the same."""
+    shrink()
+    os.kill(os.getpid(), signal.SIGSTOP)
+    _to_the_end(root)
+
+
+def pull_failing(root: Path, at: int, number: int) -> None:
+    """Do the same while the ``at``-th call that changes a file fails with ``number``."""
+    shrink()
+    Failing(at, number).install()
+    _to_the_end(root)
+
+
+def _to_the_end(root: Path) -> None:
+    try:
+        _pull_twice(root)
+    except StorageFailed as error:
+        sys.exit(error.exit_code)
+
+
+def _pull_twice(root: Path) -> None:
+    account = account_at_first()
+    pull_memory(root, account)
+    change(account)
+    pull_memory(root, account)
+
+
+def open_again(root: Path, at: int, death: Death) -> None:
+    """Open an archive for writing, which mends it; die before the ``at``-th call that changes a file."""
+    shrink()
+    Mortal(root, at, death).install()
+    with open_for_writing(root, "test", StillClock(), ignore_text):
+        pass
+
+
+def pull_over_imap(port: int, root: Path, connections: int) -> None:
+    """Pull the account of the server on loopback at ``port``."""
+    shrink()
+    endpoint = Endpoint("imap", "user", "127.0.0.1", port, "plain")
+    clock, stop = SystemClock(), Stop()
+    target = PullAccount(account_of(endpoint), connect(endpoint, lambda: "secret", clock=clock, stop=stop))
+    pull(root, [target], PullOptions(connections=connections), observer=ignore, clock=clock, stop=stop)
+
+
+def hold(root: Path, pipe: Connection) -> None:
+    """Open the archive for writing, say so, and keep it until the pipe is closed."""
+    with open_for_writing(root, "test", SystemClock(), ignore_text):
+        pipe.send("held")
+        pipe.recv()
+
+
+class _SteppingMailbox(MemoryOpenMailbox):
+    """Says ``fetching`` through the pipe before each message, and waits for an answer."""
+
+    def __init__(self, account: MemoryAccount, name: MailboxName, check: Callable[[], None], pipe: Connection) -> None:
+        super().__init__(account, name, check)
+        self._pipe = pipe
+
+    def fetch(self, uids: Sequence[RemoteUid], spool: Spool) -> Iterator[Fetched]:
+        for uid in uids:
+            self._pipe.send("fetching")
+            self._pipe.recv()
+            yield from super().fetch([uid], spool)
+
+
+class _SteppingSource(MemorySource):
+    """Opens mailboxes that wait before each message."""
+
+    def __init__(self, account: MemoryAccount, pipe: Connection) -> None:
+        super().__init__(account)
+        self._pipe = pipe
+
+    def open(self, mailbox: ListedMailbox) -> MemoryOpenMailbox:
+        return _SteppingMailbox(self._account, mailbox.name, self.check, self._pipe)
+
+
+def pull_step_by_step(root: Path, pipe: Connection) -> None:
+    """Pull, one message at each word through ``pipe``; then say ``done``."""
+    shrink()
+    account = account_at_first()
+    target = PullAccount(account.account, lambda: _SteppingSource(account, pipe))
+    pull(root, [target], PullOptions(connections=1), observer=ignore, clock=SystemClock(), stop=Stop())
+    pipe.send("done")

@@ -1,0 +1,361 @@
+import io
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+
+from mailarchive.config import Endpoint
+from mailarchive.errors import (
+    AuthenticationFailed,
+    ConnectionLost,
+    FetchRefused,
+    MailboxUnavailable,
+    ProtocolViolation,
+    SourceError,
+    SourceUnreachable,
+    Stalled,
+    TlsFailed,
+)
+from mailarchive.loopback.account import LoopbackAccount
+from mailarchive.loopback.server import LoopbackServer
+from mailarchive.model import Fetched, ListedMailbox, MessageFacts, RemoteUid
+from mailarchive.sources.base import OpenMailbox, Source, Spool
+from mailarchive.sources.memory import MemoryAccount, MemorySource
+from mailarchive.sources.registry import account_of, connect
+from mailarchive.sources.retrying import RetryingSource
+from tests.servers.faulty import Bye, ByeAtCommand, Cut, GreetWithBye, Refuse
+from tests.servers.still_clock import StillClock
+
+Trouble = Callable[[str, RemoteUid | None], None]
+"""Is called before each step (its name, the uid about to be yielded) and may raise."""
+
+
+class Troubled:
+    """A Source whose steps fail as ``trouble`` decides."""
+
+    def __init__(self, inner: Source, trouble: Trouble) -> None:
+        self._inner = inner
+        self._trouble = trouble
+        self.account = inner.account
+
+    def mailboxes(self) -> list[ListedMailbox]:
+        self._trouble("mailboxes", None)
+        return self._inner.mailboxes()
+
+    def open(self, mailbox: ListedMailbox) -> OpenMailbox:
+        self._trouble("open", None)
+        return TroubledMailbox(self._inner.open(mailbox), self._trouble)
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class TroubledMailbox:
+    def __init__(self, inner: OpenMailbox, trouble: Trouble) -> None:
+        self._inner = inner
+        self._trouble = trouble
+        self.cursor = inner.cursor
+
+    def uids(self) -> list[RemoteUid]:
+        self._trouble("uids", None)
+        return self._inner.uids()
+
+    def facts(self, uids: Sequence[RemoteUid]) -> Iterator[MessageFacts]:
+        for facts in self._inner.facts(uids):
+            self._trouble("facts", facts.uid)
+            yield facts
+
+    def flags(self, uids: Sequence[RemoteUid]) -> Iterator[tuple[RemoteUid, frozenset[str]]]:
+        for pair in self._inner.flags(uids):
+            self._trouble("flags", pair[0])
+            yield pair
+
+    def flags_since(self, modseq: int) -> Iterator[tuple[RemoteUid, frozenset[str]]]:
+        for pair in self._inner.flags_since(modseq):
+            self._trouble("flags_since", pair[0])
+            yield pair
+
+    def fetch(self, uids: Sequence[RemoteUid], spool: Spool) -> Iterator[Fetched]:
+        for uid in uids:
+            self._trouble("fetch", uid)
+            yield from self._inner.fetch([uid], spool)
+
+
+class World:
+    """An account of ten messages behind a RetryingSource, and what happened."""
+
+    def __init__(self, trouble: Trouble = lambda _step, _uid: None) -> None:
+        self.account = MemoryAccount()
+        self.account.create("INBOX")
+        for number in range(10):
+            self.account.append("INBOX", b"%d" % number)
+        self.clock = StillClock()
+        self.stop = threading.Event()
+        self.waits: list[tuple[float, str]] = []
+        self.connections = 0
+        self.trouble = trouble
+
+    def connect(self) -> Source:
+        self.connections += 1
+        self.trouble("connect", None)
+        return Troubled(MemorySource(self.account), self.trouble)
+
+    def source(self) -> RetryingSource:
+        return RetryingSource(self.connect, clock=self.clock, stop=self.stop, on_wait=self.on_wait)
+
+    def on_wait(self, seconds: float, reason: str) -> None:
+        self.waits.append((seconds, reason))
+
+    def opened(self) -> OpenMailbox:
+        source = self.source()
+        return source.open(source.mailboxes()[0])
+
+
+def failing(step: str, *places: int, error: type[SourceError] = ConnectionLost) -> Trouble:
+    """Fail at the given occasions (counted from 1) of a step."""
+    seen = Counter[str]()
+
+    def trouble(at: str, _uid: RemoteUid | None) -> None:
+        seen[at] += 1
+        if at == step and seen[at] in places:
+            raise error(f"{at} failed")
+
+    return trouble
+
+
+def at_uid(uid: int, *others: int) -> Trouble:
+    """Lose the connection whenever one of the messages is fetched."""
+
+    def trouble(step: str, at: RemoteUid | None) -> None:
+        if step == "fetch" and at in {uid, *others}:
+            raise ConnectionLost("cut")
+
+    return trouble
+
+
+@pytest.mark.parametrize("error", [ConnectionLost, Stalled, ProtocolViolation, SourceUnreachable])
+@pytest.mark.parametrize("step", ["connect", "mailboxes", "open", "uids", "facts", "flags", "flags_since", "fetch"])
+def test_every_step_survives_a_lost_connection(step: str, error: type[SourceError]) -> None:
+    world = World(failing(step, 1, error=error))
+    mailbox = world.opened()
+    uids = mailbox.uids()
+    assert uids == list(range(1, 11))
+    assert [facts.uid for facts in mailbox.facts(uids)] == uids
+    assert [uid for uid, _flags in mailbox.flags(uids)] == uids
+    assert [uid for uid, _flags in mailbox.flags_since(0)] == uids
+    assert [message.uid for message in mailbox.fetch(uids, io.BytesIO)] == uids
+    assert world.connections == 2
+    assert world.waits == [(1.0, f"{step} failed")]
+
+
+@pytest.mark.parametrize("step", ["facts", "flags", "flags_since", "fetch"])
+def test_what_has_come_is_not_asked_again(step: str) -> None:
+    world = World(failing(step, 4, 8))
+    mailbox = world.opened()
+    uids = mailbox.uids()
+    found: dict[str, list[RemoteUid]] = {
+        "facts": [facts.uid for facts in mailbox.facts(uids)],
+        "flags": [uid for uid, _flags in mailbox.flags(uids)],
+        "flags_since": [uid for uid, _flags in mailbox.flags_since(0)],
+        "fetch": [message.uid for message in mailbox.fetch(uids, io.BytesIO)],
+    }
+    assert found == dict.fromkeys(found, uids)
+    assert set(world.account.fetches.values()) == {1}
+    assert world.connections == 3
+
+
+def test_waits_double_and_the_last_error_is_raised() -> None:
+    world = World(failing("connect", *range(1, 100)))
+    with pytest.raises(ConnectionLost, match="connect failed"):
+        world.source()
+    assert [seconds for seconds, _reason in world.waits] == [1.0, 2.0, 4.0, 8.0]
+    assert world.connections == 5
+
+
+def test_progress_makes_patience_new() -> None:
+    world = World(failing("facts", *range(1, 40, 2)))
+    mailbox = world.opened()
+    assert len(list(mailbox.facts(mailbox.uids()))) == 10
+    assert {seconds for seconds, _reason in world.waits} == {1.0}
+
+
+@pytest.mark.parametrize("error", [AuthenticationFailed, TlsFailed])
+def test_what_waiting_does_not_mend_is_raised_at_once(error: type[SourceError]) -> None:
+    world = World(failing("connect", 1, error=error))
+    with pytest.raises(error):
+        world.source()
+    assert world.connections == 1
+
+
+def test_stop_ends_waiting_with_the_error_at_hand() -> None:
+    world = World(failing("facts", 2))
+    mailbox = world.opened()
+    arriving = mailbox.facts([1, 2])
+    next(arriving)
+    world.stop.set()
+    with pytest.raises(ConnectionLost, match="facts failed"):
+        next(arriving)
+    assert world.waits == []
+
+
+def test_stop_during_the_wait_ends_it() -> None:
+    world = World(failing("mailboxes", 1))
+    source = RetryingSource(world.connect, clock=world.clock, stop=world.stop, on_wait=lambda _s, _r: world.stop.set())
+    with pytest.raises(ConnectionLost):
+        source.mailboxes()
+
+
+def test_close_during_the_wait_ends_it() -> None:
+    world = World(failing("mailboxes", 1))
+    source = RetryingSource(world.connect, clock=world.clock, stop=world.stop, on_wait=lambda _s, _r: source.close())
+    with pytest.raises(ConnectionLost):
+        source.mailboxes()
+    assert world.connections == 1
+
+
+def test_a_mailbox_numbered_anew_meanwhile_is_unavailable() -> None:
+    world = World(failing("facts", 2))
+    mailbox = world.opened()
+    arriving = mailbox.facts([1, 2])
+    next(arriving)
+    world.account.renew("INBOX")
+    with pytest.raises(MailboxUnavailable, match="INBOX"):
+        next(arriving)
+
+
+def test_a_mailbox_that_vanished_meanwhile_is_unavailable() -> None:
+    world = World(failing("uids", 1))
+    mailbox = world.opened()
+    world.account.delete("INBOX")
+    with pytest.raises(MailboxUnavailable):
+        mailbox.uids()
+
+
+def test_a_mailbox_at_which_the_server_always_hangs_up_does_not_stop_the_others() -> None:
+    world = World(failing("open", 1, 2, 3))
+    source = world.source()
+    [inbox] = source.mailboxes()
+    with pytest.raises(MailboxUnavailable, match="INBOX"):
+        source.open(inbox)
+    assert source.open(inbox).uids() == list(range(1, 11))
+
+
+def test_a_message_at_which_the_server_always_hangs_up_does_not_stop_the_others() -> None:
+    world = World(at_uid(5))
+    arriving = world.opened().fetch(range(1, 11), io.BytesIO)
+    found: list[Fetched] = []
+    with pytest.raises(FetchRefused, match="cut"):
+        list(map(found.append, arriving))
+    assert sorted(int(message.uid) for message in found) == [1, 2, 3, 4, 6, 7, 8, 9, 10]
+    assert set(world.account.fetches.values()) == {1}
+
+
+def test_a_message_that_was_found_out_is_not_asked_again() -> None:
+    world = World(at_uid(5))
+    mailbox = world.opened()
+    with pytest.raises(FetchRefused):
+        list(mailbox.fetch([5], io.BytesIO))
+    before = world.connections
+    with pytest.raises(FetchRefused, match="cut"):
+        list(mailbox.fetch([5], io.BytesIO))
+    assert world.connections == before
+
+
+def test_several_such_messages_are_all_gone_round() -> None:
+    world = World(at_uid(1, 2, 6, 10))
+    arriving = world.opened().fetch(range(1, 11), io.BytesIO)
+    found: list[Fetched] = []
+    with pytest.raises(FetchRefused):
+        list(map(found.append, arriving))
+    assert sorted(int(message.uid) for message in found) == [3, 4, 5, 7, 8, 9]
+
+
+def test_when_no_message_at_all_can_be_had_the_connection_is_to_blame() -> None:
+    world = World(at_uid(*range(1, 11)))
+    with pytest.raises(ConnectionLost):
+        list(world.opened().fetch(range(1, 11), io.BytesIO))
+
+
+def test_a_message_the_server_does_not_send_is_not_waited_for() -> None:
+    world = World()
+    world.account.expunge("INBOX", 5)
+    assert len(list(world.opened().fetch(range(1, 11), io.BytesIO))) == 9
+
+
+def test_a_server_that_is_away_for_a_while_during_a_fetch_is_waited_for() -> None:
+    cut, away = failing("fetch", 4), failing("connect", 2, 3, error=SourceUnreachable)
+
+    def trouble(step: str, uid: RemoteUid | None) -> None:
+        cut(step, uid)
+        away(step, uid)
+
+    world = World(trouble)
+    assert len(list(world.opened().fetch(range(1, 11), io.BytesIO))) == 10
+    assert [seconds for seconds, _reason in world.waits] == [1.0, 2.0, 4.0]
+    assert set(world.account.fetches.values()) == {1}
+
+
+def test_a_closed_source_does_not_connect_again() -> None:
+    world = World()
+    source = world.source()
+    source.close()
+    with pytest.raises(ConnectionLost):
+        source.mailboxes()
+    assert world.connections == 1
+
+
+def lasting(server: LoopbackServer) -> Source:
+    endpoint = Endpoint("imap", "user", server.host, server.port, "plain")
+    return connect(endpoint, lambda: "secret", clock=StillClock(), stop=threading.Event())()
+
+
+@pytest.fixture
+def server() -> Iterator[LoopbackServer]:
+    account = LoopbackAccount()
+    for number in range(30):
+        account.append("INBOX", b"Subject: %d\r\n\r\n" % number + b"x" * 500)
+    with LoopbackServer(account) as server:
+        yield server
+
+
+def test_a_server_that_cuts_says_bye_and_is_busy_is_read_to_the_end(server: LoopbackServer) -> None:
+    server.faults += [
+        GreetWithBye(times=2),
+        ByeAtCommand(name="LIST"),
+        ByeAtCommand(name="EXAMINE"),
+        Cut(skip=5, times=2, after=100),
+        Bye(skip=3, times=2),
+    ]
+    source = lasting(server)
+    mailbox = source.open(source.mailboxes()[0])
+    uids = mailbox.uids()
+    assert [message.uid for message in mailbox.fetch(uids, io.BytesIO)] == uids == list(range(1, 31))
+    source.close()
+
+
+def test_a_server_that_refuses_one_message_says_so_once_the_others_before_it_are_here(server: LoopbackServer) -> None:
+    server.faults.append(Refuse(uids={7}))
+    source = lasting(server)
+    arriving = source.open(source.mailboxes()[0]).fetch(range(1, 31), io.BytesIO)
+    found: list[Fetched] = []
+    with pytest.raises(FetchRefused, match="Server error") as caught:
+        list(map(found.append, arriving))
+    assert caught.value.code == "UNAVAILABLE"
+    assert [message.uid for message in found] == [1, 2, 3, 4, 5, 6]
+    source.close()
+
+
+@pytest.mark.parametrize(
+    ("user", "host", "port", "name"),
+    [
+        ("me", "mail.example", 993, "me@mail.example"),
+        ("me", "mail.example", 143, "me@mail.example"),
+        ("me@example.org", "mail.example", 1143, "me@example.org@mail.example:1143"),
+        ("me", "::1", 993, "me@[::1]"),
+        ("me", "::1", 1143, "me@[::1]:1143"),
+    ],
+)
+def test_an_account_is_named_by_user_and_host(user: str, host: str, port: int, name: str) -> None:
+    account = account_of(Endpoint("imap", user, host, port, "tls"))
+    assert (account.name, account.protocol) == (name, "imap")

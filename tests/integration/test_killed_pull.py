@@ -1,0 +1,139 @@
+"""A real process that is killed or stopped in the middle of a pull: what is in the journal is never asked for again."""
+
+import hashlib
+import itertools
+import threading
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from mailarchive.clock import Stop
+from mailarchive.loopback.faults import Fault, FetchAnswer
+from mailarchive.loopback.server import LoopbackServer
+from mailarchive.loopback.wire import Hangup, Wire
+from mailarchive.ops.pull import PullOptions
+from tests.fault.archives import Journal, decompressed, no_damage
+from tests.fault.deaths import server as processes
+from tests.fault.scripts import pull_over_imap
+from tests.integration.sites import Site, filled
+from tests.servers.faulty import body_item, faulty, send_part
+
+KILLS = 25
+TICK = 0.001
+Key = tuple[str, int]
+
+
+class OneAtATime(Fault):
+    """Sends a body only when the one before it, over the same connection, is in the journal of ``root``.
+
+    Of body number ``last`` it sends ``part`` octets (None: all), sets ``reached``, and ends the connection after
+    ``go_on`` is set. ``sent`` counts what was sent at least in part, ``again`` lists what was in ``recorded``.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.sent: Counter[Key] = Counter()
+        self.recorded: set[Key] = set()
+        self.again: list[Key] = []
+        self.reached = threading.Event()
+        self.go_on = threading.Event()
+        self._root = root
+        self._left = 0
+        self._part: int | None = 0
+        self._before: dict[Wire, bytes] = {}
+        self._lock = threading.Lock()
+
+    def arm(self, last: int, part: int | None) -> None:
+        """Begin anew, for a new process."""
+        self._left, self._part = last, part
+        self.reached.clear()
+        self.go_on.clear()
+
+    def answer(self, wire: Wire, answer: FetchAnswer) -> FetchAnswer | None:
+        item = body_item(answer)
+        if item is None:
+            return answer
+        while not self._is_recorded(self._before.get(wire)):
+            wire.pause(TICK)
+            self._check_end()
+        with self._lock:
+            self._check_end()
+            self._left -= 1
+            self.sent[answer.mailbox, answer.uid] += 1
+            if (answer.mailbox, answer.uid) in self.recorded:
+                self.again.append((answer.mailbox, answer.uid))
+            if self._left:
+                self._before[wire] = hashlib.sha256(answer.items[item]).hexdigest().encode()
+                return answer
+        if self._part is None:
+            wire.send(*answer.pieces())
+        else:
+            send_part(wire, answer, self._part)
+        self.reached.set()
+        self.go_on.wait(60)
+        raise Hangup
+
+    def _check_end(self) -> None:
+        if self.reached.is_set():
+            self.go_on.wait(60)
+            raise Hangup
+
+    def _is_recorded(self, digest: bytes | None) -> bool:
+        if digest is None:
+            return True
+        journal = self._root / "journal"
+        sealed = sorted(journal.glob("*.jsonl.zst"), reverse=True)
+        return digest in (journal / "tail.jsonl").read_bytes() or any(digest in decompressed(path) for path in sealed)
+
+
+@pytest.mark.parametrize("connections", [1, 2])
+def test_each_body_is_sent_once_but_those_in_flight_at_a_kill(tmp_path: Path, connections: int) -> None:
+    with LoopbackServer(filled(500)) as server:
+        site = Site(server, tmp_path / "archive")
+        fault = OneAtATime(site.root)
+        with faulty(server, fault):
+            for kill, part in zip(range(KILLS), itertools.cycle((0, 100, None, 10_000)), strict=False):
+                fault.arm(1 + kill * 7 % 20, part)
+                process = processes().Process(target=pull_over_imap, args=(server.port, site.root, connections))
+                process.start()
+                assert fault.reached.wait(60)
+                process.kill()
+                process.join(60)
+                fault.recorded = {(mailbox, uid) for mailbox, _validity, uid in Journal.of(site.root).placed()}
+                fault.go_on.set()
+                if kill % 5 == 0:
+                    no_damage(site.root)
+        assert len(fault.recorded) > 5 * KILLS
+        assert fault.again == []
+        assert sum(fault.sent.values()) - len(fault.sent) <= KILLS * connections
+        server.counts.clear()
+        assert site.pull(PullOptions(connections=connections)).status == "complete"
+        assert not fault.recorded & server.counts.body_fetches.keys()
+        site.fetched_once()
+        site.is_whole()
+
+
+@pytest.mark.parametrize("connections", [1, 2])
+def test_a_run_that_is_asked_to_stop_keeps_what_came(tmp_path: Path, connections: int) -> None:
+    options = PullOptions(connections=connections)
+    with LoopbackServer(filled(200)) as server:
+        site = Site(server, tmp_path / "archive")
+        fault, stop = OneAtATime(site.root), Stop()
+        fault.arm(30, None)
+
+        def stop_when_reached() -> None:
+            fault.reached.wait(60)
+            stop.set()
+            fault.go_on.set()
+
+        helper = threading.Thread(target=stop_when_reached)
+        helper.start()
+        with faulty(server, fault):
+            report = site.pull(options, stop=stop)
+        helper.join()
+        assert (report.status, report.exit_code) == ("partial", 3)
+        assert report.accounts[0].downloaded_messages >= 30 - connections
+        again = site.pull(options)
+        assert again.status == "complete"
+        assert again.accounts[0].downloaded_messages + report.accounts[0].downloaded_messages == 205
+        site.is_whole()

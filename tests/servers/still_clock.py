@@ -1,0 +1,24 @@
+"""A clock on which waiting takes no time."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+
+class StillClock:
+    """Stands still but for ``sleep``, which moves it on and writes down for how long."""
+
+    def __init__(self) -> None:
+        self.sleeps: list[float] = []
+
+    def now(self) -> datetime:
+        return datetime(2024, 1, 1, tzinfo=UTC) + timedelta(seconds=self.monotonic())
+
+    def monotonic(self) -> float:
+        return sum(self.sleeps)
+
+    def sleep(self, seconds: float, stop: threading.Event) -> bool:
+        self.sleeps.append(seconds)
+        return stop.is_set()
+
+    def jitter(self) -> float:
+        return 0.0

@@ -1,0 +1,61 @@
+"""A very large message: memory does not grow with it, on the way in and on the way out."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from mailarchive.loopback.account import LoopbackAccount
+from mailarchive.loopback.server import LoopbackServer
+
+SIZE = 150 << 20
+BLOCKS = 6 * (8 << 20)
+"""How much the peak may rise: a few blocks, in octets."""
+
+
+def peak_of(*arguments: str, environment: dict[str, str]) -> int:
+    """Run the program in a process of its own and return its peak resident size in octets."""
+    script = (
+        "import resource, subprocess, sys; done = subprocess.run(sys.argv[1:]);"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024); sys.exit(done.returncode)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, sys.executable, "-m", "mailarchive", *arguments],
+        env={**os.environ, **environment},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return int(done.stdout.splitlines()[-1])
+
+
+def large(size: int) -> bytes:
+    """Return a message with one line of 10 MB, and quoted ``From `` lines all along."""
+    head = b"Subject: large\r\n\r\n" + b"y" * 10_000_000 + b"\r\n"
+    line = b"From here on >From\r\n>From " + hashlib.sha512(b"x").hexdigest().encode() + b"\r\n"
+    return head + line * ((size - len(head)) // len(line) + 1)
+
+
+def test_memory_does_not_grow_with_a_message(tmp_path: Path) -> None:
+    peaks = {}
+    for name, size in (("small", 1 << 20), ("large", SIZE)):
+        octets = large(size)
+        account = LoopbackAccount()
+        account.append("INBOX", octets)
+        account.append("INBOX", b"Subject: after\r\n\r\nx\r\n")
+        root = tmp_path / name
+        with LoopbackServer(account) as server:
+            environment = {"MAILARCHIVE_PASSWORD": account.password, "MAILARCHIVE_ARCHIVE": str(root)}
+            url = f"imap://{account.user}@127.0.0.1:{server.port}"
+            peaks[name, "pull"] = peak_of("pull", url, "--quiet", environment=environment)
+        peaks[name, "verify"] = peak_of("verify", "--quiet", environment=environment)
+        for form in ("eml", "mbox"):
+            out = tmp_path / f"{name}-{form}"
+            peaks[name, form] = peak_of("export", str(out), "--format", form, "--quiet", environment=environment)
+        digests = {hashlib.sha256(path.read_bytes()).digest() for path in (tmp_path / f"{name}-eml").rglob("*.eml")}
+        assert hashlib.sha256(octets).digest() in digests
+        del octets
+    for step in ("pull", "verify", "eml", "mbox"):
+        assert peaks["large", step] - peaks["small", step] < BLOCKS, json.dumps({str(k): v for k, v in peaks.items()})

@@ -1,0 +1,193 @@
+"""What was pulled can be listed, shown and exported, for people and for programs."""
+
+import hashlib
+import mailbox
+import os
+import pty
+import shutil
+import subprocess
+import termios
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.system.conftest import Program, Site
+
+
+@pytest.fixture
+def pulled(site: Site) -> Site:
+    """The demo's mail, in an archive."""
+    site.program("pull", site.url, "--quiet")
+    return site
+
+
+def _digests(site: Site) -> Counter[str]:
+    return Counter(
+        hashlib.sha256(message.octets).hexdigest()
+        for box in site.account.mailboxes()
+        for message in site.account.messages(box.raw)
+    )
+
+
+def test_mailboxes_are_listed(pulled: Site) -> None:
+    rows = pulled.program.rows("mailboxes")
+    assert {row["mailbox"]: row["messages"] for row in rows} == {
+        box.name: len(box.messages) for box in pulled.account.mailboxes()
+    }
+    table = pulled.program("mailboxes").stdout.splitlines()
+    assert table[0].split() == ["ACCOUNT", "MAILBOX", "MESSAGES", "UNSEEN", "GONE", "SIZE", "LAST", "PULL"]
+    assert len(table) == len(rows) + 1
+
+
+def test_every_message_is_listed_by_its_digest(pulled: Site) -> None:
+    rows = pulled.program.rows("list")
+    assert Counter(row["id"] for row in rows) == _digests(pulled)
+    assert len(pulled.program.rows("list", "--limit", "5")) == 5
+    assert {row["mailbox"] for row in pulled.program.rows("list", "--mailbox", "Sent")} == {"Sent"}
+    assert pulled.program.rows("list", "--before", "1990-01-01") == []
+    text = pulled.program("list").stdout
+    assert "\x1b" not in text
+    assert len(text.splitlines()) == len(rows) + 1
+
+
+def test_vanished_messages_are_listed_apart(pulled: Site) -> None:
+    first = pulled.account.messages("INBOX")[0]
+    digest = hashlib.sha256(first.octets).hexdigest()
+    pulled.account.expunge("INBOX", first.uid)
+    pulled.program("pull", pulled.url, "--quiet")
+    (row,) = pulled.program.rows("list", "--gone")
+    assert (row["id"], row["mailbox"], row["uid"]) == (digest, "INBOX", str(first.uid))
+    assert row["gone"]
+
+
+def test_show_gives_the_exact_octets_and_a_text_for_people(pulled: Site) -> None:
+    for message in pulled.account.messages("INBOX")[-6:]:
+        digest = hashlib.sha256(message.octets).hexdigest()
+        assert pulled.program.octets("show", digest[:16], "--raw").stdout == message.octets
+        shown = pulled.program("show", digest[:16]).stdout
+        assert shown.startswith(f"id: {digest}")
+        assert "Subject: " in shown
+        assert pulled.program.json("show", digest)["id"] == digest
+
+
+def test_show_of_what_is_not_there_is_exit_code_2(pulled: Site) -> None:
+    for prefix in ("0" * 64, "xyz", ""):
+        assert "hint" in pulled.program("show", prefix, code=2).stderr or prefix == ""
+
+
+def test_stats_add_up(pulled: Site) -> None:
+    stats = pulled.program.json("stats")
+    messages, octets = pulled.account.total()
+    assert (stats["messages"], stats["received_bytes"]) == (messages, octets)
+    assert stats["unique"] == len(_digests(pulled))
+    assert stats["saved_by_deduplication"] == stats["received_bytes"] - stats["unique_bytes"]
+    assert "saved by deduplication" in pulled.program("stats").stdout
+
+
+def test_the_log_has_a_line_a_run(pulled: Site) -> None:
+    pulled.program("pull", pulled.url, "--quiet")
+    rows = pulled.program.rows("log")
+    assert [(row["command"], row["exit_code"]) for row in rows] == [("pull", 0), ("pull", 0)]
+    assert rows[0]["new"] == pulled.account.total()[0]
+    assert pulled.program.rows("log", "--limit", "1") == rows[1:]
+    assert len(pulled.program("log").stdout.splitlines()) == 3
+
+
+def test_eml_files_are_the_exact_octets(pulled: Site, tmp_path: Path) -> None:
+    destination = tmp_path / "eml"
+    pulled.program("export", str(destination), "--format", "eml")
+    files = list(destination.rglob("*.eml"))
+    assert Counter(hashlib.sha256(file.read_bytes()).hexdigest() for file in files) == _digests(pulled)
+    dates = {message.internaldate.timestamp() for message in pulled.account.messages("Sent")}
+    sent = pulled.program.json("export", str(tmp_path / "sent"), "--format", "eml", "--mailbox", "Sent")
+    assert sent["messages"] == len(pulled.account.messages("Sent"))
+    assert {file.stat().st_mtime for file in (tmp_path / "sent").rglob("*.eml")} == dates
+
+
+def test_mbox_files_have_every_message(pulled: Site, tmp_path: Path) -> None:
+    pulled.program("export", str(tmp_path / "mbox"), "--format", "mbox")
+    files = [file for file in (tmp_path / "mbox").rglob("*") if file.is_file()]
+    assert sum(map(_messages_in, files)) == pulled.account.total()[0]
+
+
+def _messages_in(file: Path) -> int:
+    """Return how many messages an independent reader finds in an mbox file."""
+    with closing(mailbox.mbox(file, create=False)) as box:  # noqa: TID251 - an independent reader
+        return len(box)
+
+
+def test_verify_and_rebuild_find_everything_whole(pulled: Site) -> None:
+    assert pulled.program("verify").stdout.startswith("whole: ")
+    assert pulled.program("verify", "--quiet", "--quick").stdout == ""
+    before = pulled.program.rows("list")
+    assert pulled.program.json("rebuild")["placements"] == len(before)
+    assert "301 placements in 6 mailboxes" in pulled.program("rebuild").stdout
+    assert pulled.program("rebuild", "--quiet").stdout == ""
+    assert pulled.program.rows("list") == before
+
+
+def test_damage_is_exit_code_13_and_named(pulled: Site) -> None:
+    largest = max((pulled.program.archive / "mail").iterdir(), key=lambda path: path.stat().st_size)
+    octets = bytearray(largest.read_bytes())
+    middle = len(octets) // 2
+    octets[middle] ^= 0x01
+    largest.write_bytes(octets)
+    done = pulled.program("verify", code=13)
+    assert done.stdout.startswith("damaged: ")
+    value = pulled.program.json("verify", code=13)
+    assert value["status"] == "damaged"
+    assert value["damaged_messages"] > 0
+    assert value["damage"]
+
+
+def test_a_terminal_never_gets_control_characters(site: Site) -> None:
+    site.account.append(
+        "INBOX", b"Subject: \x1b]0;owned\x07\r\nFrom: \xc2\x9b31m\r\n\r\n\x1b[2Jtext \xe2\x80\xae evil\r\n"
+    )
+    site.program("pull", site.url, "--quiet", "--mailbox", "INBOX")
+    row = site.program.rows("list")[-1]
+    for arguments in (["list"], ["show", row["id"]], ["show", row["id"], "--raw"]):
+        shown = _on_terminal(site.program, *arguments)
+        assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(shown)
+        assert "x1b" in shown or arguments == ["list"]
+
+
+def _on_terminal(program: Program, *arguments: str) -> str:
+    """Return what the program shows on a terminal of 200 columns."""
+    child, terminal = pty.fork()
+    if child == 0:
+        termios.tcsetwinsize(0, (24, 200))
+        os.chdir(program.home)
+        os.execve(program.command[0], [*program.command, *arguments], program.env)
+    shown = b""
+    while True:
+        try:
+            octets = os.read(terminal, 4096)
+        except OSError:
+            break
+        if not octets:
+            break
+        shown += octets
+    os.close(terminal)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0, shown
+    return shown.decode()
+
+
+def test_a_pull_on_a_terminal_shows_a_bar(site: Site) -> None:
+    shown = _on_terminal(site.program, "pull", site.url)
+    assert "messages" in shown
+    assert "%|" in shown
+    assert ": complete: " in shown
+
+
+@pytest.mark.skipif(shutil.which("zstdcat") is None, reason="zstd is not installed (apt-get install zstd)")
+def test_the_archive_is_read_without_the_program(pulled: Site, tmp_path: Path) -> None:
+    mail = pulled.program.archive / "mail"
+    everything = tmp_path / "all.mbox"
+    packed = sorted(map(str, mail.glob("*.mbox.zst")))
+    octets = subprocess.run(["zstdcat", *packed], capture_output=True, check=True).stdout if packed else b""
+    everything.write_bytes(octets + b"".join(file.read_bytes() for file in sorted(mail.glob("*.mbox"))))
+    assert _messages_in(everything) == len(_digests(pulled))

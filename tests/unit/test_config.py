@@ -1,0 +1,132 @@
+"""URLs become endpoints, and never show a password."""
+
+import string
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailarchive.config import Endpoint, is_loopback, parse_url
+from mailarchive.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("url", "user", "host", "port", "security"),
+    [
+        ("imaps://me@imap.example.org", "me", "imap.example.org", 993, "tls"),
+        ("IMAPS://me@imap.example.org/", "me", "imap.example.org", 993, "tls"),
+        ("imaps://me@example.org@imap.example.org", "me@example.org", "imap.example.org", 993, "tls"),
+        ("imaps://me%40example.org@imap.example.org:1993", "me@example.org", "imap.example.org", 1993, "tls"),
+        ("imaps://J%C3%BCrgen@h", "Jürgen", "h", 993, "tls"),
+        ("imaps://a%3Ab%2Fc@h", "a:b/c", "h", 993, "tls"),
+        ("imaps://a/b@h", "a/b", "h", 993, "tls"),
+        ("imap://me@imap.example.org", "me", "imap.example.org", 143, "starttls"),
+        ("imap://me@localhost:1143", "me", "localhost", 1143, "plain"),
+        ("imap://me@127.9.8.7", "me", "127.9.8.7", 143, "plain"),
+        ("imap://me@[::1]:1143", "me", "::1", 1143, "plain"),
+        ("imaps://me@[2001:db8::1]", "me", "2001:db8::1", 993, "tls"),
+        ("imap://me@[2001:db8::1]", "me", "2001:db8::1", 143, "starttls"),
+    ],
+)
+def test_a_url_names_user_host_port_and_protection(url: str, user: str, host: str, port: int, security: str) -> None:
+    endpoint = parse_url(url)
+    assert (endpoint.user, endpoint.host, endpoint.port, endpoint.security) == (user, host, port, security)
+
+
+def test_options_decide_how_imap_is_protected() -> None:
+    assert parse_url("imap://me@localhost", starttls=True).security == "starttls"
+    assert parse_url("imap://me@example.org", insecure_plaintext=True).security == "plain"
+    assert parse_url("imaps://me@example.org", insecure_plaintext=True).security == "tls"
+    assert parse_url("imaps://me@example.org", ca_file=Path("ca.pem")).ca_file == Path("ca.pem")
+    with pytest.raises(UsageError, match="exclude each other"):
+        parse_url("imap://me@example.org", starttls=True, insecure_plaintext=True)
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("word", "'word' is not a URL"),
+        ("me@host", "'me@host' is not a URL"),
+        ("", "'' is not a URL"),
+        ("imaps:me@host", "the account is not a URL"),
+        ("https://me@host", "the protocol https is not supported"),
+        ("://me@host", "the protocol of the URL is not supported"),
+        ("imaps://host", "names no user"),
+        ("imaps://@host", "names no user"),
+        ("imaps://me@", "names no host"),
+        ("imaps://me@:993", "names no host"),
+        ("imaps://me@my host", "is not a host name"),
+        ("imaps://me@host:", "port"),
+        ("imaps://me@host:0", "port"),
+        ("imaps://me@host:65536", "port"),
+        ("imaps://me@host:99999999", "port"),
+        ("imaps://me@host:imap", "port"),
+        ("imaps://me@host:²", "port"),
+        ("imaps://me@2001:db8::1", "needs brackets"),
+        ("imaps://me@[::1", "in brackets"),
+        ("imaps://me@[host]", "in brackets"),
+        ("imaps://me@[::1]993", "in brackets"),
+        ("imaps://me@host/INBOX", "more than a user and a host"),
+        ("imaps://me@host?x=1", "more than a user and a host"),
+        ("imaps://me@host#x", "more than a user and a host"),
+        ("imaps://%FF@host", "not UTF-8"),
+        ("imaps://me\udcff@host", "not UTF-8"),
+        ("imaps://me%0D%0Ax@host", "control character"),
+        ("imaps://me@ho%00st", "control character"),
+    ],
+)
+def test_what_is_no_url_of_an_account_is_refused_with_a_hint(url: str, sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence.replace("(", r"\(")) as caught:
+        parse_url(url)
+    assert caught.value.exit_code == 2
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "imaps://me:{}@host",
+        "imaps://me@example.org:{}@host",
+        "imaps://me:{}",
+        "imaps://me:{}@host:0/path?query",
+        "me:{}@host",
+        "me:{}",
+        "https://me:{}@host",
+        "me:{}@imaps://host",
+        "imaps:me:{}@host",
+    ],
+)
+@pytest.mark.parametrize("password", ["hunter2", "hun@ter2", "hunter2/x", "12345"])
+def test_a_password_in_a_url_is_refused_and_never_repeated(url: str, password: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_url(url.format(password))
+    said = f"{caught.value} {caught.value.hint} {caught.value.__context__}"
+    assert not any(part in said for part in password.replace("@", "/").split("/") if len(part) > 1)
+
+
+def test_loopback_is_localhost_and_the_loopback_addresses() -> None:
+    assert all(map(is_loopback, ("localhost", "LOCALHOST", "127.0.0.1", "127.255.0.9", "::1")))
+    assert not any(map(is_loopback, ("localhost.example.org", "128.0.0.1", "::2", "127.0.0.1.example.org", "")))
+
+
+_users = st.text(st.characters(exclude_categories=["Cc", "Cs"], exclude_characters=""), min_size=1)
+_hosts = st.text(string.ascii_lowercase + string.digits + ".-", min_size=1)
+
+
+@given(user=_users, host=_hosts, port=st.integers(1, 65535))
+def test_every_user_name_can_be_written_percent_encoded(user: str, host: str, port: int) -> None:
+    url = f"imaps://{quote(user, safe='@')}@{host}:{port}"
+    assert parse_url(url) == Endpoint("imap", user, host, port, "tls")
+
+
+@given(st.text())
+def test_any_text_is_an_endpoint_or_a_usage_error(text: str) -> None:
+    for url in (text, f"imaps://{text}", f"imap://me@{text}"):
+        try:
+            endpoint = parse_url(url)
+        except UsageError:
+            continue
+        assert endpoint.user
+        assert endpoint.host
