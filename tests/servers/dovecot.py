@@ -214,8 +214,20 @@ class Dovecot:
 
     def _settled_log(self) -> str:
         """Return the log once every connection that logged in has also been counted."""
+        self._mark_log()
         _until(lambda: self.log().count("bodies=") >= self.logins(), lambda: "A connection is still open")
         return self.log()
+
+    def _mark_log(self) -> None:
+        """Wait until the log has all log-ins up to now: the line about a connection of our own comes after theirs."""
+        with socket.create_connection((self.host, self.port), 30) as marker:
+            port = marker.getsockname()[1]
+            stream = marker.makefile("rwb")
+            stream.readline()
+            stream.write(b"x LOGOUT\r\n")
+            stream.flush()
+            stream.read()
+        _until(lambda: re.search(rf"rport={port}\b", self.log()) is not None, lambda: "The log stands still")
 
     def _answers(self) -> bool:
         assert self._process is not None

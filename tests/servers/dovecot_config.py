@@ -26,6 +26,7 @@ ssl_cert = <{certificate}
 ssl_key = <{key}
 ssl_dh =
 imap_logout_format = bodies=%{{fetch_body_count}} octets=%{{fetch_body_bytes}}
+login_log_format_elements = method=%m rport=%{{real_rport}}
 passdb {{
   driver = static
   args = password={password}
@@ -53,6 +54,9 @@ service anvil {{
 }}
 service imap-login {{
   chroot =
+  # One process for all connections: its lines are in the log in the order in which it wrote them.
+  process_limit = 1
+  service_count = 0
   inet_listener imap {{
     port = {imap}
   }}
