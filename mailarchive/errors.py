@@ -15,11 +15,14 @@
     │   ├── SourceUnreachable            20   account, retryable
     │   │   ├── ConnectionLost           20   account, retryable
     │   │   └── Stalled                  20   account, retryable
+    │   ├── Throttled                     3   account, retryable
+    │   │   └── TooManyConnections        3   account, retryable
     │   ├── TlsFailed                    20   account
     │   ├── ProtocolViolation            20   account, retryable
     │   ├── MailboxUnavailable            3   mailbox
     │   │   └── RefusesEverything         3   mailbox, retryable
     │   └── FetchRefused                  3   message
+    │       └── PiecesUnsupported         3   message
     └── Interrupted                 130/143   run
 
 ``scope`` says how much is given up (message < mailbox < account < run); ``retryable`` whether
@@ -156,6 +159,24 @@ class Stalled(SourceUnreachable):
     default_hint = "run the same command again; it goes on where it stopped"
 
 
+class Throttled(SourceError):
+    """The server asks us to come back later. ``seconds`` is how much later, None if it does not say."""
+
+    exit_code = ExitCode.PARTIAL
+    retryable = True
+    default_hint = "run the same command again later (it goes on where it stopped), or let it wait with --wait"
+
+    def __init__(self, message: str, *, hint: str = "", seconds: float | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.seconds = seconds
+
+
+class TooManyConnections(Throttled):
+    """The server allows no further connection to this account at the same time."""
+
+    default_hint = "end other mail programs that use the account, or give --connections 1"
+
+
 class TlsFailed(SourceError):
     """The server's certificate or TLS set-up cannot be trusted."""
 
@@ -191,6 +212,10 @@ class FetchRefused(SourceError):
     def __init__(self, message: str, *, hint: str = "", code: str = "") -> None:
         super().__init__(message, hint=hint)
         self.code = code
+
+
+class PiecesUnsupported(FetchRefused):
+    """The protocol or the server has no way to fetch a part of a message, or answers it wrongly."""
 
 
 class Interrupted(MailArchiveError):

@@ -116,6 +116,7 @@ class Placed:
     labels: tuple[str, ...] = ()
     rfc822size: int | None = None
     by: str | None = None
+    thread_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,17 @@ class FlagsChanged:
     uidvalidity: int
     uid: RemoteUid
     flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LabelsChanged:
+    """Gmail labels of a placement are now these."""
+
+    t: ClassVar[str] = "labels"
+    mailbox: int
+    uidvalidity: int
+    uid: RemoteUid
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +223,7 @@ Fact = (
     | MessageStored
     | Placed
     | FlagsChanged
+    | LabelsChanged
     | Gone
     | Failed
     | CursorMoved

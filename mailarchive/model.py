@@ -68,7 +68,8 @@ class MessageFacts:
 
     ``size`` is RFC822.SIZE in octets, a hint that may lie. ``internaldate`` is aware, or None if
     missing or unreadable. ``flags`` holds system flags and keywords in the server's spelling,
-    without ``\Recent``. ``account_id`` is the account-wide X-GM-MSGID or EMAILID (RFC 8474).
+    without ``\Recent``. ``account_id`` is the account-wide X-GM-MSGID or EMAILID (RFC 8474),
+    ``thread_id`` X-GM-THRID or THREADID; ``labels`` are those of X-GM-LABELS, decoded.
     """
 
     uid: RemoteUid
@@ -77,6 +78,7 @@ class MessageFacts:
     flags: frozenset[str] = frozenset()
     account_id: str | None = None
     labels: tuple[str, ...] = ()
+    thread_id: str | None = None
 
 
 class Body(Protocol):

@@ -308,4 +308,5 @@ def _placed(
         facts.labels,
         facts.size if facts.size != size and (facts.size or 0) < LARGEST_NUMBER else None,
         by,
+        facts.thread_id,
     )

@@ -18,6 +18,10 @@ def moment_columns(moment: datetime | None) -> tuple[int | None, int | None]:
     return seconds // timedelta(seconds=1), zone // timedelta(minutes=1)
 
 
+def _labels(labels: tuple[str, ...]) -> str | None:
+    return json.dumps(labels) if labels else None
+
+
 class Fold:
     """Applies facts to the tables over one connection."""
 
@@ -32,6 +36,7 @@ class Fold:
             f.MessageStored: self._message,
             f.Placed: self._placed,
             f.FlagsChanged: self._flags,
+            f.LabelsChanged: self._labels,
             f.Gone: self._gone,
             f.Failed: self._failed,
             f.CursorMoved: self._cursor,
@@ -67,6 +72,11 @@ class Fold:
         )
 
     def _mailbox(self, fact: f.MailboxSeen) -> None:
+        parts = json.dumps(fact.parts)
+        if (parts,) not in self._db.execute(
+            "SELECT parts FROM mailbox_name WHERE mailbox = ? ORDER BY rowid DESC LIMIT 1", (fact.mailbox,)
+        ):
+            self._db.execute("INSERT INTO mailbox_name VALUES (?, ?, ?)", (fact.mailbox, self.run, parts))
         self._db.execute(
             "INSERT INTO mailbox (number, account, parts, delimiter, raw, special_use, uidvalidity, present)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT (number) DO UPDATE SET account = excluded.account,"
@@ -76,7 +86,7 @@ class Fold:
             (
                 fact.mailbox,
                 fact.account,
-                json.dumps(fact.parts),
+                parts,
                 fact.delimiter,
                 fact.raw.encode("latin-1"),
                 json.dumps(fact.special_use),
@@ -121,7 +131,7 @@ class Fold:
         epoch, zone = moment_columns(fact.date)
         self._db.execute(
             "INSERT OR REPLACE INTO placement VALUES"
-            " (?, ?, ?, (SELECT id FROM message WHERE digest = ?), ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+            " (?, ?, ?, (SELECT id FROM message WHERE digest = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
             (
                 fact.mailbox,
                 fact.uidvalidity,
@@ -131,7 +141,8 @@ class Fold:
                 zone,
                 self._flag_set(fact.flags),
                 fact.account_id,
-                json.dumps(fact.labels) if fact.labels else None,
+                fact.thread_id,
+                _labels(fact.labels),
                 fact.rfc822size,
                 fact.by,
                 self.run,
@@ -149,6 +160,12 @@ class Fold:
         self._db.execute(
             "UPDATE placement SET flag_set = ? WHERE (mailbox, uidvalidity, uid) = (?, ?, ?)",
             (self._flag_set(fact.flags), *key),
+        )
+
+    def _labels(self, fact: f.LabelsChanged) -> None:
+        self._db.execute(
+            "UPDATE placement SET labels = ? WHERE (mailbox, uidvalidity, uid) = (?, ?, ?)",
+            (_labels(fact.labels), fact.mailbox, fact.uidvalidity, fact.uid),
         )
 
     def _gone(self, fact: f.Gone) -> None:

@@ -36,11 +36,12 @@ _FINGERPRINT = {
     "account": "SELECT * FROM account ORDER BY 1",
     "mailbox": "SELECT * FROM mailbox ORDER BY 1",
     "message": f"SELECT {_MESSAGE}, lost FROM message ORDER BY digest",  # noqa: S608
-    "placement": "SELECT p.mailbox, p.uidvalidity, p.uid, m.digest, epoch, zone, flags, account_id, labels,"
-    " rfc822size, by, run, gone_run FROM placement p JOIN message m ON m.id = message"
+    "placement": "SELECT p.mailbox, p.uidvalidity, p.uid, m.digest, epoch, zone, flags, account_id, thread_id,"
+    " labels, rfc822size, by, run, gone_run FROM placement p JOIN message m ON m.id = message"
     " JOIN flag_set s ON s.id = flag_set ORDER BY 1, 2, 3",
     "flag_change": "SELECT mailbox, uidvalidity, uid, run, flags FROM flag_change c"
     " JOIN flag_set s ON s.id = before ORDER BY c.rowid",
+    "mailbox_name": "SELECT * FROM mailbox_name ORDER BY rowid",
     "failure": "SELECT * FROM failure ORDER BY 1, 2, 3",
     "block": "SELECT * FROM block ORDER BY 1",
     "run": "SELECT * FROM run ORDER BY 1",

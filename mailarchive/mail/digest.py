@@ -19,6 +19,12 @@ def header_digest_of(octets: bytes) -> HeaderDigest:
     return HeaderDigest(hashlib.sha256(header).digest()[:16])
 
 
+def header_section(octets: bytes) -> bytes:
+    """Return the header section with the empty line that ends it; everything if there is none."""
+    length = _header_length(octets)
+    return octets[: length + (2 if octets.startswith(b"\r\n", length) else 1)]
+
+
 def _header_length(octets: bytes) -> int:
     """Return how many octets stand before the first empty line; all if there is none."""
     if octets.startswith((b"\r\n", b"\n")):

@@ -40,6 +40,19 @@ class OpenMailbox(Protocol):
         Only to be called when ``cursor.highestmodseq`` is not None.
         """
 
+    def headers(self, uids: Sequence[RemoteUid]) -> Iterator[tuple[RemoteUid, bytes]]:
+        """Yield the header sections of those of ``uids`` that the server shows, each at most once.
+
+        BODY.PEEK[HEADER] (RFC 9051 section 6.4.5), TOP n 0 (RFC 1939 section 7): the octets up to and
+        including the empty line. Raises FetchRefused, after yielding what did arrive.
+        """
+
+    def pieces(self, uid: RemoteUid, offset: int) -> Iterator[bytes]:
+        """Yield a message's octets from ``offset`` to its end in pieces of at most 1 MiB (``BODY.PEEK[]<o.n>``).
+
+        Not set ``\\Seen``. Raises FetchRefused, PiecesUnsupported where there is no such thing.
+        """
+
     def fetch(self, uids: Sequence[RemoteUid], spool: Spool) -> Iterator[Fetched]:
         """Yield the messages of ``uids`` as they arrive, each at most once; does not set ``\\Seen``.
 
@@ -54,6 +67,10 @@ class Source(Protocol):
     @property
     def account(self) -> Account:
         """Whose mail this is."""
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the mailbox with the special use ``\\All`` tells each message's labels (X-GM-EXT-1)."""
 
     def mailboxes(self) -> list[ListedMailbox]:
         """Return all selectable mailboxes, each with its cursor where the server tells it."""

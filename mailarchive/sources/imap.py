@@ -4,7 +4,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 
 from mailarchive.config import Endpoint
-from mailarchive.errors import FetchRefused, MailboxUnavailable
+from mailarchive.errors import FetchRefused, MailboxUnavailable, PiecesUnsupported
 from mailarchive.model import Account, Cursor, Fetched, ListedMailbox, MessageFacts, RemoteUid
 from mailarchive.remote.imap import ImapSession, Password, Timeouts
 from mailarchive.remote.imap.sets import Range, command_sets, ranges, size
@@ -34,6 +34,10 @@ class ImapSource:
     @property
     def account(self) -> Account:
         return self._account
+
+    @property
+    def has_labels(self) -> bool:
+        return self._session.offers("X-GM-EXT-1")
 
     def mailboxes(self) -> list[ListedMailbox]:
         return self._session.mailboxes()
@@ -114,10 +118,19 @@ class ImapMailbox:
             if has_flags:
                 yield facts.uid, facts.flags
 
+    def headers(self, uids: Sequence[RemoteUid]) -> Iterator[tuple[RemoteUid, bytes]]:
+        wanted = _ascending(uids)
+        return self._session.headers(self._sets(wanted), wanted)
+
+    def pieces(self, uid: RemoteUid, offset: int) -> Iterator[bytes]:
+        raise PiecesUnsupported(f"message {uid} cannot be read from {offset} on")
+
     def fetch(self, uids: Sequence[RemoteUid], spool: Spool) -> Iterator[Fetched]:
         wanted = _ascending(uids)
-        sets = [numbers for numbers, _first, _last in command_sets(ranges(wanted, self._existing))]
-        return self._session.bodies(sets, wanted, spool)
+        return self._session.bodies(self._sets(wanted), wanted, spool)
+
+    def _sets(self, wanted: Sequence[int]) -> list[bytes]:
+        return [numbers for numbers, _first, _last in command_sets(ranges(wanted, self._existing))]
 
     def _describe(
         self, uids: Sequence[RemoteUid], variants: Sequence[bytes], whole: Callable[[Described], bool]

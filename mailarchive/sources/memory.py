@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from mailarchive.errors import ConnectionLost, MailboxUnavailable
+from mailarchive.errors import ConnectionLost, FetchRefused, MailboxUnavailable
 from mailarchive.mail.body import MemoryBody
+from mailarchive.mail.digest import header_section
 from mailarchive.mail.mailbox_name import encode_name, mailbox_name
 from mailarchive.model import (
     Account,
@@ -22,6 +23,7 @@ from mailarchive.model import (
 from mailarchive.sources.base import Spool
 
 DELIMITER = "/"
+PIECE = 1 << 20
 
 
 @dataclass(slots=True)
@@ -178,6 +180,10 @@ class MemorySource:
     def account(self) -> Account:
         return self._account.account
 
+    @property
+    def has_labels(self) -> bool:
+        return False
+
     def mailboxes(self) -> list[ListedMailbox]:
         self.check()
         return self._account.listed()
@@ -225,6 +231,19 @@ class MemoryOpenMailbox:
         for uid, message in self._messages():
             if message.modseq > modseq:
                 yield uid, message.facts.flags
+
+    def headers(self, uids: Sequence[RemoteUid]) -> Iterator[tuple[RemoteUid, bytes]]:
+        for uid in dict.fromkeys(uids):
+            message = self._message(uid)
+            if message is not None:
+                yield uid, header_section(message.octets)
+
+    def pieces(self, uid: RemoteUid, offset: int) -> Iterator[bytes]:
+        message = self._message(uid)
+        if message is None:
+            raise FetchRefused("there is no such message")
+        for start in range(offset, len(message.octets), PIECE):
+            yield message.octets[start : start + PIECE]
 
     def fetch(self, uids: Sequence[RemoteUid], spool: Spool) -> Iterator[Fetched]:
         del spool

@@ -49,11 +49,15 @@ class RetryingSource:
         self._fruitless = 0
         self._closed = threading.Event()
         self._source: Source | None = None
-        self._account = self.retry(lambda source: source.account)
+        self._account, self._has_labels = self.retry(lambda source: (source.account, source.has_labels))
 
     @property
     def account(self) -> Account:
         return self._account
+
+    @property
+    def has_labels(self) -> bool:
+        return self._has_labels
 
     def mailboxes(self) -> list[ListedMailbox]:
         return self.retry(lambda source: source.mailboxes())
@@ -158,6 +162,22 @@ class RetryingMailbox:
 
     def flags_since(self, modseq: int) -> Iterator[tuple[RemoteUid, frozenset[str]]]:
         return self._each((), lambda mailbox, _rest: mailbox.flags_since(modseq), lambda pair: pair)
+
+    def headers(self, uids: Sequence[RemoteUid]) -> Iterator[tuple[RemoteUid, bytes]]:
+        return self._each(uids, lambda mailbox, rest: mailbox.headers(rest), lambda pair: pair[0])
+
+    def pieces(self, uid: RemoteUid, offset: int) -> Iterator[bytes]:
+        while True:
+            try:
+                for piece in self._mailbox().pieces(uid, offset):
+                    offset += len(piece)
+                    self._parent.progress()
+                    yield piece
+                return
+            except FetchRefused:
+                raise
+            except SourceError as error:
+                self._parent.recover(error)
 
     def fetch(self, uids: Sequence[RemoteUid], spool: Spool) -> Iterator[Fetched]:
         return _Fetching(self._parent, self._mailbox, self._lost, uids).run(spool)

@@ -176,6 +176,13 @@ class SourceContract:
         changed = dict(source.open(named(source, "INBOX")).flags_since(before))
         assert changed == {1: {"\\Answered"}}
 
+    def test_headers_end_with_the_empty_line(self, world: World) -> None:
+        world.append("INBOX", b"Subject: one\r\nFrom: a@b\r\n\r\nbody\r\n\r\nmore\r\n")
+        world.append("INBOX", b"\r\nno header\r\n")
+        with connected(world) as source:
+            found = dict(source.open(named(source, "INBOX")).headers([1, 2, UNKNOWN]))
+        assert found == {1: b"Subject: one\r\nFrom: a@b\r\n\r\n", 2: b"\r\n"}
+
     def test_messages_arrive_octet_for_octet(self, world: World, source: Source) -> None:
         sent = [
             b"Subject: x\r\n\r\n" + bytes({*range(1, 256)} - {10, 13}) + b"\r\n",

@@ -38,6 +38,7 @@ class Troubled:
         self._inner = inner
         self._trouble = trouble
         self.account = inner.account
+        self.has_labels = inner.has_labels
 
     def mailboxes(self) -> list[ListedMailbox]:
         self._trouble("mailboxes", None)
@@ -75,6 +76,16 @@ class TroubledMailbox:
         for pair in self._inner.flags_since(modseq):
             self._trouble("flags_since", pair[0])
             yield pair
+
+    def headers(self, uids: Sequence[RemoteUid]) -> Iterator[tuple[RemoteUid, bytes]]:
+        for pair in self._inner.headers(uids):
+            self._trouble("headers", pair[0])
+            yield pair
+
+    def pieces(self, uid: RemoteUid, offset: int) -> Iterator[bytes]:
+        for piece in self._inner.pieces(uid, offset):
+            self._trouble("pieces", uid)
+            yield piece
 
     def fetch(self, uids: Sequence[RemoteUid], spool: Spool) -> Iterator[Fetched]:
         for uid in uids:
@@ -135,7 +146,9 @@ def at_uid(uid: int, *others: int) -> Trouble:
 
 
 @pytest.mark.parametrize("error", [ConnectionLost, Stalled, ProtocolViolation, SourceUnreachable])
-@pytest.mark.parametrize("step", ["connect", "mailboxes", "open", "uids", "facts", "flags", "flags_since", "fetch"])
+@pytest.mark.parametrize(
+    "step", ["connect", "mailboxes", "open", "uids", "facts", "flags", "flags_since", "headers", "fetch"]
+)
 def test_every_step_survives_a_lost_connection(step: str, error: type[SourceError]) -> None:
     world = World(failing(step, 1, error=error))
     mailbox = world.opened()
@@ -144,12 +157,13 @@ def test_every_step_survives_a_lost_connection(step: str, error: type[SourceErro
     assert [facts.uid for facts in mailbox.facts(uids)] == uids
     assert [uid for uid, _flags in mailbox.flags(uids)] == uids
     assert [uid for uid, _flags in mailbox.flags_since(0)] == uids
+    assert [uid for uid, _octets in mailbox.headers(uids)] == uids
     assert [message.uid for message in mailbox.fetch(uids, io.BytesIO)] == uids
     assert world.connections == 2
     assert world.waits == [(1.0, f"{step} failed")]
 
 
-@pytest.mark.parametrize("step", ["facts", "flags", "flags_since", "fetch"])
+@pytest.mark.parametrize("step", ["facts", "flags", "flags_since", "headers", "fetch"])
 def test_what_has_come_is_not_asked_again(step: str) -> None:
     world = World(failing(step, 4, 8))
     mailbox = world.opened()
@@ -158,6 +172,7 @@ def test_what_has_come_is_not_asked_again(step: str) -> None:
         "facts": [facts.uid for facts in mailbox.facts(uids)],
         "flags": [uid for uid, _flags in mailbox.flags(uids)],
         "flags_since": [uid for uid, _flags in mailbox.flags_since(0)],
+        "headers": [uid for uid, _octets in mailbox.headers(uids)],
         "fetch": [message.uid for message in mailbox.fetch(uids, io.BytesIO)],
     }
     assert found == dict.fromkeys(found, uids)

@@ -31,6 +31,7 @@ placements = st.builds(
     flags,
     st.none() | numbers,
     st.none() | words,
+    st.none() | words,
 )
 stored = st.builds(
     f.MessageStored, digests, headers, numbers, numbers, numbers, numbers, st.sampled_from(["crlf", "lf", "mixed"])
@@ -63,6 +64,7 @@ ordinary = st.one_of(
     stored,
     placements,
     st.builds(f.FlagsChanged, small, small, uids | words, flags),
+    st.builds(f.LabelsChanged, small, small, uids | words, flags),
     st.builds(f.Gone, small, small, st.lists(uids | words, max_size=3).map(tuple)),
     st.builds(f.Failed, small, small, uids, words),
     st.builds(

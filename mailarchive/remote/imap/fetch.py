@@ -88,6 +88,29 @@ def _unusual(answer: Untagged, missing: set[int]) -> Iterator[Fetched]:
             body.close()
 
 
+def headers(wire: Wire, sets: Sequence[bytes], wanted: set[int]) -> Iterator[tuple[int, bytes]]:
+    """Yield the header sections of the messages of ``wanted``, each once. Raises FetchRefused after the last."""
+    missing = set(wanted)
+    refused: Status | None = None
+    for numbers in sets:
+        tag = wire.start(b"UID FETCH " + numbers + b" (UID BODY.PEEK[HEADER])")
+        try:
+            for answer in wire.until(tag):
+                if answer.name == b"FETCH":
+                    items = answers.read_fetch(answer)
+                    uid, octets = answers.number(items.get(b"UID")), items.get(b"BODY[HEADER]")
+                    if uid in missing and isinstance(octets, bytes):
+                        missing.discard(uid)
+                        yield uid, bytes(octets)
+            status = wire.result(tag)
+        finally:
+            wire.forget(tag)
+        if not status.ok:
+            refused = refused or status
+    if refused is not None:
+        raise FetchRefused(f"the server refused to send headers: {refused.words}", code=refused.code)
+
+
 def facts_of(wire: Wire, command: bytes) -> Iterator[tuple[MessageFacts, bool]]:
     """Yield what each answer to ``command`` says, and whether it has flags. Raises FetchRefused after the last."""
     tag = wire.start(command)

@@ -162,6 +162,10 @@ class ImapSession:
         """Yield what UID FETCH of ``items`` says, and whether flags were among it. Raises FetchRefused at the end."""
         yield from fetch.facts_of(self._wire, b"UID FETCH " + numbers + b" " + items)
 
+    def headers(self, sets: Sequence[bytes], wanted: Iterable[int]) -> Iterator[tuple[int, bytes]]:
+        """Yield the header sections of ``wanted`` that come for ``sets``. Raises FetchRefused at the end."""
+        return fetch.headers(self._wire, sets, set(wanted))
+
     def bodies(self, sets: Sequence[bytes], wanted: Iterable[int], spool: Spool) -> Iterator[Fetched]:
         """Yield the messages of ``wanted`` that come for ``sets``. Raises FetchRefused at the end."""
         return fetch.bodies(self._wire, sets, set(wanted), spool)
