@@ -3,7 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from mailarchive.model import Cursor, Digest, MailboxName, RemoteUid
+from mailarchive.model import Cursor, Digest, HeaderDigest, MailboxName, RemoteUid
+
+Looks = tuple[int, datetime | None]
+"""What a listing shows of a message: RFC822.SIZE and INTERNALDATE."""
+
+Here = tuple[int, int]
+"""A mailbox, by number and UIDVALIDITY."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,22 @@ class PlacementRecord:
     date: datetime | None
     flags: tuple[str, ...]
     gone_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A placement by which a message may be recognised: ``said_size`` is RFC822.SIZE, ``size`` the true one."""
+
+    digest: Digest
+    header: HeaderDigest
+    size: int
+    said_size: int
+    date: datetime | None
+    account_id: str | None
+    mailbox: int
+    uidvalidity: int
+    uid: RemoteUid
+    present: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,17 @@ from typing import BinaryIO
 from mailarchive import __version__
 from mailarchive import facts as f
 from mailarchive.archive.layout import Layout
+from mailarchive.archive.messages import MessageReader
 from mailarchive.archive.packer import Packer
 from mailarchive.archive.prepare import Prepared
+from mailarchive.archive.sightings import Sightings
 from mailarchive.catalog.base import Catalog
 from mailarchive.clock import Clock
-from mailarchive.errors import StorageFailed
+from mailarchive.errors import ArchiveDamaged, StorageFailed
 from mailarchive.files import remove, storage, sync_directory
 from mailarchive.journal.log import Log
-from mailarchive.model import Account, Cursor, Digest, ListedMailbox, MessageFacts, RemoteUid
+from mailarchive.model import Account, Cursor, Digest, HeaderDigest, ListedMailbox, MessageFacts, RemoteUid
+from mailarchive.records import Sighting
 from mailarchive.store import frames, partial
 from mailarchive.store.blocks import OpenBlock, plain_blocks, plain_path
 
@@ -57,6 +60,7 @@ class Writer:
         self._octets_since_checkpoint = 0
         self._retired: list[int] = []
         self._failed = False
+        self._sightings = Sightings(catalog)
         self._last_mailbox = max((mailbox.number for mailbox in catalog.mailboxes()), default=0)
         self._packer = Packer(layout.mail)
         self._block = self._adopt_plain_blocks()
@@ -79,6 +83,17 @@ class Writer:
         """Lend the catalog as of the last checkpoint, while no other thread writes."""
         with self._lock:
             yield self._catalog
+
+    @contextmanager
+    def sightings(self) -> Iterator[Sightings]:
+        """Lend what is known of messages up to the last fact, while no other thread writes."""
+        with self._lock:
+            yield self._sightings
+
+    def octets(self, digest: Digest) -> Iterator[bytes]:
+        """Yield the exact octets of a message of the archive in pieces. Raises ArchiveDamaged."""
+        with self._lock:
+            yield from MessageReader(self._layout.mail, self._catalog).octets(self._message(digest))
 
     def spool(self) -> BinaryIO:
         """Return an empty file for a message too large for memory. Raises StorageFailed."""
@@ -119,6 +134,8 @@ class Writer:
 
     def mailbox(self, number: int, account: str, listed: ListedMailbox, uidvalidity: int | None) -> None:
         """Record that the server lists mailbox ``number`` under this name; another UIDVALIDITY ends its placements."""
+        with self._lock:
+            self._sightings.mailbox(number, account)
         self._record(
             f.MailboxSeen(
                 number,
@@ -150,12 +167,17 @@ class Writer:
                 self._append(placed)
             else:
                 self._append_or_cut(stored, placed)
+            self._sightings.add(_sighting(placed, prepared.header, prepared.size))
             self._checkpoint_if_due()
             return Added(prepared.digest, stored is not None, prepared.size)
 
-    def place(self, mailbox: int, uidvalidity: int, facts: MessageFacts, digest: Digest, size: int, by: str) -> None:
+    def place(self, mailbox: int, uidvalidity: int, facts: MessageFacts, digest: Digest, by: str) -> None:
         """Record a placement of a message that is in the archive; ``by`` says how it was identified."""
-        self._record(_placed(mailbox, uidvalidity, facts, digest, size, by))
+        with self._lock:
+            message = self._message(digest)
+            placed = _placed(mailbox, uidvalidity, facts, digest, message.size, by)
+            self._sightings.add(_sighting(placed, message.header, message.size))
+            self._record(placed)
 
     def flags(self, mailbox: int, uidvalidity: int, uid: RemoteUid, flags: frozenset[str]) -> None:
         """Record the flags that a placement has now."""
@@ -206,6 +228,12 @@ class Writer:
 
     def _has(self, digest: Digest) -> bool:
         return digest in self._fresh or self._catalog.message(digest) is not None
+
+    def _message(self, digest: Digest) -> f.MessageStored:
+        message = self._fresh.get(digest) or self._catalog.message(digest)
+        if message is None:
+            raise ArchiveDamaged(f"message {digest.hex()} is not in the archive")
+        return message
 
     def _store(self, prepared: Prepared, date: datetime | None) -> f.MessageStored:
         if self._block.end and self._block.end + prepared.size > BLOCK_SIZE:
@@ -260,6 +288,7 @@ class Writer:
             self._catalog.apply(self._pending, position)
             self._pending.clear()
             self._fresh.clear()
+            self._sightings.forget()
             self._octets_since_checkpoint = 0
             for number in self._retired:
                 remove(plain_path(self._layout.mail, number))
@@ -309,4 +338,20 @@ def _placed(
         facts.size if facts.size != size and (facts.size or 0) < LARGEST_NUMBER else None,
         by,
         facts.thread_id,
+    )
+
+
+def _sighting(placed: f.Placed, header: HeaderDigest, size: int) -> Sighting:
+    said = size if placed.rfc822size is None else placed.rfc822size
+    return Sighting(
+        placed.digest,
+        header,
+        size,
+        said,
+        placed.date,
+        placed.account_id,
+        placed.mailbox,
+        placed.uidvalidity,
+        placed.uid,
+        present=True,
     )

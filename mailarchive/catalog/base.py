@@ -5,8 +5,18 @@ from typing import Protocol
 
 from mailarchive.errors import ArchiveDamaged
 from mailarchive.facts import BlockPacked, Fact, MessageStored, Position
-from mailarchive.model import Account, Digest, RemoteUid
-from mailarchive.records import KnownFailure, KnownMailbox, MailboxSummary, PlacementRecord, RunRecord, Totals
+from mailarchive.model import Account, Digest, HeaderDigest, RemoteUid
+from mailarchive.records import (
+    Here,
+    KnownFailure,
+    KnownMailbox,
+    Looks,
+    MailboxSummary,
+    PlacementRecord,
+    RunRecord,
+    Sighting,
+    Totals,
+)
 
 
 class CatalogUnusable(ArchiveDamaged):
@@ -75,6 +85,18 @@ class Catalog(Protocol):
 
     def placement(self, mailbox: int, uidvalidity: int, uid: RemoteUid) -> PlacementRecord | None:
         """Return one placement, present or gone."""
+
+    def with_ids(self, account: str, ids: Iterable[str]) -> Iterator[Sighting]:
+        """Yield where messages of an account with these account-wide ids were seen, without lost ones."""
+
+    def look_alike(self, looks: Iterable[Looks], here: Here | None) -> set[Looks]:
+        """Return those of ``looks`` that a placement has, left out those present ``here``; no date is like any date."""
+
+    def with_header(self, header: HeaderDigest, limit: int) -> list[Sighting]:
+        """Return where messages with this header digest were seen, without lost ones, up to ``limit``."""
+
+    def left_for_good(self, mailbox: int, run: int) -> int:
+        """Return how many placements of a mailbox ended in a run whose message is nowhere else in the account."""
 
     def failures(self, mailbox: int, uidvalidity: int) -> list[KnownFailure]:
         """Return the messages of a mailbox that could not be fetched."""

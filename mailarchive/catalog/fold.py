@@ -130,13 +130,12 @@ class Fold:
     def _placed(self, fact: f.Placed) -> None:
         epoch, zone = moment_columns(fact.date)
         self._db.execute(
-            "INSERT OR REPLACE INTO placement VALUES"
-            " (?, ?, ?, (SELECT id FROM message WHERE digest = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+            "INSERT OR REPLACE INTO placement SELECT ?, ?, ?, id, ?, ?, ?, ?, ?, ?, COALESCE(?, size), ?, ?, NULL"
+            " FROM (SELECT NULL) LEFT JOIN message ON digest = ?",
             (
                 fact.mailbox,
                 fact.uidvalidity,
                 fact.uid,
-                fact.digest,
                 epoch,
                 zone,
                 self._flag_set(fact.flags),
@@ -146,6 +145,7 @@ class Fold:
                 fact.rfc822size,
                 fact.by,
                 self.run,
+                fact.digest,
             ),
         )
         self._forgive(fact.mailbox, fact.uidvalidity, fact.uid)

@@ -33,7 +33,7 @@ CREATE TABLE message (
     lost INTEGER NOT NULL DEFAULT 0 -- 1: damaged in its place, 2: its place is no more
 );
 CREATE INDEX message_block ON message (block, "offset");
-CREATE INDEX message_size ON message (size);
+CREATE INDEX message_header ON message (header);
 CREATE INDEX message_lost ON message (lost) WHERE lost;
 CREATE TABLE flag_set (id INTEGER PRIMARY KEY, flags TEXT NOT NULL UNIQUE);
 CREATE TABLE placement (
@@ -41,14 +41,14 @@ CREATE TABLE placement (
     message INTEGER NOT NULL,
     epoch INTEGER, zone INTEGER,
     flag_set INTEGER NOT NULL,
-    account_id TEXT, thread_id TEXT, labels TEXT, rfc822size INTEGER, by TEXT,
+    account_id TEXT, thread_id TEXT, labels TEXT, said_size INTEGER NOT NULL, by TEXT,
     run INTEGER NOT NULL,
     gone_run INTEGER,
     PRIMARY KEY (mailbox, uidvalidity, uid)
 ) WITHOUT ROWID;
 CREATE INDEX placement_message ON placement (message);
 CREATE INDEX placement_account_id ON placement (account_id) WHERE account_id IS NOT NULL;
-CREATE INDEX placement_rfc822size ON placement (rfc822size) WHERE rfc822size IS NOT NULL;
+CREATE INDEX placement_looks ON placement (said_size, epoch);
 CREATE TABLE flag_change (
     mailbox INTEGER NOT NULL, uidvalidity INTEGER NOT NULL, uid NOT NULL, run INTEGER NOT NULL,
     before INTEGER NOT NULL

@@ -11,13 +11,23 @@ from pathlib import Path
 from typing import Any
 
 from mailarchive.catalog.base import CatalogUnusable
-from mailarchive.catalog.fold import Fold
+from mailarchive.catalog.fold import Fold, moment_columns
 from mailarchive.catalog.schema import SCHEMA, VERSION
 from mailarchive.errors import ArchiveDamaged, StorageFailed
 from mailarchive.facts import BEGINNING, BlockPacked, Fact, MessageStored, Position
 from mailarchive.files import storage
 from mailarchive.model import Account, Cursor, Digest, HeaderDigest, MailboxName, RemoteUid, UidValidity
-from mailarchive.records import KnownFailure, KnownMailbox, MailboxSummary, PlacementRecord, RunRecord, Totals
+from mailarchive.records import (
+    Here,
+    KnownFailure,
+    KnownMailbox,
+    Looks,
+    MailboxSummary,
+    PlacementRecord,
+    RunRecord,
+    Sighting,
+    Totals,
+)
 
 Row = tuple[Any, ...]
 
@@ -32,12 +42,16 @@ _PLACEMENT = (
     " FROM placement p JOIN message m ON m.id = p.message JOIN flag_set s ON s.id = p.flag_set"
     " LEFT JOIN run r ON r.number = p.gone_run "
 )
+_SIGHTING = (
+    "SELECT m.digest, m.header, m.size, p.said_size, p.epoch, p.zone, p.account_id, p.mailbox, p.uidvalidity, p.uid,"
+    " p.gone_run IS NULL FROM "
+)
 _FINGERPRINT = {
     "account": "SELECT * FROM account ORDER BY 1",
     "mailbox": "SELECT * FROM mailbox ORDER BY 1",
     "message": f"SELECT {_MESSAGE}, lost FROM message ORDER BY digest",  # noqa: S608
     "placement": "SELECT p.mailbox, p.uidvalidity, p.uid, m.digest, epoch, zone, flags, account_id, thread_id,"
-    " labels, rfc822size, by, run, gone_run FROM placement p JOIN message m ON m.id = message"
+    " labels, said_size, by, run, gone_run FROM placement p JOIN message m ON m.id = message"
     " JOIN flag_set s ON s.id = flag_set ORDER BY 1, 2, 3",
     "flag_change": "SELECT mailbox, uidvalidity, uid, run, flags FROM flag_change c"
     " JOIN flag_set s ON s.id = before ORDER BY c.rowid",
@@ -245,6 +259,36 @@ class SqliteCatalog:
         )
         return _placement(rows[0]) if rows else None
 
+    def with_ids(self, account: str, ids: Iterable[str]) -> Iterator[Sighting]:
+        sql = (
+            _SIGHTING + "json_each(?) j JOIN placement p ON p.account_id = j.value JOIN message m ON m.id = p.message"
+            " JOIN mailbox b ON b.number = p.mailbox WHERE b.account = ? AND NOT m.lost"
+        )
+        return map(_sighting, self._all(sql, json.dumps(list(ids)), account))
+
+    def look_alike(self, looks: Iterable[Looks], here: Here | None) -> set[Looks]:
+        wanted = {(size, moment_columns(date)[0]): (size, date) for size, date in looks}
+        sql = (
+            "SELECT json_extract(j.value, '$[0]'), json_extract(j.value, '$[1]') FROM json_each(?) j WHERE EXISTS"
+            " (SELECT 1 FROM placement WHERE said_size = json_extract(j.value, '$[0]')"
+            " AND (epoch IS NULL OR COALESCE(json_extract(j.value, '$[1]'), epoch) = epoch)"
+            " AND NOT (gone_run IS NULL AND (mailbox, uidvalidity) IS (?, ?)))"
+        )
+        return {wanted[row] for row in self._all(sql, json.dumps(list(wanted)), *(here or (None, None)))}
+
+    def with_header(self, header: HeaderDigest, limit: int) -> list[Sighting]:
+        sql = _SIGHTING + "message m JOIN placement p ON p.message = m.id WHERE m.header = ? AND NOT m.lost LIMIT ?"
+        return list(map(_sighting, self._all(sql, header, limit)))
+
+    def left_for_good(self, mailbox: int, run: int) -> int:
+        sql = (
+            "SELECT COUNT(*) FROM placement p JOIN mailbox b ON b.number = p.mailbox"
+            " WHERE p.mailbox = ? AND p.gone_run = ? AND NOT EXISTS (SELECT 1 FROM placement q"
+            " JOIN mailbox c ON c.number = q.mailbox"
+            " WHERE q.message = p.message AND q.gone_run IS NULL AND c.account = b.account)"
+        )
+        return int(self._all(sql, mailbox, run)[0][0])
+
     def failures(self, mailbox: int, uidvalidity: int) -> list[KnownFailure]:
         sql = (
             "SELECT uid, why, tries, began FROM failure JOIN run ON run.number = last_run"
@@ -351,6 +395,12 @@ def _mailbox(row: Row) -> KnownMailbox:
         since,
         excluded,
     )
+
+
+def _sighting(row: Row) -> Sighting:
+    digest, header, size, said, epoch, zone, account_id, mailbox, uidvalidity, uid, present = row
+    date = _moment(epoch, zone)
+    return Sighting(digest, header, size, said, date, account_id, mailbox, uidvalidity, uid, bool(present))
 
 
 def _placement(row: Row) -> PlacementRecord:

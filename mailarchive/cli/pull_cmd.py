@@ -19,7 +19,7 @@ from mailarchive.clock import Clock, SystemClock
 from mailarchive.config import Endpoint, parse_url
 from mailarchive.errors import ArchiveMissing, AuthenticationFailed, MailArchiveError, UsageError
 from mailarchive.ops.events import Waiting
-from mailarchive.ops.pull import PullAccount, PullOptions
+from mailarchive.ops.options import PullAccount, PullOptions
 from mailarchive.ops.report import PullReport
 from mailarchive.sources.base import Source, SourceFactory
 
@@ -47,6 +47,13 @@ def pull(
     connections: Annotated[
         int, typer.Option("--connections", metavar="N", min=1, max=16, help="Connections to each account.")
     ] = 2,
+    paranoid: Annotated[
+        bool, typer.Option("--paranoid", help="Download also what is recognised as known, and compare.")
+    ] = False,
+    gone_alarm: Annotated[
+        int,
+        typer.Option("--gone-alarm", metavar="PERCENT", min=0, max=100, help="Warn when more of a mailbox vanished."),
+    ] = 50,
     starttls: Annotated[bool, typer.Option("--starttls", help="imap:// to this machine: STARTTLS too.")] = False,
     insecure_plaintext: Annotated[
         bool, typer.Option("--insecure-plaintext", help="imap://: no encryption; anybody between can read along.")
@@ -77,7 +84,13 @@ def pull(
             for url, security in _urls(targets or [], directory)
         ]
         wanted = PullOptions(
-            tuple(mailbox or ()), tuple(exclude or ()), options.day(since, "--since"), dry_run, connections
+            tuple(mailbox or ()),
+            tuple(exclude or ()),
+            options.day(since, "--since"),
+            dry_run,
+            connections,
+            paranoid,
+            gone_alarm / 100,
         )
         secrets = PasswordOptions(password_command, password_file)
         report = _run(directory, endpoints, wanted, secrets, quiet=quiet or as_json, verbose=verbose)

@@ -43,6 +43,7 @@ def _account_object(account: AccountReport) -> dict[str, object]:
         "error": account.error,
         "hint": account.hint,
         "warnings": account.warnings,
+        "notes": account.notes,
         "to_fetch_messages": account.to_fetch_messages,
         "to_fetch_bytes": account.to_fetch_bytes,
     }
@@ -52,8 +53,8 @@ def print_problems(report: PullReport) -> None:
     """Say on standard error what went wrong in each account."""
     for account in report.accounts:
         name = clean(account.account)
-        for warning in account.warnings:
-            say(f"mailarchive: {name}: {clean(warning)}")
+        for sentence in account.warnings:
+            say(f"mailarchive: {name}: {clean(sentence)}")
         for failure in account.failures[:_SHOWN_FAILURES]:
             say(
                 f"mailarchive: {name}: {clean(failure.mailbox)}: message {clean(failure.uid)} failed "
@@ -85,7 +86,8 @@ def summary(account: AccountReport, *, dry_run: bool) -> str:
             f"in {plural(len(account.mailboxes), 'mailbox')}; nothing was changed"
         )
     parts = [f"{count(total(account, 'new'))} new", f"{count(total(account, 'known'))} known"]
-    for key, word in (("failed", "failed"), ("excluded", "excluded"), ("gone", "gone"), ("flags_changed", "reflagged")):
+    for key in ("linked", "failed", "excluded", "gone", "flags_changed"):
+        word = "reflagged" if key == "flags_changed" else key
         if number := total(account, key):
             parts.append(f"{count(number)} {word}")
     return (

@@ -2,53 +2,24 @@
 
 import threading
 from collections import deque
-from dataclasses import dataclass, field
-from datetime import date
 
 from mailarchive.archive.writer import Writer
-from mailarchive.clock import Clock, Stop
 from mailarchive.errors import ExitCode, MailboxUnavailable, SourceError
-from mailarchive.model import Account, ListedMailbox, MessageFacts
+from mailarchive.model import ListedMailbox, MessageFacts
 from mailarchive.ops import plan as plans
-from mailarchive.ops.events import Detail, MailboxPlanned, MessageDone, Notice, Observer
+from mailarchive.ops.events import Detail, MailboxPlanned, MessageDone, Notice
 from mailarchive.ops.fetching import fetch_each
+from mailarchive.ops.linking import Linker
 from mailarchive.ops.look import Look, look
 from mailarchive.ops.mailbox_pull import MailboxPull
+from mailarchive.ops.options import Around, PullAccount, PullOptions
 from mailarchive.ops.report import AccountReport, Failure, MailboxReport
 from mailarchive.ops.workers import Workers, worst
 from mailarchive.records import KnownMailbox
-from mailarchive.sources.base import OpenMailbox, Source, SourceFactory
+from mailarchive.sources.base import OpenMailbox, Source
 
 WORTH_A_CONNECTION = 3
 """So many mailboxes or batches must wait before one more connection is opened."""
-
-
-@dataclass(frozen=True, slots=True)
-class PullOptions:
-    """What to pull. ``mailboxes`` and ``exclude`` are case-sensitive globs over the printed mailbox name."""
-
-    mailboxes: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    since: date | None = None
-    dry_run: bool = False
-    connections: int = 2
-
-
-@dataclass(frozen=True, slots=True)
-class PullAccount:
-    """An account and how to open connections to it."""
-
-    account: Account
-    connect: SourceFactory = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Around:
-    """What surrounds a run: who watches, what time it is, and whether to stop."""
-
-    observer: Observer
-    clock: Clock
-    stop: Stop
 
 
 def mailbox_key(raw: bytes) -> bytes:
@@ -68,6 +39,7 @@ class AccountPull:
         self._options = options
         self._around = around
         self._workers = Workers(target.connect, max(1, options.connections), around.stop, around.clock)
+        self._linker = Linker(target.account.name, writer.sightings, writer.octets)
         self._lock = threading.Lock()
         self._queue: deque[ListedMailbox] = deque()
         self._known: dict[bytes, KnownMailbox] = {}
@@ -180,7 +152,7 @@ class AccountPull:
             raise
         self._warn(found)
         number = known.number if known else self._writer.new_mailbox_number()
-        pull = MailboxPull(self._writer, found, number, self._options.since)
+        pull = MailboxPull(self._writer, self._linker, found, number, self._options)
         pull.write_changes(self._account.name)
         with self._lock:
             self._pulls.append(pull)
@@ -290,6 +262,7 @@ class AccountPull:
             report.downloaded_bytes += pull.downloaded_bytes
             report.stored_messages += pull.stored_messages
             report.stored_bytes += pull.stored_bytes
+            report.notes.extend(pull.mistaken)
         unopened = [self._not_opened(mailbox) for mailbox in self._queue]
         report.mailboxes.extend(unopened)
         report.mailboxes.sort(key=lambda mailbox: mailbox.mailbox)
@@ -297,6 +270,11 @@ class AccountPull:
             report.warnings.append(f"{left} messages and {len(unopened)} mailboxes are left for the next run")
         for error in errors:
             self._around.observer(Detail(f"{self._account.name}: a connection was given up: {error}"))
+        if sampled := sum(pull.sampled for pull in self._pulls):
+            report.notes.append(
+                f"the server does not tell the true size of {sampled} messages; "
+                "they were recognised by their header and a sample of their text"
+            )
         self._conclude(cut_short=bool(left or unopened or not self._surveyed))
 
     def _not_opened(self, mailbox: ListedMailbox) -> MailboxReport:

@@ -3,14 +3,15 @@
 import threading
 from collections import deque
 from collections.abc import Sequence
-from datetime import date
 
 from mailarchive.archive.prepare import prepare
 from mailarchive.archive.writer import Writer
-from mailarchive.model import Fetched, MessageFacts, RemoteUid
+from mailarchive.model import Digest, Fetched, MessageFacts, RemoteUid
 from mailarchive.ops import plan as plans
 from mailarchive.ops.fetching import NotFetched
+from mailarchive.ops.linking import BY_SAMPLE, Linker, Place, Sorted
 from mailarchive.ops.look import Look
+from mailarchive.ops.options import PullOptions
 from mailarchive.ops.report import Failure, MailboxReport
 from mailarchive.sources.base import OpenMailbox
 
@@ -25,20 +26,31 @@ class MailboxPull:
     lists the mailbox again and fetches only what is not in the archive.
     """
 
-    def __init__(self, writer: Writer, look: Look, number: int, since: date | None) -> None:
+    def __init__(self, writer: Writer, linker: Linker, look: Look, number: int, options: PullOptions) -> None:
         self.look = look
         self.number = number
         self.report = MailboxReport(str(look.listed.name), look.plan.listed, known=look.plan.known)
         self.failures: list[Failure] = []
         self.downloaded_messages = self.downloaded_bytes = 0
         self.stored_messages = self.stored_bytes = 0
+        self.sampled = 0
+        """Messages recognised although the server does not tell their true size."""
+        self.mistaken: list[str] = []
+        """Messages that linking would have taken for others."""
         self._writer = writer
-        self._since = since
+        self._linker = linker
+        self._options = options
+        self._since = options.since
+        self._place = Place((number, look.cursor.uidvalidity), frozenset(look.plan.gone))
         self._validity = look.cursor.uidvalidity
         self._lock = threading.Lock()
         fresh = look.plan.fresh
         self._windows = deque(fresh[start : start + WINDOW] for start in range(0, len(fresh), WINDOW))
         self._batches: deque[list[MessageFacts]] = deque()
+        self._later: list[MessageFacts] = []
+        """New, but perhaps the same messages as are being fetched elsewhere."""
+        self._expected: dict[RemoteUid, Digest] = {}
+        """What the messages that are downloaded only to be compared should be."""
         self._in_hand = 0
         self._is_open = True
         self._is_sure = not look.missing and len(look.returned) == len(look.plan.returned)
@@ -77,14 +89,14 @@ class MailboxPull:
         with self._writer.catalog() as catalog:
             before = catalog.placement(self.number, self._validity, facts.uid)
         if before is not None:
-            self._writer.place(self.number, self._validity, facts, before.digest, before.size, "uid")
+            self._writer.place(self.number, self._validity, facts, before.digest, "uid")
             self.report.known += 1
 
     @property
     def has_work(self) -> bool:
         """Whether there is something to take."""
         with self._lock:
-            return bool(self._batches or self._windows)
+            return bool(self._batches or self._windows) or self._linker.is_ready(self._place.here, self._later)
 
     @property
     def batches_left(self) -> int:
@@ -100,18 +112,41 @@ class MailboxPull:
                     batch = self._batches.popleft()
                     self._in_hand += len(batch)
                     return batch
-                if not self._windows:
+                window = self._windows.popleft() if self._windows else []
+                later = self._later
+                if not window and not self._linker.is_ready(self._place.here, later):
                     return None
-                window = self._windows.popleft()
-                self._in_hand += len(window)
-            try:
-                facts = self._described(opened, window)
-            except BaseException:
-                with self._lock:
+                self._later = []
+                self._in_hand += len(window) + len(later)
+            self._sort(opened, window, later)
+
+    def _sort(self, opened: OpenMailbox, window: list[RemoteUid], later: list[MessageFacts]) -> None:
+        """Link what the archive has, leave out what is too old, forget what vanished, and put the rest into batches."""
+        try:
+            facts = self._described(opened, window) if window else []
+            wanted = [item for item in facts if not plans.is_too_old(item, self._since)]
+            found = self._linker.sort(opened, self._place, later + wanted)
+        except BaseException:
+            with self._lock:
+                self._later += later
+                if window:
                     self._windows.appendleft(window)
-                    self._in_hand -= len(window)
-                raise
-            self._open_window(window, facts)
+                self._in_hand -= len(window) + len(later)
+            raise
+        if self._options.paranoid:
+            self._expected.update((link.facts.uid, link.digest) for link in found.links)
+            found = Sorted([], [*found.fresh, *(link.facts for link in found.links)], found.later)
+        for link in found.links:
+            self._writer.place(self.number, self._validity, link.facts, link.digest, link.by)
+        with self._lock:
+            self.report.excluded += len(facts) - len(wanted)
+            self._forget(len(window) - len(facts))
+            self.report.new += len(found.links)
+            self.report.linked += len(found.links)
+            self.sampled += sum(link.by == BY_SAMPLE for link in found.links)
+            self._later += found.later
+            self._batches.extend(plans.batches(found.fresh))
+            self._in_hand -= len(window) + len(later)
 
     def _described(self, opened: OpenMailbox, window: Sequence[RemoteUid]) -> list[MessageFacts]:
         """Return facts of the messages of ``window``; empty ones for those that are listed and not described."""
@@ -122,15 +157,6 @@ class MailboxPull:
             facts.extend(MessageFacts(uid) for uid in opened.uids() if uid in silent)
         return facts
 
-    def _open_window(self, window: Sequence[RemoteUid], facts: list[MessageFacts]) -> None:
-        """Turn a window's facts into batches; leave out what is too old, forget what vanished meanwhile."""
-        wanted = [item for item in facts if not plans.is_too_old(item, self._since)]
-        with self._lock:
-            self.report.excluded += len(facts) - len(wanted)
-            self._forget(len(window) - len(facts))
-            self._batches.extend(plans.batches(wanted))
-            self._in_hand -= len(window)
-
     def arrived(self, item: Fetched | NotFetched, facts: MessageFacts) -> int:
         """Put one answer where it belongs; return the octets that were downloaded. Raises StorageFailed."""
         if isinstance(item, Fetched) and facts.size and not item.body.size:
@@ -140,17 +166,22 @@ class MailboxPull:
                 self._in_hand -= 1
                 if item.why is None:
                     self._forget(1)
+                    self._linker.release(self._place.here, [facts])
                     return 0
             self._writer.failed(self.number, self._validity, item.uid, item.why)
             with self._lock:
                 self._fail(item.uid, item.why, self.look.tries.get(item.uid, 0) + 1)
+            self._linker.release(self._place.here, [facts])
             return 0
         try:
             prepared = prepare(item.body)
             added = self._writer.add(self.number, self._validity, facts, prepared)
         finally:
             item.body.close()
+        self._linker.release(self._place.here, [facts])
         with self._lock:
+            if self._expected.pop(item.uid, added.digest) != added.digest:
+                self.mistaken.append(f"message {item.uid} of {self.report.mailbox} is not what its header looks like")
             self._in_hand -= 1
             self.report.new += 1
             self.downloaded_messages += 1
@@ -177,7 +208,7 @@ class MailboxPull:
         Not if the server kept something back, or messages vanished meanwhile: then the next run looks again.
         """
         with self._lock:
-            if self._batches or self._windows or self._in_hand or not self._is_open:
+            if self._batches or self._windows or self._later or self._in_hand or not self._is_open:
                 return
             self._is_open = False
         known, cursor = self.look.known, self.look.cursor
@@ -192,8 +223,10 @@ class MailboxPull:
         with self._lock:
             self._is_open = False
             self.report.failed += self._waiting()
+            self._linker.release(self._place.here, [facts for batch in self._batches for facts in batch])
             self._batches.clear()
             self._windows.clear()
+            self._later.clear()
             self.failures.append(Failure(self.report.mailbox, "", why, 1))
 
     def abandon(self) -> int:
@@ -204,4 +237,4 @@ class MailboxPull:
             return left
 
     def _waiting(self) -> int:
-        return sum(map(len, self._batches)) + sum(map(len, self._windows))
+        return sum(map(len, self._batches)) + sum(map(len, self._windows)) + len(self._later)

@@ -8,8 +8,9 @@ from mailarchive.archive.archive import open_for_rehearsal, open_for_writing
 from mailarchive.archive.writer import Writer
 from mailarchive.clock import Clock, Stop
 from mailarchive.errors import ArchiveDamaged, ExitCode
-from mailarchive.ops.account_pull import AccountPull, Around, PullAccount, PullOptions
+from mailarchive.ops.account_pull import AccountPull
 from mailarchive.ops.events import Notice, Observer
+from mailarchive.ops.options import Around, PullAccount, PullOptions
 from mailarchive.ops.rehearsal import rehearse
 from mailarchive.ops.report import AccountReport, MailboxReport, PullReport
 

@@ -6,9 +6,10 @@ from mailarchive.archive.archive import Catalog
 from mailarchive.errors import ExitCode, MailboxUnavailable, SourceError
 from mailarchive.model import ListedMailbox
 from mailarchive.ops import plan as plans
-from mailarchive.ops.account_pull import Around, PullAccount, PullOptions, mailbox_key
+from mailarchive.ops.account_pull import mailbox_key
 from mailarchive.ops.look import look
 from mailarchive.ops.mailbox_pull import WINDOW
+from mailarchive.ops.options import Around, PullAccount, PullOptions
 from mailarchive.ops.report import AccountReport, Failure, MailboxReport
 from mailarchive.records import KnownMailbox
 from mailarchive.sources.base import Source

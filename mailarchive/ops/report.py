@@ -52,6 +52,9 @@ class AccountReport:
     mailboxes: list[MailboxReport] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    """What makes the run partial although nothing failed."""
+    notes: list[str] = field(default_factory=list)
+    """What a user should know, and that needs nothing to be done."""
 
 
 @dataclass(slots=True)

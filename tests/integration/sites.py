@@ -53,6 +53,7 @@ class Site:
         self.server = server
         self.root = root
         self.told: list[str] = []
+        self.host = "127.0.0.1"
 
     @property
     def account(self) -> LoopbackAccount:
@@ -64,7 +65,7 @@ class Site:
 
     def pull(self, options: PullOptions | None = None, stall: float = 5.0, stop: Stop | None = None) -> PullReport:
         """Pull with a clock on which waiting takes no time; the counts must add up."""
-        endpoint = Endpoint("imap", self.account.user, "127.0.0.1", self.server.port, "plain")
+        endpoint = Endpoint("imap", self.account.user, self.host, self.server.port, "plain")
         clock, stop = StillClock(), stop or Stop()
         open_one = partial(
             ImapSource, account_of(endpoint), endpoint, lambda: self.account.password, Timeouts(5.0, stall)

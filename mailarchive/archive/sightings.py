@@ -1,0 +1,64 @@
+"""Where the archive has seen messages, up to the last fact written: what linking before download looks in."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from mailarchive.catalog.base import Catalog
+from mailarchive.model import HeaderDigest
+from mailarchive.records import Here, Looks, Sighting
+
+MOST = 64
+"""So many placements with one header say nothing about which message it is."""
+
+
+class Sightings:
+    """The catalog's placements and those that are journaled since its last transaction. Not thread-safe."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._accounts = {mailbox.number: mailbox.account for mailbox in catalog.mailboxes()}
+        self._by_id: dict[tuple[str, str], Sighting] = {}
+        self._by_size: defaultdict[int, list[Sighting]] = defaultdict(list)
+        self._by_header: defaultdict[HeaderDigest, list[Sighting]] = defaultdict(list)
+
+    def mailbox(self, number: int, account: str) -> None:
+        """Note whose mailbox it is."""
+        self._accounts[number] = account
+
+    def add(self, sighting: Sighting) -> None:
+        """Note a placement that has been journaled."""
+        if sighting.account_id is not None:
+            self._by_id[self._accounts.get(sighting.mailbox, ""), sighting.account_id] = sighting
+        self._by_size[sighting.said_size].append(sighting)
+        self._by_header[sighting.header].append(sighting)
+
+    def forget(self) -> None:
+        """Forget what was noted: the catalog has it now."""
+        self._by_id.clear()
+        self._by_size.clear()
+        self._by_header.clear()
+
+    def with_ids(self, account: str, ids: Iterable[str]) -> dict[str, Sighting]:
+        """Return for each of the account-wide ``ids`` that is known one placement of the message."""
+        wanted = list(ids)
+        found = {sighting.account_id or "": sighting for sighting in self._catalog.with_ids(account, wanted)}
+        found |= {name: self._by_id[account, name] for name in wanted if (account, name) in self._by_id}
+        return found
+
+    def look_alike(self, looks: Iterable[Looks], here: Here | None) -> set[Looks]:
+        """Return those of ``looks`` that a placement has, left out those present ``here``; no date is like any date."""
+        wanted = set(looks)
+        found = self._catalog.look_alike(wanted, here)
+        return found | {
+            (size, date)
+            for size, date in wanted - found
+            if any(
+                (seen.mailbox, seen.uidvalidity) != here and (None in {date, seen.date} or seen.date == date)
+                for seen in self._by_size.get(size, ())
+            )
+        }
+
+    def with_header(self, header: HeaderDigest) -> list[Sighting]:
+        """Return where messages with this header digest were seen; nothing if there are too many."""
+        found = [*self._catalog.with_header(header, MOST), *self._by_header.get(header, ())]
+        return found if len(found) < MOST else []

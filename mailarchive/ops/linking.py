@@ -1,0 +1,230 @@
+"""Link before download: recognise messages that the archive has, so that only what is new is fetched."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from mailarchive.archive.sightings import Sightings
+from mailarchive.errors import ArchiveDamaged, FetchRefused
+from mailarchive.mail.digest import header_digest_of
+from mailarchive.model import Digest, HeaderDigest, MessageFacts, RemoteUid
+from mailarchive.records import Here, Looks, Sighting
+from mailarchive.sources.base import OpenMailbox
+
+BY_ID, BY_HEADER, BY_SAMPLE = "account_id", "header", "sample"
+"""How a message was recognised; journaled as ``by`` of its placement."""
+SAMPLE = 4096
+"""Octets at the end of a message that decide where the server's sizes are not the true ones."""
+
+Lend = Callable[[], AbstractContextManager[Sightings]]
+"""Lends what is known of messages for as long as nobody writes."""
+Read = Callable[[Digest], Iterator[bytes]]
+Key = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The mailbox in which messages are new. ``leaving`` are uids that are in the archive, and listed no more."""
+
+    here: Here
+    leaving: frozenset[RemoteUid] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A message that need not be downloaded."""
+
+    facts: MessageFacts
+    digest: Digest
+    by: str
+
+
+@dataclass(slots=True)
+class Sorted:
+    """New messages of a mailbox: recognised, to be fetched, or to be looked at again when another fetch has ended."""
+
+    links: list[Link] = field(default_factory=list)
+    fresh: list[MessageFacts] = field(default_factory=list)
+    later: list[MessageFacts] = field(default_factory=list)
+
+
+class Linker:
+    """Recognises messages of one account; remembers what is being fetched. Thread-safe."""
+
+    def __init__(self, account: str, lend: Lend, read: Read) -> None:
+        self._account = account
+        self._lend = lend
+        self._read = read
+        self._lock = threading.Lock()
+        self._claims: dict[Key, Here] = {}
+
+    def sort(self, opened: OpenMailbox, place: Place, messages: Sequence[MessageFacts]) -> Sorted:
+        """Return what to do with each of ``messages``; each of ``fresh`` is claimed until it is released.
+
+        Raises what the source raises, with nothing claimed.
+        """
+        found = Sorted()
+        mine = self._claim(place.here, messages, found.later)
+        try:
+            rest = self._by_id(mine, found.links)
+            found.fresh.extend(self._by_header(opened, place, rest, found.links))
+        except BaseException:
+            self.release(place.here, mine)
+            raise
+        self.release(place.here, [link.facts for link in found.links])
+        return found
+
+    def release(self, here: Here, messages: Sequence[MessageFacts]) -> None:
+        """Say that ``messages`` are in the archive now, or will not be fetched."""
+        with self._lock:
+            for key in (key for message in messages for key in _keys(message)):
+                if self._claims.get(key) == here:
+                    del self._claims[key]
+
+    def is_ready(self, here: Here, messages: Sequence[MessageFacts]) -> bool:
+        """Return whether one of ``messages`` need not wait for another fetch any more."""
+        with self._lock:
+            return any(not self._is_claimed(here, message) for message in messages)
+
+    def _claim(self, here: Here, messages: Sequence[MessageFacts], later: list[MessageFacts]) -> list[MessageFacts]:
+        mine = []
+        with self._lock:
+            for message in messages:
+                if self._is_claimed(here, message):
+                    later.append(message)
+                else:
+                    mine.append(message)
+                    self._claims.update(dict.fromkeys(_keys(message), here))
+        return mine
+
+    def _is_claimed(self, here: Here, message: MessageFacts) -> bool:
+        """Return whether the same message, as far as a listing tells, is being fetched.
+
+        Within a mailbox only an account-wide id tells: two messages listed at once are two, however alike they look.
+        """
+        owners = [(key, self._claims.get(key)) for key in _keys(message)]
+        return any(owner is not None and (owner != here or key[0] == BY_ID) for key, owner in owners)
+
+    # -- by account-wide id ----------------------------------------------------------------------------------------
+
+    def _by_id(self, messages: Sequence[MessageFacts], links: list[Link]) -> list[MessageFacts]:
+        named = [message.account_id for message in messages if message.account_id is not None]
+        if not named:
+            return list(messages)
+        with self._lend() as sightings:
+            known = sightings.with_ids(self._account, named)
+        rest = []
+        for message in messages:
+            seen = known.get(message.account_id or "")
+            if seen is not None and message.size in {None, seen.size, seen.said_size}:
+                links.append(Link(message, seen.digest, BY_ID))
+            else:
+                rest.append(message)
+        return rest
+
+    # -- by size, date and header ----------------------------------------------------------------------------------
+
+    def _by_header(
+        self, opened: OpenMailbox, place: Place, messages: Sequence[MessageFacts], links: list[Link]
+    ) -> list[MessageFacts]:
+        """Link those whose size, date and header one known message has; return the others."""
+        with self._lend() as sightings:
+            alike = sightings.look_alike(filter(None, map(_looks, messages)), None if place.leaving else place.here)
+        candidates = [message for message in messages if _looks(message) in alike]
+        if not candidates:
+            return list(messages)
+        headers = self._headers(opened, candidates)
+        links_of = dict(self._matches(opened, place, candidates, headers))
+        links.extend(links_of.values())
+        return [message for message in messages if message.uid not in links_of]
+
+    def _headers(self, opened: OpenMailbox, messages: Sequence[MessageFacts]) -> dict[RemoteUid, HeaderDigest]:
+        found: dict[RemoteUid, HeaderDigest] = {}
+        try:
+            for uid, octets in opened.headers([message.uid for message in messages]):
+                if octets.strip():  # an empty header is no evidence
+                    found[uid] = header_digest_of(octets)
+        except FetchRefused:
+            return found
+        return found
+
+    def _matches(
+        self,
+        opened: OpenMailbox,
+        place: Place,
+        messages: Sequence[MessageFacts],
+        headers: dict[RemoteUid, HeaderDigest],
+    ) -> Iterator[tuple[RemoteUid, Link]]:
+        def kind(message: MessageFacts) -> tuple[bytes, int]:
+            return headers[message.uid], message.size or 0
+
+        described = sorted((message for message in messages if message.uid in headers), key=kind)
+        for (header, _size), group in groupby(described, kind):
+            with self._lend() as sightings:
+                seen = [one for one in sightings.with_header(HeaderDigest(header)) if not _stays(one, place)]
+            yield from self._match_group(opened, list(group), seen)
+
+    def _match_group(
+        self, opened: OpenMailbox, group: Sequence[MessageFacts], seen: Sequence[Sighting]
+    ) -> Iterator[tuple[RemoteUid, Link]]:
+        """Link messages with the same header and size, if it is clear which is which.
+
+        A known message stands for no more new ones than it had placements in one mailbox.
+        """
+        chosen: list[tuple[MessageFacts, Sighting]] = []
+        for message in group:
+            fitting = {one.digest: one for one in seen if _fits(message, one)}
+            if len(fitting) == 1:
+                chosen.append((message, next(iter(fitting.values()))))
+        used = Counter(one.digest for _message, one in chosen)
+        for message, one in chosen:
+            if used[one.digest] <= _most_in_one_mailbox(seen, one.digest):
+                by = BY_HEADER if message.size == one.size else BY_SAMPLE
+                if by == BY_HEADER or self._ends_alike(opened, message.uid, one):
+                    yield message.uid, Link(message, one.digest, by)
+
+    def _ends_alike(self, opened: OpenMailbox, uid: RemoteUid, seen: Sighting) -> bool:
+        """Compare the end of a message at the server, whose size is not told truly, with that in the archive."""
+        start = max(0, seen.size - SAMPLE)
+        try:
+            ours = _tail(self._read(seen.digest), seen.size - start)
+            return b"".join(opened.pieces(uid, start)) == ours
+        except (FetchRefused, ArchiveDamaged):
+            return False
+
+
+def _keys(message: MessageFacts) -> list[Key]:
+    keys: list[Key] = []
+    if message.account_id is not None:
+        keys.append((BY_ID, message.account_id))
+    if (looks := _looks(message)) is not None and message.internaldate is not None:
+        keys.append((BY_HEADER, *looks))
+    return keys
+
+
+def _looks(message: MessageFacts) -> Looks | None:
+    return (message.size, message.internaldate) if message.size else None
+
+
+def _stays(seen: Sighting, place: Place) -> bool:
+    """Return whether a placement is in the mailbox together with the new message, so that it must be another one."""
+    return seen.present and (seen.mailbox, seen.uidvalidity) == place.here and seen.uid not in place.leaving
+
+
+def _fits(message: MessageFacts, seen: Sighting) -> bool:
+    same_date = None in {message.internaldate, seen.date} or message.internaldate == seen.date
+    return same_date and message.size in {seen.size, seen.said_size}
+
+
+def _most_in_one_mailbox(seen: Sequence[Sighting], digest: Digest) -> int:
+    return max(Counter((one.mailbox, one.uidvalidity) for one in seen if one.digest == digest).values())
+
+
+def _tail(pieces: Iterator[bytes], count: int) -> bytes:
+    kept = b""
+    for piece in pieces:
+        kept = (kept + piece)[-count:] if count else b""
+    return kept

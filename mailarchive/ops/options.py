@@ -1,0 +1,41 @@
+"""What a pull is asked to do, and what surrounds it."""
+
+from dataclasses import dataclass, field
+from datetime import date
+
+from mailarchive.clock import Clock, Stop
+from mailarchive.model import Account
+from mailarchive.ops.events import Observer
+from mailarchive.sources.base import SourceFactory
+
+
+@dataclass(frozen=True, slots=True)
+class PullOptions:
+    """What to pull. ``mailboxes`` and ``exclude`` are case-sensitive globs over the printed mailbox name."""
+
+    mailboxes: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    since: date | None = None
+    dry_run: bool = False
+    connections: int = 2
+    paranoid: bool = False
+    """Download what could be linked, and compare."""
+    gone_alarm: float = 0.5
+    """The share of a mailbox that may vanish between two runs without a warning."""
+
+
+@dataclass(frozen=True, slots=True)
+class PullAccount:
+    """An account and how to open connections to it."""
+
+    account: Account
+    connect: SourceFactory = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What surrounds a run: who watches, what time it is, and whether to stop."""
+
+    observer: Observer
+    clock: Clock
+    stop: Stop

@@ -1,0 +1,140 @@
+"""What the archive has is recognised, and not downloaded again; counted at the server."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from mailarchive.loopback.account import CAPABILITIES
+from mailarchive.loopback.server import LoopbackServer
+from mailarchive.ops.options import PullOptions
+from mailarchive.ops.report import PullReport
+from tests.integration.sites import COUNT, Site, filled, mail
+
+PLAIN = CAPABILITIES - {"OBJECTID"}
+DATE = datetime(2024, 5, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture(params=[CAPABILITIES, PLAIN], ids=["with-emailid", "by-header"])
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
+    with LoopbackServer(filled(capabilities=request.param)) as server:
+        site = Site(server, tmp_path / "archive")
+        site.pull()
+        server.counts.clear()
+        yield site
+
+
+def again(site: Site, options: PullOptions | None = None) -> PullReport:
+    """Pull, see that the archive is what the account is, and that no body was fetched."""
+    report = site.pull(options)
+    assert report.status == "complete"
+    assert not site.server.counts.body_fetches
+    site.is_whole()
+    return report
+
+
+def linked(report: PullReport) -> int:
+    return sum(mailbox.linked for mailbox in report.accounts[0].mailboxes)
+
+
+def test_moved_messages_are_linked(site: Site) -> None:
+    for uid in range(1, COUNT + 1):
+        site.account.move("INBOX", uid, "Other")
+    report = again(site)
+    assert linked(report) == COUNT
+    assert {box.mailbox: (box.new, box.gone) for box in report.accounts[0].mailboxes} == {
+        "INBOX": (0, COUNT),
+        "Other": (COUNT, 0),
+    }
+
+
+def test_copied_messages_are_linked(site: Site) -> None:
+    for uid in (3, 4, 5):
+        site.account.copy("INBOX", uid, "Other")
+    assert linked(again(site)) == 3
+
+
+def test_a_mailbox_that_is_numbered_anew_is_linked(site: Site) -> None:
+    site.account.reset_uidvalidity("INBOX", first_uid=1000)
+    assert linked(again(site)) == COUNT
+
+
+def test_a_mailbox_that_was_made_anew_with_another_name_is_linked(site: Site) -> None:
+    site.account.rename("Other", "Elsewhere")
+    site.account.reset_uidvalidity("Elsewhere")
+    assert linked(again(site)) == 5
+
+
+def test_equal_messages_of_a_first_pull_are_fetched_once(tmp_path: Path) -> None:
+    account = filled()
+    for uid in range(1, COUNT + 1):
+        account.copy("INBOX", uid, "Other")
+    with LoopbackServer(account) as server:
+        site = Site(server, tmp_path / "archive")
+        report = site.pull(PullOptions(connections=2))
+        assert linked(report) == COUNT
+        assert sum(server.counts.body_fetches.values()) == COUNT + 5
+        site.is_whole()
+
+
+def test_the_same_account_under_another_host_name_is_linked(site: Site) -> None:
+    report = again(site, PullOptions())
+    assert linked(report) == 0
+    site.host = "localhost"
+    assert linked(again(site)) == COUNT + 5
+
+
+def test_messages_of_equal_header_and_size_are_not_linked_when_both_are_there(tmp_path: Path) -> None:
+    account = filled(0, PLAIN)
+    head = b"Subject: the same\r\nDate: Wed, 1 May 2024 12:00:00 +0000\r\n\r\n"
+    account.append("INBOX", head + b"one", internaldate=DATE)
+    with LoopbackServer(account) as server:
+        site = Site(server, tmp_path / "archive")
+        site.pull()
+        account.append("INBOX", head + b"two", internaldate=DATE)
+        account.append("Other", head + b"six", internaldate=DATE + timedelta(seconds=1))
+        site.pull()
+        site.is_whole()
+        account.reset_uidvalidity("INBOX")
+        site.pull()
+        site.is_whole()
+
+
+def test_paranoid_downloads_and_compares(tmp_path: Path) -> None:
+    account = filled(0, PLAIN)
+    head = b"Subject: the same\r\nDate: Wed, 1 May 2024 12:00:00 +0000\r\n\r\n"
+    account.append("INBOX", head + b"one", internaldate=DATE)
+    with LoopbackServer(account) as server:
+        site = Site(server, tmp_path / "archive")
+        site.pull()
+        account.append("Other", head + b"two", internaldate=DATE)
+        report = site.pull(PullOptions(paranoid=True))
+        assert linked(report) == 0
+        assert report.accounts[0].downloaded_messages == 1
+        assert report.accounts[0].notes == ["message 6 of Other is not what its header looks like"]
+        site.is_whole()
+
+
+def test_mail_without_header_is_never_linked_by_it(tmp_path: Path) -> None:
+    account = filled(0, PLAIN)
+    account.append("INBOX", b"\r\none", internaldate=DATE)
+    with LoopbackServer(account) as server:
+        site = Site(server, tmp_path / "archive")
+        site.pull()
+        account.append("Other", b"\r\ntwo", internaldate=DATE)
+        site.pull()
+        site.is_whole()
+
+
+def test_what_came_in_this_run_is_linked_too(tmp_path: Path) -> None:
+    account = filled(0, PLAIN)
+    account.create("Z")
+    for number in range(20):
+        account.append("INBOX", mail(number), internaldate=DATE)
+        account.append("Z", mail(number), internaldate=DATE)
+    with LoopbackServer(account) as server:
+        site = Site(server, tmp_path / "archive")
+        assert linked(site.pull()) == 20
+        assert sum(server.counts.body_fetches.values()) == 25
+        site.is_whole()
