@@ -1,7 +1,9 @@
 """Message octets in memory or in a spool file, behind one interface."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
+
+from mailarchive.model import Body
 
 CHUNK = 1 << 20
 
@@ -23,6 +25,24 @@ class MemoryBody:
 
     def close(self) -> None:
         """Nothing is held open."""
+
+
+class JoinedBody:
+    """Octets that came one part after the other; closing the body closes the parts."""
+
+    __slots__ = ("_parts", "size")
+
+    def __init__(self, parts: Sequence[Body]) -> None:
+        self._parts = parts
+        self.size = sum(part.size for part in parts)
+
+    def chunks(self) -> Iterator[bytes]:
+        for part in self._parts:
+            yield from part.chunks()
+
+    def close(self) -> None:
+        for part in self._parts:
+            part.close()
 
 
 class SpooledBody:

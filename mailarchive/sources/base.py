@@ -47,10 +47,18 @@ class OpenMailbox(Protocol):
         including the empty line. Raises FetchRefused, after yielding what did arrive.
         """
 
-    def pieces(self, uid: RemoteUid, offset: int) -> Iterator[bytes]:
+    def pieces(self, uid: RemoteUid, offset: int, before: bytes = b"") -> Iterator[bytes]:
         """Yield a message's octets from ``offset`` to its end in pieces of at most 1 MiB (``BODY.PEEK[]<o.n>``).
 
-        Not set ``\\Seen``. Raises FetchRefused, PiecesUnsupported where there is no such thing.
+        ``before`` are some octets that the caller has from right before ``offset``; they are compared with what is
+        there now. Does not set ``\\Seen``. Raises FetchRefused; PiecesUnsupported where there is no such thing, and
+        when pieces do not fit together: then nothing that came in pieces can be trusted.
+        """
+
+    def halves(self, uid: RemoteUid, spool: Spool) -> Fetched:
+        """Return a message put together from its header and its text (BODY.PEEK[HEADER], BODY.PEEK[TEXT]).
+
+        For a message that ``fetch`` does not bring. Raises FetchRefused.
         """
 
     def fetch(self, uids: Sequence[RemoteUid], spool: Spool) -> Iterator[Fetched]:

@@ -4,7 +4,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 
 from mailarchive.config import Endpoint
-from mailarchive.errors import FetchRefused, MailboxUnavailable, PiecesUnsupported
+from mailarchive.errors import FetchRefused, MailboxUnavailable
 from mailarchive.model import Account, Cursor, Fetched, ListedMailbox, MessageFacts, RemoteUid
 from mailarchive.remote.imap import ImapSession, Password, Timeouts
 from mailarchive.remote.imap.sets import Range, command_sets, ranges, size
@@ -122,8 +122,11 @@ class ImapMailbox:
         wanted = _ascending(uids)
         return self._session.headers(self._sets(wanted), wanted)
 
-    def pieces(self, uid: RemoteUid, offset: int) -> Iterator[bytes]:
-        raise PiecesUnsupported(f"message {uid} cannot be read from {offset} on")
+    def pieces(self, uid: RemoteUid, offset: int, before: bytes = b"") -> Iterator[bytes]:
+        return self._session.pieces.of(_number(uid), offset, before)
+
+    def halves(self, uid: RemoteUid, spool: Spool) -> Fetched:
+        return self._session.halves(_number(uid), spool)
 
     def fetch(self, uids: Sequence[RemoteUid], spool: Spool) -> Iterator[Fetched]:
         wanted = _ascending(uids)
@@ -178,6 +181,12 @@ class ImapMailbox:
             if len(wanted) >= 0.9 * among:
                 return [(wanted[0], wanted[-1])]
         return found
+
+
+def _number(uid: RemoteUid) -> int:
+    if not isinstance(uid, int):
+        raise FetchRefused("there is no such message")
+    return uid
 
 
 def _ascending(uids: Sequence[RemoteUid]) -> list[int]:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from mailarchive.errors import ConnectionLost, FetchRefused, MailboxUnavailable
-from mailarchive.mail.body import MemoryBody
+from mailarchive.errors import ConnectionLost, FetchRefused, MailboxUnavailable, PiecesUnsupported
+from mailarchive.mail.body import JoinedBody, MemoryBody
 from mailarchive.mail.digest import header_section
 from mailarchive.mail.mailbox_name import encode_name, mailbox_name
 from mailarchive.model import (
@@ -54,7 +54,7 @@ class MemoryMailbox:
 class MemoryAccount:
     """Mailboxes by path (``a/b``), for any number of connections and threads.
 
-    ``fetches`` counts how often each body was fetched, by (path, UIDVALIDITY, uid).
+    ``fetches`` counts how often each body was fetched from its beginning, by (path, UIDVALIDITY, uid).
     """
 
     def __init__(self, name: str = "me@memory.example") -> None:
@@ -238,21 +238,40 @@ class MemoryOpenMailbox:
             if message is not None:
                 yield uid, header_section(message.octets)
 
-    def pieces(self, uid: RemoteUid, offset: int) -> Iterator[bytes]:
-        message = self._message(uid)
-        if message is None:
-            raise FetchRefused("there is no such message")
-        for start in range(offset, len(message.octets), PIECE):
-            yield message.octets[start : start + PIECE]
+    def pieces(self, uid: RemoteUid, offset: int, before: bytes = b"") -> Iterator[bytes]:
+        octets = self._octets(uid)
+        if octets[max(0, offset - len(before)) : offset] != before:
+            raise PiecesUnsupported("the message is another one now")
+        if not offset:
+            self._count(uid)
+        for start in range(offset, len(octets), PIECE):
+            self._check()
+            yield octets[start : start + PIECE]
+
+    def halves(self, uid: RemoteUid, spool: Spool) -> Fetched:
+        del spool
+        octets = self._octets(uid)
+        self._count(uid)
+        end = len(header_section(octets))
+        return Fetched(uid, JoinedBody((MemoryBody(octets[:end]), MemoryBody(octets[end:]))))
 
     def fetch(self, uids: Sequence[RemoteUid], spool: Spool) -> Iterator[Fetched]:
         del spool
         for uid in dict.fromkeys(uids):
             message = self._message(uid)
             if message is not None:
-                path, mailbox = self._account.find(self._name)
-                self._account.fetches[path, mailbox.uidvalidity, int(uid)] += 1
+                self._count(uid)
                 yield Fetched(uid, MemoryBody(message.octets))
+
+    def _octets(self, uid: RemoteUid) -> bytes:
+        message = self._message(uid)
+        if message is None:
+            raise FetchRefused("there is no such message")
+        return message.octets
+
+    def _count(self, uid: RemoteUid) -> None:
+        path, mailbox = self._account.find(self._name)
+        self._account.fetches[path, mailbox.uidvalidity, int(uid)] += 1
 
     def _messages(self) -> list[tuple[int, MemoryMessage]]:
         self._check()

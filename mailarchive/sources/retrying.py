@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from mailarchive.clock import Clock
@@ -24,6 +25,8 @@ _LOSSES_BEFORE_ALONE = 2
 _LOSSES_OF_ONE = 3
 _ALONE_FOR = 8
 _LOST_MESSAGES_IN_A_ROW = 5
+_TAIL = 64
+"""Octets in front of a piece that are compared when it is asked for over another connection."""
 
 
 class RetryingSource:
@@ -129,6 +132,19 @@ class RetryingSource:
             raise error
 
 
+@dataclass(slots=True)
+class _Losses:
+    """Messages of a mailbox whose fetching ended the connection, each time."""
+
+    messages: dict[RemoteUid, FetchRefused] = field(default_factory=dict)
+    in_a_row: int = 0
+    """How many ended it since one came."""
+
+
+def _refused(error: SourceError) -> FetchRefused:
+    return FetchRefused(f"the connection ends whenever this message is asked for: {error}")
+
+
 class RetryingMailbox:
     """A mailbox that is opened again after the connection was lost, as long as its UIDVALIDITY stays."""
 
@@ -138,7 +154,7 @@ class RetryingMailbox:
         self._source = source
         self._opened = opened
         self._cursor = opened.cursor
-        self._lost: dict[RemoteUid, FetchRefused] = {}
+        self._losses = _Losses()
 
     @property
     def cursor(self) -> Cursor:
@@ -166,21 +182,47 @@ class RetryingMailbox:
     def headers(self, uids: Sequence[RemoteUid]) -> Iterator[tuple[RemoteUid, bytes]]:
         return self._each(uids, lambda mailbox, rest: mailbox.headers(rest), lambda pair: pair[0])
 
-    def pieces(self, uid: RemoteUid, offset: int) -> Iterator[bytes]:
+    def pieces(self, uid: RemoteUid, offset: int, before: bytes = b"") -> Iterator[bytes]:
+        have, tail = offset, before
+
+        def rest(mailbox: OpenMailbox) -> Iterator[bytes]:
+            return mailbox.pieces(uid, have, tail)
+
+        for piece in self._alone(uid, rest):
+            have += len(piece)
+            tail = (tail + piece)[-_TAIL:]
+            yield piece
+
+    def halves(self, uid: RemoteUid, spool: Spool) -> Fetched:
+        return next(self._alone(uid, lambda mailbox: iter((mailbox.halves(uid, spool),))))
+
+    def _alone(self, uid: RemoteUid, ask: Callable[[OpenMailbox], Iterator[_T]]) -> Iterator[_T]:
+        """Yield the answers about one message; refuse it when the connection ends again and again without any."""
+        left = 1 if uid in self._losses.messages else _LOSSES_OF_ONE
         while True:
             try:
-                for piece in self._mailbox().pieces(uid, offset):
-                    offset += len(piece)
-                    self._parent.progress()
-                    yield piece
-                return
-            except FetchRefused:
-                raise
+                mailbox = self._mailbox()
             except SourceError as error:
                 self._parent.recover(error)
+                continue
+            try:
+                for answer in ask(mailbox):
+                    left, self._losses.in_a_row = _LOSSES_OF_ONE, 0
+                    self._parent.progress()
+                    yield answer
+                return
+            except SourceError as error:
+                left -= 1
+                if left or not error.retryable or self._losses.in_a_row >= _LOST_MESSAGES_IN_A_ROW:
+                    self._parent.recover(error)
+                    continue
+                self._losses.in_a_row += 1
+                self._parent.drop()
+                self._parent.progress()
+                raise _refused(error) from error
 
     def fetch(self, uids: Sequence[RemoteUid], spool: Spool) -> Iterator[Fetched]:
-        return _Fetching(self._parent, self._mailbox, self._lost, uids).run(spool)
+        return _Fetching(self._parent, self._mailbox, self._losses, uids).run(spool)
 
     def _mailbox(self) -> OpenMailbox:
         """Return the mailbox, opened again if the connection is another one."""
@@ -219,17 +261,16 @@ class _Fetching:
         self,
         parent: RetryingSource,
         mailbox: Callable[[], OpenMailbox],
-        lost: dict[RemoteUid, FetchRefused],
+        lost: _Losses,
         uids: Sequence[RemoteUid],
     ) -> None:
         self._parent = parent
         self._mailbox = mailbox
         self._lost = lost
-        self._pending = dict.fromkeys(uid for uid in uids if uid not in lost)
-        self._refused = next((lost[uid] for uid in uids if uid in lost), None)
+        self._pending = dict.fromkeys(uid for uid in uids if uid not in lost.messages)
+        self._refused = next((lost.messages[uid] for uid in uids if uid in lost.messages), None)
         self._losses = 0
         self._alone = 0
-        self._lost_in_a_row = 0
 
     def run(self, spool: Spool) -> Iterator[Fetched]:
         """Yield what arrives. Raises FetchRefused at the end for what was refused or cannot be had."""
@@ -243,7 +284,7 @@ class _Fetching:
             try:
                 for message in mailbox.fetch(batch, spool):
                     self._pending.pop(message.uid, None)
-                    self._losses = self._lost_in_a_row = 0
+                    self._losses = self._lost.in_a_row = 0
                     self._parent.progress()
                     yield message
                 self._finish(batch)
@@ -268,11 +309,11 @@ class _Fetching:
         if not self._alone:
             if self._losses == _LOSSES_BEFORE_ALONE:
                 self._alone, self._losses = _ALONE_FOR, 0
-        elif self._losses == _LOSSES_OF_ONE and error.retryable and self._lost_in_a_row < _LOST_MESSAGES_IN_A_ROW:
+        elif self._losses == _LOSSES_OF_ONE and error.retryable and self._lost.in_a_row < _LOST_MESSAGES_IN_A_ROW:
             uid = batch[0]
-            self._lost[uid] = FetchRefused(f"the connection ends whenever this message is asked for: {error}")
-            self._refused = self._refused or self._lost[uid]
-            self._lost_in_a_row += 1
+            self._lost.messages[uid] = _refused(error)
+            self._refused = self._refused or self._lost.messages[uid]
+            self._lost.in_a_row += 1
             self._finish(batch)
             self._alone = 0
             self._parent.drop()

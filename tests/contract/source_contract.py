@@ -8,13 +8,14 @@ from typing import BinaryIO, Protocol
 
 import pytest
 
-from mailarchive.errors import ConnectionLost, MailboxUnavailable
+from mailarchive.errors import ConnectionLost, FetchRefused, MailboxUnavailable, PiecesUnsupported
 from mailarchive.model import Fetched, ListedMailbox, MessageFacts, RemoteUid
 from mailarchive.sources.base import OpenMailbox, Source
 
 DATE = datetime(2024, 2, 29, 23, 59, 58, tzinfo=timezone(timedelta(hours=-7)))
 UNKNOWN = 987_654
 LARGE = 5 << 20
+ALL_OCTETS = bytes({*range(1, 256)} - {10, 13}) + b"\r\n"
 
 
 class World(Protocol):
@@ -257,3 +258,39 @@ class SourceContract:
         with connected(three) as other:
             here, there = source.open(named(source, "INBOX")), other.open(named(other, "INBOX"))
             assert bodies(here, [1]) == bodies(there, [1])
+
+    def test_pieces_begin_anywhere_and_make_the_message(self, world: World, source: Source) -> None:
+        large = b"Subject: large\r\n\r\n" + ALL_OCTETS * (LARGE // len(ALL_OCTETS)) + b"end"
+        world.append("INBOX", large)
+        opened = source.open(named(source, "INBOX"))
+        for offset in (0, 1, LARGE // 2, len(large) - 1, len(large)):
+            pieces = list(opened.pieces(1, offset, large[max(0, offset - 64) : offset]))
+            assert b"".join(pieces) == large[offset:]
+            assert max(map(len, pieces), default=0) <= 1 << 20
+        assert b"".join(opened.pieces(1, 10)) == large[10:]
+        assert dict(source.open(named(source, "INBOX")).flags([1]))[1] == frozenset()
+
+    def test_pieces_do_not_go_on_where_other_octets_were(self, three: World, source: Source) -> None:
+        opened = source.open(named(source, "INBOX"))
+        with pytest.raises(PiecesUnsupported):
+            list(opened.pieces(2, 10, b"something"))
+
+    def test_a_message_that_is_not_there_has_no_pieces_and_no_halves(self, three: World, source: Source) -> None:
+        opened = source.open(named(source, "INBOX"))
+        with pytest.raises(FetchRefused):
+            list(opened.pieces(UNKNOWN, 0))
+        with pytest.raises(FetchRefused):
+            opened.halves(UNKNOWN, io.BytesIO)
+
+    def test_halves_make_the_message(self, world: World, source: Source) -> None:
+        sent = [
+            b"A: b\r\n\r\nFrom\r\n\r\nx",
+            b"\r\nno header",
+            b"A: b\r\n\r\n",
+            b"A: b\r\n\r\n" + ALL_OCTETS * 20_000,
+        ]
+        for one in sent:
+            world.append("INBOX", one)
+        opened = source.open(named(source, "INBOX"))
+        assert [octets(opened.halves(uid, io.BytesIO)) for uid in range(1, len(sent) + 1)] == sent
+        assert dict(source.open(named(source, "INBOX")).flags([1]))[1] == frozenset()

@@ -11,6 +11,7 @@ from mailarchive.errors import (
     ConnectionLost,
     FetchRefused,
     MailboxUnavailable,
+    PiecesUnsupported,
     ProtocolViolation,
     SourceError,
     SourceUnreachable,
@@ -20,6 +21,7 @@ from mailarchive.errors import (
 from mailarchive.loopback.account import LoopbackAccount
 from mailarchive.loopback.server import LoopbackServer
 from mailarchive.model import Fetched, ListedMailbox, MessageFacts, RemoteUid
+from mailarchive.sources import memory
 from mailarchive.sources.base import OpenMailbox, Source, Spool
 from mailarchive.sources.memory import MemoryAccount, MemorySource
 from mailarchive.sources.registry import account_of, connect
@@ -82,10 +84,14 @@ class TroubledMailbox:
             self._trouble("headers", pair[0])
             yield pair
 
-    def pieces(self, uid: RemoteUid, offset: int) -> Iterator[bytes]:
-        for piece in self._inner.pieces(uid, offset):
+    def pieces(self, uid: RemoteUid, offset: int, before: bytes = b"") -> Iterator[bytes]:
+        for piece in self._inner.pieces(uid, offset, before):
             self._trouble("pieces", uid)
             yield piece
+
+    def halves(self, uid: RemoteUid, spool: Spool) -> Fetched:
+        self._trouble("halves", uid)
+        return self._inner.halves(uid, spool)
 
     def fetch(self, uids: Sequence[RemoteUid], spool: Spool) -> Iterator[Fetched]:
         for uid in uids:
@@ -374,3 +380,80 @@ def test_a_server_that_refuses_one_message_says_so_once_the_others_before_it_are
 def test_an_account_is_named_by_user_and_host(user: str, host: str, port: int, name: str) -> None:
     account = account_of(Endpoint("imap", user, host, port, "tls"))
     assert (account.name, account.protocol) == (name, "imap")
+
+
+def in_pieces(world: World, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """Append a message of many pieces as number 11 and return it."""
+    monkeypatch.setattr(memory, "PIECE", 100)
+    octets = b"".join(b"%04d" % number for number in range(300))
+    world.account.append("INBOX", octets)
+    return octets
+
+
+def test_pieces_go_on_behind_what_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(failing("pieces", 1, 3, 4, 8))
+    octets = in_pieces(world, monkeypatch)
+    pieces = list(world.opened().pieces(11, 0))
+    assert b"".join(pieces) == octets
+    assert len(pieces) == 12
+    assert world.connections == 5
+
+
+def test_a_message_that_changes_while_the_connection_is_lost_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(failing("pieces", 3))
+    octets = in_pieces(world, monkeypatch)
+    arriving = world.opened().pieces(11, 0)
+    assert next(arriving) == octets[:100]
+    world.account.find(world.account.listed()[0].name)[1].messages[11].octets = octets[1:]
+    with pytest.raises(PiecesUnsupported):
+        list(arriving)
+
+
+@pytest.mark.parametrize("step", ["pieces", "halves"])
+def test_a_message_whose_parts_always_end_the_connection_is_refused_and_the_next_is_not(step: str) -> None:
+    def trouble(at: str, uid: RemoteUid | None) -> None:
+        if at == step and uid == 1:
+            raise ConnectionLost("cut")
+
+    world = World(trouble)
+    mailbox = world.opened()
+
+    def ask(uid: int) -> bytes:
+        if step == "pieces":
+            return b"".join(mailbox.pieces(uid, 0))
+        return b"".join(mailbox.halves(uid, io.BytesIO).body.chunks())
+
+    with pytest.raises(FetchRefused, match="connection ends whenever"):
+        ask(1)
+    assert world.connections == 3
+    assert ask(2) == b"1"
+
+
+def test_a_message_that_is_known_to_end_the_connection_gets_one_chance_in_another_way() -> None:
+    def trouble(at: str, uid: RemoteUid | None) -> None:
+        if at in {"fetch", "pieces"} and uid == 1:
+            raise ConnectionLost("cut")
+
+    world = World(trouble)
+    mailbox = world.opened()
+    with pytest.raises(FetchRefused):
+        list(mailbox.fetch([1], io.BytesIO))
+    before = world.connections
+    with pytest.raises(FetchRefused):
+        list(mailbox.pieces(1, 0))
+    assert world.connections == before + 1
+    assert b"".join(mailbox.halves(1, io.BytesIO).body.chunks()) == b"0"
+
+
+def test_a_server_that_ends_the_connection_at_every_message_is_given_up() -> None:
+    def trouble(at: str, _uid: RemoteUid | None) -> None:
+        if at in {"fetch", "pieces", "halves"}:
+            raise ConnectionLost("cut")
+
+    world = World(trouble)
+    mailbox = world.opened()
+    for uid in range(1, 6):
+        with pytest.raises(FetchRefused):
+            list(mailbox.pieces(uid, 0))
+    with pytest.raises(ConnectionLost):
+        list(mailbox.pieces(6, 0))

@@ -137,13 +137,14 @@ def number(value: Value) -> int | None:
 
 def body(items: dict[bytes, Value]) -> Body | None:
     """Return the message's octets among the data items of a FETCH response; NIL is none."""
-    for name in _BODIES:
-        value = items.get(name)
-        if isinstance(value, SpooledBody):
-            return value
-        if isinstance(value, bytes):
-            return MemoryBody(bytes(value))
-    return None
+    return next(filter(None, (as_body(items.get(name)) for name in _BODIES)), None)
+
+
+def as_body(value: Value) -> Body | None:
+    """Return a string as octets of a message; NIL is none."""
+    if isinstance(value, SpooledBody):
+        return value
+    return MemoryBody(bytes(value)) if isinstance(value, bytes) else None
 
 
 def facts(items: dict[bytes, Value]) -> MessageFacts | None:

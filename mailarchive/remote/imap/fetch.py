@@ -1,11 +1,11 @@
 """Reads the answers of FETCH (RFC 9051 section 6.4.5): one pattern for the usual shape, the tokenizer for the rest."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from mailarchive.errors import FetchRefused
-from mailarchive.mail.body import MemoryBody, SpooledBody
-from mailarchive.model import Fetched, MessageFacts
+from mailarchive.mail.body import JoinedBody, MemoryBody, SpooledBody
+from mailarchive.model import Body, Fetched, MessageFacts
 from mailarchive.remote.imap import answers
 from mailarchive.remote.imap.wire import LARGEST_IN_MEMORY, LONGEST_LINE, Spool, Status, Untagged, Wire
 
@@ -20,6 +20,7 @@ _FACTS = re.compile(
     rb"|MODSEQ \(\d+\) ?|EMAILID \(([^()\"{ \r\n]+)\) ?)+\)\r\n"
 )
 _AHEAD = 2
+_HEADER, _TEXT = b"BODY[HEADER]", b"BODY[TEXT]"
 
 
 def bodies(wire: Wire, sets: Sequence[bytes], wanted: set[int], spool: Spool) -> Iterator[Fetched]:
@@ -109,6 +110,52 @@ def headers(wire: Wire, sets: Sequence[bytes], wanted: set[int]) -> Iterator[tup
             refused = refused or status
     if refused is not None:
         raise FetchRefused(f"the server refused to send headers: {refused.words}", code=refused.code)
+
+
+def halves(wire: Wire, uid: int, spool: Spool) -> Fetched:
+    """Return a message put together from its header and its text (RFC 9051 section 6.4.5). Raises FetchRefused."""
+    found: dict[bytes, Body] = {}
+    tag = wire.start(b"UID FETCH %d (UID BODY.PEEK[HEADER] BODY.PEEK[TEXT])" % uid)
+    try:
+        while not wire.done(tag):
+            answer = wire.accept(wire.line(), spool)
+            if answer is not None and answer.name == b"FETCH":
+                _take_halves(answer, uid, found)
+        return _put_together(uid, wire.result(tag), found)
+    except BaseException:
+        for body in found.values():
+            body.close()
+        raise
+    finally:
+        wire.forget(tag)
+
+
+def _take_halves(answer: Untagged, uid: int, found: dict[bytes, Body]) -> None:
+    spooled = [part for part in answer.parts if isinstance(part, SpooledBody)]
+    try:
+        items = answers.read_fetch(answer)
+        if answers.number(items.get(b"UID")) == uid:
+            for name in (_HEADER, _TEXT):
+                body = answers.as_body(items.get(name))
+                if body is not None and name not in found:
+                    found[name] = body
+                    spooled = [other for other in spooled if other is not body]
+    finally:
+        for other in spooled:
+            other.close()
+
+
+def _put_together(uid: int, status: Status, found: Mapping[bytes, Body]) -> Fetched:
+    """Return header and text as one. A text behind a header that has no end would be taken for header."""
+    if not status.ok:
+        raise FetchRefused(f"the server refused to send header and text: {status.words}", code=status.code)
+    if len(found) < 2:
+        raise FetchRefused("the server sent no header or no text for this message")
+    header, text = found[_HEADER], found[_TEXT]
+    end = b"".join(header.chunks())[-4:]
+    if text.size and not (end.endswith((b"\n\r\n", b"\n\n")) or end in {b"\r\n", b"\n"}):
+        raise FetchRefused("the server sent a header without its end")
+    return Fetched(uid, JoinedBody((header, text)))
 
 
 def facts_of(wire: Wire, command: bytes) -> Iterator[tuple[MessageFacts, bool]]:

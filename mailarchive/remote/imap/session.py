@@ -11,6 +11,7 @@ from mailarchive.model import Cursor, Fetched, ListedMailbox, MailboxName, Messa
 from mailarchive.remote.imap import answers, fetch
 from mailarchive.remote.imap.connect import Timeouts, connect
 from mailarchive.remote.imap.login import Password, literal_plus, log_in
+from mailarchive.remote.imap.pieces import Pieces
 from mailarchive.remote.imap.sets import Range
 from mailarchive.remote.imap.wire import Spool, Status, Wire, astring
 
@@ -39,6 +40,7 @@ class ImapSession:
         try:
             self.capabilities = log_in(connected, endpoint.user, password)
             self._wire.literal_plus = literal_plus(self.capabilities)
+            self.pieces = Pieces(self._wire)
             if "ID" in self.capabilities:
                 # Some servers open no mailbox for who has not introduced himself (RFC 2971).
                 self._wire.forget(self._wire.start(_IDENTITY))
@@ -169,6 +171,10 @@ class ImapSession:
     def bodies(self, sets: Sequence[bytes], wanted: Iterable[int], spool: Spool) -> Iterator[Fetched]:
         """Yield the messages of ``wanted`` that come for ``sets``. Raises FetchRefused at the end."""
         return fetch.bodies(self._wire, sets, set(wanted), spool)
+
+    def halves(self, uid: int, spool: Spool) -> Fetched:
+        """Return a message put together from its header and its text. Raises FetchRefused."""
+        return fetch.halves(self._wire, uid, spool)
 
 
 def _cursor(said: Iterable[Status], messages: int) -> Cursor:
