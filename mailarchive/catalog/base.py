@@ -95,6 +95,9 @@ class Catalog(Protocol):
     def with_header(self, header: HeaderDigest, limit: int) -> list[Sighting]:
         """Return where messages with this header digest were seen, without lost ones, up to ``limit``."""
 
+    def newest(self, mailbox: int, limit: int) -> list[Sighting]:
+        """Return the present placements with the largest uids, up to ``limit``."""
+
     def left_for_good(self, mailbox: int, run: int) -> int:
         """Return how many placements of a mailbox ended in a run whose message is nowhere else in the account."""
 

@@ -280,6 +280,13 @@ class SqliteCatalog:
         sql = _SIGHTING + "message m JOIN placement p ON p.message = m.id WHERE m.header = ? AND NOT m.lost LIMIT ?"
         return list(map(_sighting, self._all(sql, header, limit)))
 
+    def newest(self, mailbox: int, limit: int) -> list[Sighting]:
+        sql = (
+            _SIGHTING + "placement p JOIN message m ON m.id = p.message WHERE p.mailbox = ? AND p.gone_run IS NULL"
+            " ORDER BY p.uidvalidity DESC, p.uid DESC LIMIT ?"
+        )
+        return list(map(_sighting, self._all(sql, mailbox, limit)))
+
     def left_for_good(self, mailbox: int, run: int) -> int:
         sql = (
             "SELECT COUNT(*) FROM placement p JOIN mailbox b ON b.number = p.mailbox"

@@ -2,6 +2,8 @@
 
 import threading
 from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from mailarchive.archive.writer import Writer
 from mailarchive.errors import ExitCode, MailboxUnavailable, SourceError
@@ -14,6 +16,7 @@ from mailarchive.ops.look import Look, look
 from mailarchive.ops.mailbox_pull import MailboxPull
 from mailarchive.ops.options import Around, PullAccount, PullOptions
 from mailarchive.ops.report import AccountReport, Failure, MailboxReport
+from mailarchive.ops.survey import Survey, mailbox_key, survey, unread
 from mailarchive.ops.workers import Workers, worst
 from mailarchive.records import KnownMailbox
 from mailarchive.sources.base import OpenMailbox, Source
@@ -22,9 +25,22 @@ WORTH_A_CONNECTION = 3
 """So many mailboxes or batches must wait before one more connection is opened."""
 
 
-def mailbox_key(raw: bytes) -> bytes:
-    """Return what tells mailboxes of an account apart: the server's name, INBOX in any case (RFC 9051 section 5.1)."""
-    return b"INBOX" if raw.upper() == b"INBOX" else raw
+LEAST_ALARMING = 20
+"""So many messages of a mailbox must vanish at once before anybody is alarmed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Emptied:
+    """A mailbox of ``before`` messages of which ``gone`` have vanished."""
+
+    number: int
+    name: str
+    before: int
+    gone: int
+
+    def is_alarming(self, share: float) -> bool:
+        """Return whether more than ``share`` of it vanished."""
+        return self.gone >= LEAST_ALARMING and self.gone > share * self.before
 
 
 class AccountPull:
@@ -42,7 +58,8 @@ class AccountPull:
         self._linker = Linker(target.account.name, writer.sightings, writer.octets)
         self._lock = threading.Lock()
         self._queue: deque[ListedMailbox] = deque()
-        self._known: dict[bytes, KnownMailbox] = {}
+        self._found = Survey([])
+        self._emptied: list[Emptied] = []
         self._pulls: list[MailboxPull] = []
         self._surveyed = False
 
@@ -56,32 +73,26 @@ class AccountPull:
         return self.report
 
     def _first(self, source: Source) -> None:
-        self._survey(source.mailboxes())
+        self._survey(source)
         self._work(source)
 
     # -- all mailboxes ---------------------------------------------------------------------------------------------
 
-    def _survey(self, listed: list[ListedMailbox]) -> None:
-        """Sort out which mailboxes are left out, unchanged, vanished, or to be opened."""
+    def _survey(self, source: Source) -> None:
+        """Compare what is listed with the archive; record which mailboxes were renamed or have vanished."""
         self._writer.account(self._account)
-        with self._writer.catalog() as catalog:
-            self._known = {mailbox_key(box.name.raw): box for box in catalog.mailboxes(self._account.name)}
-        here = {mailbox_key(mailbox.name.raw) for mailbox in listed}
-        vanished = [box for key, box in self._known.items() if box.present and key not in here]
-        appeared = [mailbox for mailbox in listed if mailbox_key(mailbox.name.raw) not in self._known]
-        for old, new in plans.renamed_candidates(vanished, appeared):
-            self._tell(f"mailbox {old} seems to have been renamed to {new}")
-        for box in vanished:
+        found = survey(self._writer.catalog, source, self._account.name, self._options, self._around.clock.now())
+        self._found = found
+        for old, new in found.renamed:
+            self._writer.mailbox(old.number, self._account.name, new, old.uidvalidity)
+            self._tell(f"mailbox {old.name} was renamed to {new.name}")
+        for box in found.vanished:
             self._record_vanished(box)
-        for mailbox in listed:
-            if not plans.is_selected(str(mailbox.name), self._options.mailboxes, self._options.exclude):
-                messages = (mailbox.cursor.messages if mailbox.cursor else None) or 0
-                self._add(MailboxReport(str(mailbox.name), messages, excluded=messages))
-            elif not self._is_unchanged(mailbox):
-                self._queue.append(mailbox)
+        self._add(found.reports, found.failures)
+        self._queue.extend(found.to_open)
         self._surveyed = True
         wanted = self._options.mailboxes
-        if wanted and not any(plans.is_selected(str(mailbox.name), wanted, ()) for mailbox in listed):
+        if wanted and not any(plans.is_selected(str(mailbox.name), wanted, ()) for mailbox in found.listed):
             self.report.warnings.append(f"no mailbox matches {' or '.join(wanted)} (upper and lower case matter)")
 
     def _record_vanished(self, box: KnownMailbox) -> None:
@@ -89,37 +100,15 @@ class AccountPull:
             gone = catalog.present(box.number)
         self._writer.mailbox_vanished(box.number)
         report = MailboxReport(str(box.name), gone=gone)
-        self._add(report)
+        self._add([report])
         self.counts[str(box.number)] = report
+        self._emptied.append(Emptied(box.number, str(box.name), gone, gone))
         self._tell(f"mailbox {box.name} is no longer at the server; its {gone} messages stay in the archive")
 
-    def _is_unchanged(self, mailbox: ListedMailbox) -> bool:
-        """Report a mailbox that need not be opened, and return whether it is one."""
-        known = self._known.get(mailbox_key(mailbox.name.raw))
-        if known is None or known.cursor is None or not plans.is_unchanged(known, mailbox, self._options.since):
-            return False
-        with self._writer.catalog() as catalog:
-            failures = catalog.failures(known.number, known.cursor.uidvalidity)
-        if any(plans.is_due(failure, self._around.clock.now()) for failure in failures):
-            return False
-        listed = known.cursor.messages or 0
-        failed = len(failures)
-        name = str(mailbox.name)
-        report = MailboxReport(
-            name,
-            listed,
-            known=listed - failed - known.excluded,
-            failed=failed,
-            excluded=known.excluded,
-            unchanged=True,
-        )
-        self._add(report, [Failure(name, str(failure.uid), failure.why, failure.tries) for failure in failures])
-        return True
-
-    def _add(self, report: MailboxReport, failures: list[Failure] | None = None) -> None:
+    def _add(self, reports: Sequence[MailboxReport], failures: Sequence[Failure] = ()) -> None:
         with self._lock:
-            self.report.mailboxes.append(report)
-            self.report.failures.extend(failures or [])
+            self.report.mailboxes.extend(reports)
+            self.report.failures.extend(failures)
 
     def _tell(self, text: str) -> None:
         self._around.observer(Notice(f"{self._account.name}: {text}"))
@@ -140,7 +129,7 @@ class AccountPull:
                 return
 
     def _pull_mailbox(self, source: Source, mailbox: ListedMailbox) -> None:
-        known = self._known.get(mailbox_key(mailbox.name.raw))
+        known = self._found.known_as(mailbox)
         try:
             opened, found = self._look(source, mailbox, known)
         except MailboxUnavailable as error:
@@ -200,13 +189,10 @@ class AccountPull:
             if known is not None and known.present:
                 self._record_vanished(known)
             return
-        name = str(mailbox.name)
-        messages = (mailbox.cursor.messages if mailbox.cursor else None) or 0
-        have = 0
-        if known is not None:
-            with self._writer.catalog() as catalog:
-                have = min(messages, catalog.present(known.number))
-        self._add(MailboxReport(name, messages, known=have, failed=messages - have), [Failure(name, "", str(error), 1)])
+        self._add([self._unread(mailbox)], [Failure(str(mailbox.name), "", str(error), 1)])
+
+    def _unread(self, mailbox: ListedMailbox) -> MailboxReport:
+        return unread(mailbox, self._found.known_as(mailbox), self._writer.catalog)
 
     def _help(self, source: Source) -> bool:
         """Take batches of a mailbox that another worker is at; return whether there was one."""
@@ -263,11 +249,12 @@ class AccountPull:
             report.stored_messages += pull.stored_messages
             report.stored_bytes += pull.stored_bytes
             report.notes.extend(pull.mistaken)
-        unopened = [self._not_opened(mailbox) for mailbox in self._queue]
+        unopened = [self._unread(mailbox) for mailbox in self._queue]
         report.mailboxes.extend(unopened)
         report.mailboxes.sort(key=lambda mailbox: mailbox.mailbox)
         if left or unopened:
             report.warnings.append(f"{left} messages and {len(unopened)} mailboxes are left for the next run")
+        self._warn_of_losses()
         for error in errors:
             self._around.observer(Detail(f"{self._account.name}: a connection was given up: {error}"))
         if sampled := sum(pull.sampled for pull in self._pulls):
@@ -277,14 +264,23 @@ class AccountPull:
             )
         self._conclude(cut_short=bool(left or unopened or not self._surveyed))
 
-    def _not_opened(self, mailbox: ListedMailbox) -> MailboxReport:
-        messages = (mailbox.cursor.messages if mailbox.cursor else None) or 0
-        known = self._known.get(mailbox_key(mailbox.name.raw))
-        have = 0
-        if known is not None:
-            with self._writer.catalog() as catalog:
-                have = min(messages, catalog.present(known.number))
-        return MailboxReport(str(mailbox.name), messages, known=have, failed=messages - have)
+    def _warn_of_losses(self) -> None:
+        """Say it loudly when much of a mailbox vanished from the server, and is not elsewhere in the account."""
+        reports = [(pull.number, pull.report) for pull in self._pulls]
+        pulled = [Emptied(number, box.mailbox, box.known + box.gone, box.gone) for number, box in reports]
+        suspects = [one for one in pulled + self._emptied if one.is_alarming(self._options.gone_alarm)]
+        if not suspects:
+            return
+        self._writer.checkpoint()
+        with self._writer.catalog() as catalog:
+            run = catalog.run_number()
+            counted = [replace(one, gone=catalog.left_for_good(one.number, run)) for one in suspects]
+        for one in counted:
+            if one.is_alarming(self._options.gone_alarm):
+                self.report.warnings.append(
+                    f"{one.gone} of {one.before} messages of {one.name} have vanished from the server since the last "
+                    "run; the archive keeps them all (see: mailarchive list --gone)"
+                )
 
     def _conclude(self, *, cut_short: bool) -> None:
         """Say how it ended. An error counts only if it kept something from being done: others may have done it."""

@@ -117,22 +117,3 @@ def batches(messages: Iterable[MessageFacts]) -> Iterator[list[MessageFacts]]:
         octets += size
     if batch:
         yield batch
-
-
-def renamed_candidates(
-    vanished: Iterable[KnownMailbox], appeared: Iterable[ListedMailbox]
-) -> Iterator[tuple[str, str]]:
-    """Yield (old, new) names where a vanished and a new mailbox have the same UIDVALIDITY, and no other pair has it."""
-    old = _by_validity((known.uidvalidity, str(known.name)) for known in vanished)
-    new = _by_validity((listed.cursor.uidvalidity, str(listed.name)) for listed in appeared if listed.cursor)
-    for validity in sorted(old.keys() & new.keys()):
-        if len(old[validity]) == len(new[validity]) == 1:
-            yield old[validity][0], new[validity][0]
-
-
-def _by_validity(pairs: Iterable[tuple[int | None, str]]) -> dict[int, list[str]]:
-    found: dict[int, list[str]] = {}
-    for validity, name in pairs:
-        if validity:
-            found.setdefault(validity, []).append(name)
-    return found

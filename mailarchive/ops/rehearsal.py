@@ -1,28 +1,32 @@
 """A pull that fetches nothing and writes nothing: what would be fetched, in messages and octets."""
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 
 from mailarchive.archive.archive import Catalog
-from mailarchive.errors import ExitCode, MailboxUnavailable, SourceError
-from mailarchive.model import ListedMailbox
+from mailarchive.archive.sightings import Sightings
+from mailarchive.errors import ArchiveDamaged, ExitCode, MailboxUnavailable, SourceError
+from mailarchive.model import Digest, ListedMailbox, RemoteUid
 from mailarchive.ops import plan as plans
-from mailarchive.ops.account_pull import mailbox_key
-from mailarchive.ops.look import look
+from mailarchive.ops.linking import Linker, Place
+from mailarchive.ops.look import Look, look
 from mailarchive.ops.mailbox_pull import WINDOW
 from mailarchive.ops.options import Around, PullAccount, PullOptions
 from mailarchive.ops.report import AccountReport, Failure, MailboxReport
+from mailarchive.ops.survey import survey, unread
 from mailarchive.records import KnownMailbox
-from mailarchive.sources.base import Source
+from mailarchive.sources.base import OpenMailbox, Source
 
 
 def rehearse(catalog: Catalog, target: PullAccount, options: PullOptions, around: Around) -> AccountReport:
     """Return the report that a pull would give, as far as it can be known: ``new`` counts what would be fetched."""
-    report = AccountReport(target.account.name, target.account.protocol)
+    rehearsal = _Rehearsal(catalog, target, options, around)
+    report = rehearsal.report
     started = around.clock.monotonic()
     try:
         source = target.connect()
         try:
-            _survey(catalog, source, options, around, report)
+            rehearsal.run(source)
         finally:
             source.close()
     except SourceError as error:
@@ -31,59 +35,74 @@ def rehearse(catalog: Catalog, target: PullAccount, options: PullOptions, around
     return report
 
 
-def _survey(catalog: Catalog, source: Source, options: PullOptions, around: Around, report: AccountReport) -> None:
-    known = {mailbox_key(box.name.raw): box for box in catalog.mailboxes(report.account)}
-    for mailbox in source.mailboxes():
-        if around.stop.is_set():
-            report.status, report.exit_code = "partial", ExitCode.PARTIAL
-            return
-        name, messages = str(mailbox.name), (mailbox.cursor.messages if mailbox.cursor else None) or 0
-        box = known.get(mailbox_key(mailbox.name.raw))
-        if not plans.is_selected(name, options.mailboxes, options.exclude):
-            report.mailboxes.append(MailboxReport(name, messages, excluded=messages))
-            continue
-        if box and plans.is_unchanged(box, mailbox, options.since):
-            failed = len(catalog.failures(box.number, box.uidvalidity or 0))
-            have = messages - failed - box.excluded
-            report.mailboxes.append(
-                MailboxReport(name, messages, known=have, failed=failed, excluded=box.excluded, unchanged=True)
-            )
-            continue
-        try:
-            report.mailboxes.append(_count(catalog, source, mailbox, box, options, around, report))
-        except MailboxUnavailable as error:
-            report.mailboxes.append(MailboxReport(name, messages, failed=messages))
-            report.failures.append(Failure(name, "", str(error), 1))
-            report.status, report.exit_code = "partial", ExitCode.PARTIAL
+def _unreadable(digest: Digest) -> Iterator[bytes]:
+    raise ArchiveDamaged(f"message {digest.hex()} is not read in a rehearsal")
 
 
-def _count(
-    catalog: Catalog,
-    source: Source,
-    mailbox: ListedMailbox,
-    known: KnownMailbox | None,
-    options: PullOptions,
-    around: Around,
-    report: AccountReport,
-) -> MailboxReport:
-    opened = source.open(mailbox)
-    found = look(lambda: nullcontext(catalog), opened, mailbox, known, options.since, around.clock.now())
-    fresh, plan = found.plan.fresh, found.plan
-    counts = MailboxReport(
-        str(mailbox.name),
-        plan.listed,
-        known=plan.known + len(plan.returned),
-        failed=len(plan.waiting),
-        gone=len(plan.gone),
-        flags_changed=len(found.flags),
-    )
-    for start in range(0, len(fresh), WINDOW):
-        window = fresh[start : start + WINDOW]
+class _Rehearsal:
+    """One account, looked at with the same eyes as by a pull."""
+
+    def __init__(self, catalog: Catalog, target: PullAccount, options: PullOptions, around: Around) -> None:
+        self.report = AccountReport(target.account.name, target.account.protocol)
+        self._catalog = catalog
+        self._options = options
+        self._around = around
+        sightings = Sightings(catalog)
+        self._linker = Linker(target.account.name, lambda: nullcontext(sightings), _unreadable)
+
+    def _lend(self) -> AbstractContextManager[Catalog]:
+        return nullcontext(self._catalog)
+
+    def run(self, source: Source) -> None:
+        """Look at every mailbox. Raises SourceError."""
+        report = self.report
+        found = survey(self._lend, source, report.account, self._options, self._around.clock.now())
+        report.mailboxes.extend(found.reports)
+        report.failures.extend(found.failures)
+        report.mailboxes.extend(
+            MailboxReport(str(box.name), gone=self._catalog.present(box.number)) for box in found.vanished
+        )
+        for mailbox in found.to_open:
+            if self._around.stop.is_set():
+                report.status, report.exit_code = "partial", ExitCode.PARTIAL
+                return
+            known = found.known_as(mailbox)
+            try:
+                report.mailboxes.append(self._count(source, mailbox, known))
+            except MailboxUnavailable as error:
+                report.mailboxes.append(unread(mailbox, known, self._lend))
+                report.failures.append(Failure(str(mailbox.name), "", str(error), 1))
+        if report.failures:
+            report.status, report.exit_code = "partial", ExitCode.PARTIAL
+
+    def _count(self, source: Source, mailbox: ListedMailbox, known: KnownMailbox | None) -> MailboxReport:
+        opened = source.open(mailbox)
+        found = look(self._lend, opened, mailbox, known, self._options.since, self._around.clock.now())
+        plan = found.plan
+        counts = MailboxReport(
+            str(mailbox.name),
+            plan.listed,
+            known=plan.known + len(plan.returned),
+            failed=len(plan.waiting),
+            gone=len(plan.gone),
+            flags_changed=len(found.flags),
+        )
+        for start in range(0, len(plan.fresh), WINDOW):
+            self._count_new(opened, found, plan.fresh[start : start + WINDOW], counts)
+        return counts
+
+    def _count_new(self, opened: OpenMailbox, found: Look, window: list[RemoteUid], counts: MailboxReport) -> None:
         facts = list(opened.facts(window))
-        wanted = [item for item in facts if not plans.is_too_old(item, options.since)]
+        wanted = [item for item in facts if not plans.is_too_old(item, self._options.since)]
+        number = found.known.number if found.known else 0
+        place = Place((number, found.cursor.uidvalidity), frozenset(found.plan.gone))
+        to_fetch = wanted
+        if not self._options.paranoid:
+            to_fetch = self._linker.sort(opened, place, wanted).fresh
+            self._linker.release(place.here, to_fetch)
         counts.listed -= len(window) - len(facts)
         counts.excluded += len(facts) - len(wanted)
         counts.new += len(wanted)
-        report.to_fetch_messages += len(wanted)
-        report.to_fetch_bytes += sum(item.size or 0 for item in wanted)
-    return counts
+        counts.linked += len(wanted) - len(to_fetch)
+        self.report.to_fetch_messages += len(to_fetch)
+        self.report.to_fetch_bytes += sum(item.size or 0 for item in to_fetch)

@@ -75,6 +75,41 @@ class CatalogContract:
         assert catalog.position() == position
         assert catalog.fingerprint()[0] == position
 
+    def test_messages_are_found_by_account_wide_id_within_their_account(self, catalog: Catalog) -> None:
+        other = f.MailboxSeen(2, "you@host", ("INBOX",), "INBOX", "/", (), 1)
+        named = f.Placed(1, 1, 1, digest(1), DATE, (), "M1")
+        fold(catalog, *FIRST[:3], other, stored(1), stored(2), named, f.Placed(2, 1, 1, digest(2), DATE, (), "M2"))
+        (found,) = catalog.with_ids("me@host", ["M1", "M2", "M3"])
+        assert (found.account_id, found.digest, found.date, found.present) == ("M1", digest(1), DATE, True)
+        fold(catalog, f.Lost(digest(1), "x"))
+        assert list(catalog.with_ids("me@host", ["M1"])) == []
+
+    def test_listings_look_alike_by_size_and_date(self, catalog: Catalog) -> None:
+        lied = f.Placed(1, 1, 2, digest(2), None, rfc822size=99)
+        fold(catalog, *FIRST[:3], stored(1, size=10), stored(2, size=20), placed(1, 1), lied)
+        later = DATE + timedelta(seconds=1)
+        asked = [(10, DATE), (10, later), (10, None), (99, DATE), (99, None), (20, None), (5, DATE)]
+        assert catalog.look_alike(asked, None) == {(10, DATE), (10, None), (99, DATE), (99, None)}
+        assert catalog.look_alike([(10, DATE.astimezone(UTC))], (2, 1)) == {(10, DATE)}
+        assert catalog.look_alike(asked, (1, 1)) == set()
+        fold(catalog, f.Gone(1, 1, (1,)))
+        assert catalog.look_alike(asked, (1, 1)) == {(10, DATE), (10, None)}
+
+    def test_messages_are_found_by_their_header(self, first: Catalog) -> None:
+        found = first.with_header(HeaderDigest(bytes(16)), 10)
+        assert sorted((seen.uid, seen.digest) for seen in found) == [(1, digest(1)), (2, digest(2)), (3, digest(1))]
+        assert len(first.with_header(HeaderDigest(bytes(16)), 2)) == 2
+        assert first.with_header(HeaderDigest(b"1" * 16), 10) == []
+
+    def test_the_newest_messages_are_those_with_the_largest_uids(self, first: Catalog) -> None:
+        assert [seen.uid for seen in first.newest(1, 2)] == [3, 2]
+        fold(first, f.Gone(1, 1, (3,)))
+        assert [seen.uid for seen in first.newest(1, 2)] == [2, 1]
+
+    def test_what_left_for_good_is_nowhere_else_in_the_account(self, first: Catalog) -> None:
+        fold(first, f.RunBegan(2, BEGAN, "pull", "test"), f.Gone(1, 1, (1, 2)))
+        assert (first.left_for_good(1, 2), first.left_for_good(1, 1)) == (1, 0)
+
     def test_a_message_is_found_by_its_digest_and_by_the_beginning_of_it(self, first: Catalog) -> None:
         assert first.message(digest(1)) == stored(1)
         assert first.message(digest(9)) is None

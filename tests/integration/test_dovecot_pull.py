@@ -111,7 +111,7 @@ def test_flags_expunges_new_mailboxes_and_renames_are_followed(pulled: Pulled, t
     assert server.body_fetches() == 41
     server.doveadm("mailbox", "rename", "-u", server.user, "New", "Renamed")
     account = pulled.pull()
-    assert {box["mailbox"] for box in account["mailboxes"] if not box["unchanged"]} == {"New", "Renamed"}
+    assert all(box["unchanged"] for box in account["mailboxes"])
     listed = pulled.run("list", "--mailbox", "INBOX", "--json").stdout.splitlines()
     assert len(listed) == 28
     assert {"\\Flagged", "work"} <= set(next(row for row in map(json.loads, listed) if row["uid"] == "3")["flags"])

@@ -138,3 +138,76 @@ def test_what_came_in_this_run_is_linked_too(tmp_path: Path) -> None:
         assert linked(site.pull()) == 20
         assert sum(server.counts.body_fetches.values()) == 25
         site.is_whole()
+
+
+def test_a_renamed_mailbox_is_renamed_and_not_even_opened_for_its_mail(site: Site) -> None:
+    site.account.rename("INBOX", "Old mail")
+    site.account.create("INBOX")
+    report = again(site)
+    assert any("INBOX was renamed to Old mail" in text for text in site.told)
+    assert [(box.new, box.gone) for box in report.accounts[0].mailboxes] == [(0, 0)] * 3
+    assert sum("FETCH" in str(line) for line in site.server.counts.commands) == 1
+
+
+def test_mailboxes_renamed_with_their_parent_are_told_apart_though_they_share_a_uidvalidity(tmp_path: Path) -> None:
+    account = filled(0)
+    for name in ("a", "a/b", "a/c"):
+        account.create(name).uidvalidity = 77
+        for number in range(3):
+            account.append(name, mail(len(name) * 100 + ord(name[-1]) + number))
+    with LoopbackServer(account) as server:
+        site = Site(server, tmp_path / "archive")
+        site.pull()
+        server.counts.clear()
+        account.rename("a", "z")
+        report = again(site)
+        renamed = {text.split("mailbox ")[1] for text in site.told if "renamed" in text}
+        assert renamed == {"a was renamed to z", "a/b was renamed to z/b", "a/c was renamed to z/c"}
+        assert sum(box.gone for box in report.accounts[0].mailboxes) == 0
+
+
+def test_a_mailbox_made_anew_is_no_renamed_one(tmp_path: Path) -> None:
+    account = filled(0)
+    account.create("a").uidvalidity = 77
+    account.append("a", mail(1))
+    with LoopbackServer(account) as server:
+        site = Site(server, tmp_path / "archive")
+        site.pull()
+        account.delete("a")
+        account.create("b").uidvalidity = 77
+        account.append("b", mail(2, 900))
+        site.pull()
+        assert not any("renamed" in text for text in site.told)
+        site.is_whole()
+
+
+def test_an_alarm_is_raised_when_much_has_vanished(site: Site) -> None:
+    site.account.expunge("INBOX", *range(1, 31))
+    report = site.pull()
+    assert (report.status, report.exit_code) == ("partial", 3)
+    assert "30 of 40 messages of INBOX have vanished" in report.accounts[0].warnings[0]
+    site.is_whole()
+    assert site.pull().status == "complete"
+
+
+def test_an_alarm_is_raised_for_a_deleted_mailbox(site: Site) -> None:
+    site.account.rename("INBOX", "x")
+    site.pull()
+    site.account.delete("x")
+    site.account.create("INBOX") if "INBOX" not in site.account else None
+    assert "40 of 40 messages of x have vanished" in site.pull().accounts[0].warnings[0]
+
+
+@pytest.mark.parametrize(("count", "share"), [(19, 0.0), (20, 0.5), (30, 0.75)])
+def test_no_alarm_is_raised_for_less(site: Site, count: int, share: float) -> None:
+    site.account.expunge("INBOX", *range(1, count + 1))
+    assert site.pull(PullOptions(gone_alarm=share)).status == "complete"
+
+
+def test_a_rehearsal_knows_what_would_be_linked(site: Site) -> None:
+    for uid in range(1, 11):
+        site.account.move("INBOX", uid, "Other")
+    site.account.append("Other", mail(5000))
+    report = site.pull(PullOptions(dry_run=True))
+    assert (report.accounts[0].to_fetch_messages, linked(report)) == (1, 10)
+    assert not site.server.counts.body_fetches

@@ -124,14 +124,3 @@ def test_batches_hold_every_message_once_in_order_and_are_bounded(sizes: list[in
         octets = sum(plans.UNKNOWN_SIZE if facts.size is None else facts.size for facts in batch)
         assert 1 <= len(batch) <= plans.BATCH_MESSAGES
         assert len(batch) == 1 or octets <= plans.BATCH_OCTETS
-
-
-def test_a_renamed_mailbox_is_told_by_its_uidvalidity_unless_several_have_it() -> None:
-    def pairs(old: list[bytes], new: list[bytes]) -> list[tuple[str, str]]:
-        return list(plans.renamed_candidates(map(known_mailbox, old), map(listed_mailbox, new)))
-
-    assert pairs([b"old"], [b"new"]) == [("old", "new")]
-    assert pairs([b"old", b"older"], [b"new"]) == []
-    assert pairs([b"old"], [b"new", b"newer"]) == []
-    assert pairs([], [b"new"]) == []
-    assert list(plans.renamed_candidates([known_mailbox()], [listed_mailbox(b"x", None)])) == []
