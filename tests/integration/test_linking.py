@@ -11,6 +11,7 @@ from mailarchive.loopback.server import LoopbackServer
 from mailarchive.ops.options import PullOptions
 from mailarchive.ops.report import PullReport
 from tests.integration.sites import COUNT, Site, filled, mail
+from tests.servers.faulty import WrongSizes, faulty
 
 PLAIN = CAPABILITIES - {"OBJECTID"}
 DATE = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -211,3 +212,23 @@ def test_a_rehearsal_knows_what_would_be_linked(site: Site) -> None:
     report = site.pull(PullOptions(dry_run=True))
     assert (report.accounts[0].to_fetch_messages, linked(report)) == (1, 10)
     assert not site.server.counts.body_fetches
+
+
+def test_where_sizes_are_not_true_the_end_of_the_text_decides_and_the_report_says_so(tmp_path: Path) -> None:
+    account = filled(0, PLAIN)
+    for number in range(COUNT):
+        account.append("INBOX", mail(number, 50_000), internaldate=DATE)
+    head = b"Subject: the same\r\nDate: Wed, 1 May 2024 12:00:00 +0000\r\n\r\n"
+    account.append("Other", head + b"one", internaldate=DATE)
+    with LoopbackServer(account) as server, faulty(server, WrongSizes()):
+        site = Site(server, tmp_path / "archive")
+        site.pull()
+        server.counts.clear()
+        account.reset_uidvalidity("INBOX")
+        account.expunge("Other", 6)
+        account.append("Other", head + b"two", internaldate=DATE)
+        report = site.pull()
+        assert linked(report) == COUNT
+        assert server.counts.body_octets < 6000 * COUNT
+        assert "true size of 40 messages" in report.accounts[0].notes[0]
+        site.is_whole()

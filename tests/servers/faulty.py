@@ -261,6 +261,18 @@ class Alter(OnAnswer):
 
 
 @dataclass(eq=False, kw_only=True)
+class WrongSizes(Fault):
+    """Says that each message is ``factor`` times as large as it is."""
+
+    factor: int = 3
+
+    def answer(self, wire: Wire, answer: FetchAnswer) -> FetchAnswer:
+        if size := answer.items.get("RFC822.SIZE"):
+            answer.items["RFC822.SIZE"] = b"%d" % (int(bytes(size)) * self.factor)
+        return answer
+
+
+@dataclass(eq=False, kw_only=True)
 class BodyAs(OnAnswer):
     """Sends the body as something else than a literal: ``quoted``, ``nil``, or not at all (``missing``)."""
 
