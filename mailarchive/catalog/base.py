@@ -95,6 +95,9 @@ class Catalog(Protocol):
     def with_header(self, header: HeaderDigest, limit: int) -> list[Sighting]:
         """Return where messages with this header digest were seen, without lost ones, up to ``limit``."""
 
+    def sighting(self, mailbox: int, uidvalidity: int, uid: RemoteUid) -> Sighting | None:
+        """Return what is known of a placement whose octets are in the archive."""
+
     def newest(self, mailbox: int, limit: int) -> list[Sighting]:
         """Return the present placements with the largest uids, up to ``limit``."""
 

@@ -280,6 +280,13 @@ class SqliteCatalog:
         sql = _SIGHTING + "message m JOIN placement p ON p.message = m.id WHERE m.header = ? AND NOT m.lost LIMIT ?"
         return list(map(_sighting, self._all(sql, header, limit)))
 
+    def sighting(self, mailbox: int, uidvalidity: int, uid: RemoteUid) -> Sighting | None:
+        sql = (
+            _SIGHTING + "placement p JOIN message m ON m.id = p.message"
+            " WHERE (p.mailbox, p.uidvalidity, p.uid) = (?, ?, ?) AND NOT m.lost"
+        )
+        return next(map(_sighting, self._all(sql, mailbox, uidvalidity, uid)), None)
+
     def newest(self, mailbox: int, limit: int) -> list[Sighting]:
         sql = (
             _SIGHTING + "placement p JOIN message m ON m.id = p.message WHERE p.mailbox = ? AND p.gone_run IS NULL"

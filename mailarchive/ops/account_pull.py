@@ -11,6 +11,7 @@ from mailarchive.model import ListedMailbox, MessageFacts
 from mailarchive.ops import plan as plans
 from mailarchive.ops.events import Detail, MailboxPlanned, MessageDone, Notice
 from mailarchive.ops.fetching import fetch_each
+from mailarchive.ops.generation import spoken
 from mailarchive.ops.linking import Linker
 from mailarchive.ops.look import Look, look
 from mailarchive.ops.mailbox_pull import MailboxPull
@@ -164,7 +165,7 @@ class AccountPull:
         if known and known.present and known.uidvalidity not in (None, found.cursor.uidvalidity):
             self._tell(
                 f"the server has numbered the messages of {name} anew "
-                f"(UIDVALIDITY {known.uidvalidity} is now {found.cursor.uidvalidity})"
+                f"(UIDVALIDITY {spoken(known.uidvalidity)} is now {spoken(found.cursor.uidvalidity)})"
             )
         if found.missing:
             text = (
@@ -206,7 +207,7 @@ class AccountPull:
         except MailboxUnavailable as error:
             pull.give_up(str(error))
             return True
-        if opened.cursor.uidvalidity != pull.look.cursor.uidvalidity:
+        if opened.cursor.uidvalidity != spoken(pull.look.cursor.uidvalidity):
             return False
         self._fetch(pull, opened)
         return True

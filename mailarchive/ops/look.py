@@ -1,6 +1,6 @@
 """Compare a mailbox at the server with the archive, writing nothing."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -8,8 +8,9 @@ from datetime import date, datetime
 from mailarchive.archive.archive import Catalog
 from mailarchive.model import Cursor, ListedMailbox, MessageFacts, RemoteUid
 from mailarchive.ops import plan as plans
+from mailarchive.ops.generation import SAMPLE, continued, following, is_replaced, spread
 from mailarchive.ops.plan import MailboxPlan
-from mailarchive.records import KnownMailbox
+from mailarchive.records import KnownMailbox, Sighting
 from mailarchive.sources.base import OpenMailbox
 
 Lend = Callable[[], AbstractContextManager[Catalog]]
@@ -45,33 +46,50 @@ def look(
     now: datetime,
 ) -> Look:
     """Find out what is new, gone and changed. Raises what the source raises."""
-    cursor = opened.cursor
+    cursor = continued(opened.cursor, known)
     number = known.number if known else 0
     with lend() as catalog:
         failures = catalog.failures(number, cursor.uidvalidity)
-    found = None if failures else _look_at_new(lend, opened, known, since)
-    missing = 0
+    found = None if failures else _look_at_new(lend, opened, cursor, known, since)
     if found is None:
         uids = opened.uids()
-        missing = max(0, (cursor.messages or 0) - len(uids))
         with lend() as catalog:
             in_archive = catalog.uids(number, cursor.uidvalidity)
             lost = catalog.lost_uids(number, cursor.uidvalidity)
         found = plans.compare(uids, in_archive, failures, now, lost)
-    result = Look(listed, known, cursor, found, missing=missing, tries={f.uid: f.tries for f in failures})
-    if found.returned:
-        result.returned.extend(opened.facts(found.returned))
+        shared = [uid for uid in uids if in_archive.get(uid)]
+    else:
+        with lend() as catalog:
+            shared = [seen.uid for seen in catalog.newest(number, SAMPLE)]
+    returned = list(opened.facts(found.returned)) if found.returned else []
+    before = _sightings(lend, number, cursor, [*spread(shared), *found.returned])
+    if is_replaced(before, [*returned, *_again(opened, spread(shared))], frozenset(found.returned)):
+        cursor, failures, returned = following(cursor), [], []
+        found = plans.compare(opened.uids(), {}, failures, now)
+    missing = max(0, (cursor.messages or 0) - found.listed)
+    result = Look(listed, known, cursor, found, returned, missing=missing, tries={f.uid: f.tries for f in failures})
     if known and found.known:
-        result.flags.extend(_changed_flags(lend, opened, known))
+        result.flags.extend(_changed_flags(lend, opened, cursor, known))
     return result
 
 
-def _look_at_new(lend: Lend, opened: OpenMailbox, known: KnownMailbox | None, since: date | None) -> MailboxPlan | None:
+def _again(opened: OpenMailbox, uids: Sequence[RemoteUid]) -> Iterator[MessageFacts]:
+    return opened.facts(uids) if uids else iter(())
+
+
+def _sightings(lend: Lend, number: int, cursor: Cursor, uids: Sequence[RemoteUid]) -> list[Sighting]:
+    with lend() as catalog:
+        seen = (catalog.sighting(number, cursor.uidvalidity, uid) for uid in uids)
+        return [one for one in seen if one is not None]
+
+
+def _look_at_new(
+    lend: Lend, opened: OpenMailbox, cursor: Cursor, known: KnownMailbox | None, since: date | None
+) -> MailboxPlan | None:
     """Look only at UIDs from the last UIDNEXT on; None if that cannot account for every message.
 
     What the archive has, plus what is new, is as many as the server has: then nothing has vanished.
     """
-    cursor = opened.cursor
     if known is None or known.cursor is None or known.excluded or known.since != plans.iso(since):
         return None
     first, end = known.cursor.uidnext, cursor.uidnext
@@ -89,9 +107,11 @@ def _look_at_new(lend: Lend, opened: OpenMailbox, known: KnownMailbox | None, si
     return MailboxPlan(present + len(fresh), known=present, fresh=list(fresh))
 
 
-def _changed_flags(lend: Lend, opened: OpenMailbox, known: KnownMailbox) -> Iterator[tuple[RemoteUid, frozenset[str]]]:
+def _changed_flags(
+    lend: Lend, opened: OpenMailbox, after: Cursor, known: KnownMailbox
+) -> Iterator[tuple[RemoteUid, frozenset[str]]]:
     """Yield the flags that differ from the archive's: by CONDSTORE where offered, else compared one by one."""
-    before, after = known.cursor, opened.cursor
+    before = known.cursor
     if before and before.uidvalidity == after.uidvalidity and before.highestmodseq and after.highestmodseq:
         if after.highestmodseq == before.highestmodseq:
             return

@@ -8,6 +8,7 @@ from datetime import datetime
 from mailarchive.errors import MailboxUnavailable
 from mailarchive.model import ListedMailbox
 from mailarchive.ops import plan as plans
+from mailarchive.ops.generation import continued, spoken
 from mailarchive.ops.look import Lend
 from mailarchive.ops.options import PullOptions
 from mailarchive.ops.report import Failure, MailboxReport
@@ -50,6 +51,7 @@ def survey(lend: Lend, source: Source, account: str, options: PullOptions, now: 
         boxes = sorted(catalog.mailboxes(account), key=lambda box: (box.present, box.number))
     found.known = {mailbox_key(box.name.raw): box for box in boxes}
     _follow_renames(found, lend, source)
+    found.listed = [_continued(mailbox, found.known_as(mailbox)) for mailbox in found.listed]
     here = {mailbox_key(mailbox.name.raw) for mailbox in found.listed}
     found.vanished = [box for key, box in found.known.items() if box.present and key not in here]
     for mailbox in found.listed:
@@ -59,6 +61,10 @@ def survey(lend: Lend, source: Source, account: str, options: PullOptions, now: 
         elif not _is_unchanged(found, lend, mailbox, options, now):
             found.to_open.append(mailbox)
     return found
+
+
+def _continued(mailbox: ListedMailbox, known: KnownMailbox | None) -> ListedMailbox:
+    return replace(mailbox, cursor=continued(mailbox.cursor, known)) if mailbox.cursor else mailbox
 
 
 def unread(mailbox: ListedMailbox, known: KnownMailbox | None, lend: Lend) -> MailboxReport:
@@ -129,8 +135,8 @@ def _perhaps_renamed(found: Survey) -> Iterator[tuple[KnownMailbox, ListedMailbo
     by_validity: defaultdict[int | None, list[KnownMailbox]] = defaultdict(list)
     listed = {mailbox_key(mailbox.name.raw): mailbox for mailbox in found.listed}
     for key, box in found.known.items():
-        if box.present and (key not in listed or _validity(listed[key]) not in {None, box.uidvalidity}):
-            by_validity[box.uidvalidity].append(box)
+        if box.present and (key not in listed or _validity(listed[key]) not in {None, spoken(box.uidvalidity)}):
+            by_validity[spoken(box.uidvalidity)].append(box)
     appeared = [mailbox for mailbox in found.listed if not _is_known(found, mailbox)]
     pairs = [(old, new) for new in appeared for old in by_validity.get(_validity(new), ()) if old.uidvalidity]
     yield from sorted(pairs, key=lambda pair: pair[0].cursor != pair[1].cursor)
@@ -138,7 +144,7 @@ def _perhaps_renamed(found: Survey) -> Iterator[tuple[KnownMailbox, ListedMailbo
 
 def _is_known(found: Survey, mailbox: ListedMailbox) -> bool:
     known = found.known_as(mailbox)
-    return known is not None and known.present and known.uidvalidity == _validity(mailbox)
+    return known is not None and known.present and spoken(known.uidvalidity) == _validity(mailbox)
 
 
 def _validity(mailbox: ListedMailbox) -> int | None:
