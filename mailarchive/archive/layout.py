@@ -94,15 +94,23 @@ class Layout:
         except PermissionError as error:
             raise ArchiveMissing(f"the archive at {self.root} may not be read by this user") from error
         except ValueError as error:
-            raise ArchiveDamaged(f"{self.settings} cannot be read ({error})") from error
+            raise ArchiveDamaged(f"{self.settings} cannot be read ({error})", hint=_RESTORE_SETTINGS) from error
         number = settings.get("format")
         if not isinstance(number, int) or settings.get("layout") != LAYOUT:
             if isinstance(number, int) and number > FORMAT:
                 raise FormatTooNew(f"the archive at {self.root} has format {number}; this program knows {FORMAT}")
-            raise ArchiveDamaged(f"{self.settings} has no format and layout that this program knows")
+            raise ArchiveDamaged(
+                f"{self.settings} has no format and layout that this program knows", hint=_RESTORE_SETTINGS
+            )
         if number > FORMAT:
             raise FormatTooNew(f"the archive at {self.root} has format {number}; this program knows {FORMAT}")
         return settings
+
+
+_RESTORE_SETTINGS = (
+    f'bring the file back from a backup, or write these two lines into it: format = {FORMAT} and layout = "{LAYOUT}"; '
+    "then: mailarchive verify"
+)
 
 
 def claim(root: Path) -> None:

@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,10 @@ from mailarchive.errors import AuthenticationFailed, UsageError
 
 VARIABLE = "MAILARCHIVE_PASSWORD"
 SERVICE = "mailarchive"
+PATIENCE = 300
+"""Seconds for the password command: somebody may have to type a PIN."""
+LARGEST = 64 * 1024
+"""Octets that the password command or file may hold."""
 
 _WAYS = (
     "give --password-command CMD, --password-file FILE, the environment variable MAILARCHIVE_PASSWORD, an entry in the "
@@ -49,28 +54,46 @@ def password_for(account: str, options: PasswordOptions) -> str:
 
 def _from_command(command: str, account: str) -> str:
     """Return the first line that the command prints; it finds the account's name in MAILARCHIVE_ACCOUNT."""
+    by_hand = "run it by hand to see what it says"
     try:
-        done = subprocess.run(  # noqa: S602 - the user's own command, for the shell as with mbsync and msmtp
+        with subprocess.Popen(  # noqa: S602 - the user's own command, for the shell as with mbsync and msmtp
             command,
             shell=True,
             stdout=subprocess.PIPE,
-            check=False,
             env={**os.environ, "MAILARCHIVE_ACCOUNT": account},
-        )
+        ) as process:
+            output = _output(process)
     except (OSError, ValueError) as error:
         raise UsageError(f"the password command cannot be run: {error}") from None
-    if done.returncode != 0:
+    if output is None:
         raise UsageError(
-            f"the password command failed with exit code {done.returncode}", hint="run it by hand to see what it says"
+            f"the password command did not end within {PATIENCE} seconds, or printed more than {LARGEST} octets",
+            hint=by_hand,
         )
-    return _first_line(done.stdout, "the password command printed")
+    if process.returncode != 0:
+        raise UsageError(f"the password command failed with exit code {process.returncode}", hint=by_hand)
+    return _first_line(output, "the password command printed")
+
+
+def _output(process: subprocess.Popen[bytes]) -> bytes | None:
+    """Return what the process prints; None, and the process is killed, if that is too much or takes too long."""
+    late = threading.Timer(PATIENCE, process.kill)
+    late.start()
+    try:
+        output = process.stdout.read(LARGEST + 1) if process.stdout else b""
+        if len(output) > LARGEST:
+            process.kill()
+        process.wait()
+        return output if len(output) <= LARGEST and late.is_alive() else None
+    finally:
+        late.cancel()
 
 
 def _from_file(path: Path) -> str:
     try:
         with path.expanduser().open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
-            octets = file.read(64 * 1024)
+            octets = file.read(LARGEST)
     except (OSError, RuntimeError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UsageError(f"the password file {path} cannot be read: {reason}") from None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from mailarchive.cli.render import clean, fit, plural, seconds, size
 from mailarchive.cli.terminal import is_watched, say
-from mailarchive.ops.events import Detail, Event, MailboxPlanned, MessageDone, Notice, Progress, Waiting
+from mailarchive.ops.events import Detail, Event, MailboxPlanned, MessageDone, MessagesLinked, Notice, Progress, Waiting
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -53,6 +53,9 @@ class Watcher:
                 self._plan(event)
             case MessageDone():
                 self._done(event)
+            case MessagesLinked(messages=messages):
+                if (bar := self._open_bar(" messages")) is not None:
+                    bar.update(messages)
             case Progress(done, total):
                 self._progress(done, total)
 

@@ -56,10 +56,8 @@ def print_problems(report: PullReport) -> None:
         for sentence in account.warnings:
             say(f"mailarchive: {name}: {clean(sentence)}")
         for failure in account.failures[:_SHOWN_FAILURES]:
-            say(
-                f"mailarchive: {name}: {clean(failure.mailbox)}: message {clean(failure.uid)} failed "
-                f"({plural(failure.tries, 'try')}): {clean(failure.reason)}"
-            )
+            what = f"message {clean(failure.uid)} failed ({plural(failure.tries, 'try')})" if failure.uid else "failed"
+            say(f"mailarchive: {name}: {clean(failure.mailbox)}: {what}: {clean(failure.reason)}")
         if (more := len(account.failures) - _SHOWN_FAILURES) > 0:
             say(f"mailarchive: {name}: and {plural(more, 'more failed message')}; --json lists all")
         if account.error:

@@ -9,7 +9,7 @@ from mailarchive.archive.writer import Writer
 from mailarchive.errors import ExitCode, MailboxUnavailable, SourceError
 from mailarchive.model import ListedMailbox, MessageFacts
 from mailarchive.ops import plan as plans
-from mailarchive.ops.events import Detail, MailboxPlanned, MessageDone, Notice
+from mailarchive.ops.events import Detail, MailboxPlanned, MessageDone, MessagesLinked, Notice
 from mailarchive.ops.fetching import fetch_each
 from mailarchive.ops.generation import spoken
 from mailarchive.ops.linking import Linker
@@ -217,7 +217,12 @@ class AccountPull:
     def _fetch(self, pull: MailboxPull, opened: OpenMailbox) -> None:
         """Fetch batches of ``pull`` until none is left, or the mailbox is of no more use."""
         try:
-            while not self._workers.is_stopping and (batch := pull.take(opened)) is not None:
+            while not self._workers.is_stopping:
+                batch = pull.take(opened)
+                if linked := pull.newly_linked():
+                    self._around.observer(MessagesLinked(self._account.name, pull.report.mailbox, linked))
+                if batch is None:
+                    break
                 if pull.batches_left >= WORTH_A_CONNECTION:
                     self._workers.hire(self._work)
                 self._fetch_batch(pull, opened, batch)

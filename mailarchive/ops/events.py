@@ -38,6 +38,15 @@ class MessageDone:
 
 
 @dataclass(frozen=True, slots=True)
+class MessagesLinked:
+    """So many messages that were to be fetched are in the archive already."""
+
+    account: str
+    mailbox: str
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting:
     """The run waits before it tries again."""
 
@@ -54,7 +63,7 @@ class Progress:
     total: int
 
 
-Event = Notice | Detail | MailboxPlanned | MessageDone | Waiting | Progress
+Event = Notice | Detail | MailboxPlanned | MessageDone | MessagesLinked | Waiting | Progress
 Observer = Callable[[Event], None]
 """Is told each event, from any thread."""
 

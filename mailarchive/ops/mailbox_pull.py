@@ -33,6 +33,7 @@ class MailboxPull:
         self.failures: list[Failure] = []
         self.downloaded_messages = self.downloaded_bytes = 0
         self.stored_messages = self.stored_bytes = 0
+        self._told_linked = 0
         self.sampled = 0
         """Messages recognised although the server does not tell their true size."""
         self.mistaken: list[str] = []
@@ -119,6 +120,12 @@ class MailboxPull:
                 self._later = []
                 self._in_hand += len(window) + len(later)
             self._sort(opened, window, later)
+
+    def newly_linked(self) -> int:
+        """Return how many messages were linked since this was asked last."""
+        with self._lock:
+            linked, self._told_linked = self.report.linked - self._told_linked, self.report.linked
+            return linked
 
     def _sort(self, opened: OpenMailbox, window: list[RemoteUid], later: list[MessageFacts]) -> None:
         """Link what the archive has, leave out what is too old, forget what vanished, and put the rest into batches."""

@@ -11,6 +11,7 @@ import keyring.backend
 import keyring.backends.fail
 import pytest
 
+from mailarchive.cli import credentials
 from mailarchive.cli.credentials import PasswordOptions, password_for
 from mailarchive.errors import AuthenticationFailed, UsageError
 
@@ -154,3 +155,14 @@ def test_a_terminal_is_asked(typed: bytes, password: str | None) -> None:
     _, status = os.waitpid(child, 0)
     os.close(ours)
     assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_a_password_command_that_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(credentials, "PATIENCE", 0.2)
+    with pytest.raises(UsageError, match="did not end"):
+        password_for("me@host", PasswordOptions("exec sleep 600"))
+
+
+def test_a_password_command_that_prints_for_ever_is_ended() -> None:
+    with pytest.raises(UsageError, match="more than"):
+        password_for("me@host", PasswordOptions("exec yes"))

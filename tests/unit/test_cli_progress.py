@@ -11,7 +11,7 @@ import pytest
 from mailarchive.cli.progress import Watcher, watching
 from mailarchive.cli.signals import stoppable
 from mailarchive.cli.terminal import OutputFailed, ReaderGone, flush, out, out_octets, prepare
-from mailarchive.ops.events import Detail, MailboxPlanned, MessageDone, Notice, Progress, Waiting
+from mailarchive.ops.events import Detail, MailboxPlanned, MessageDone, MessagesLinked, Notice, Progress, Waiting
 
 EVENTS = (
     MailboxPlanned("me@host", "INBOX", 2, 3000),
@@ -135,3 +135,13 @@ def test_every_character_can_be_printed_whatever_the_encoding(monkeypatch: pytes
     out("ü\udcff")
     flush()
     assert buffer.getvalue() == b"\\xfc\\udcff\n"
+
+
+def test_linked_messages_count_as_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    watcher = Watcher(bar=True, verbose=False)
+    watcher(MailboxPlanned("me@host", "INBOX", 10, 0))
+    watcher(MessagesLinked("me@host", "INBOX", 7))
+    assert watcher._bar is not None
+    assert (watcher._bar.n, watcher._bar.total) == (7, 10)
+    watcher.close()
