@@ -8,39 +8,66 @@ from urllib.parse import quote, unquote_to_bytes
 
 from mailarchive.errors import UsageError
 
+Protocol = Literal["imap", "pop3"]
 Security = Literal["tls", "starttls", "plain"]
+Auth = Literal["password", "xoauth2"]
+"""How to log in: with a password, or with an OAuth access token in its place."""
 
-_EXPECTED = "a URL looks like imaps://user@host or imap://user@host:port; an @ in the user name may stand as it is"
-_DEFAULT_PORTS = {"imaps": 993, "imap": 143}
+RECENT = "recent:"
+"""Before a user name of POP3: Gmail then shows the mail of the last 30 days, whoever has fetched it before."""
+
+_EXPECTED = (
+    "a URL looks like imaps://user@host, imap://user@host:port or pop3s://user@host; "
+    "an @ in the user name may stand as it is"
+)
+_SCHEMES: dict[str, tuple[Protocol, int]] = {
+    "imaps": ("imap", 993),
+    "imap": ("imap", 143),
+    "pop3s": ("pop3", 995),
+    "pop3": ("pop3", 110),
+}
+_ALIASES = {"pops": "pop3s", "pop": "pop3"}
+_LONGEST_LABEL = 63
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """A server, a user there, and how the connection is protected. Never holds a password."""
 
-    protocol: Literal["imap"]
+    protocol: Protocol
     user: str
     host: str
     port: int
     security: Security
     ca_file: Path | None = None
+    auth: Auth = "password"
+
+
+def default_port(scheme: str) -> int:
+    """Return the port of ``imaps``, ``imap``, ``pop3s`` or ``pop3``."""
+    return _SCHEMES[scheme][1]
 
 
 def parse_url(
-    text: str, *, starttls: bool = False, insecure_plaintext: bool = False, ca_file: Path | None = None
+    text: str,
+    *,
+    starttls: bool = False,
+    insecure_plaintext: bool = False,
+    ca_file: Path | None = None,
+    auth: Auth = "password",
 ) -> Endpoint:
-    """Return the endpoint that a URL names (RFC 5092 without path).
+    """Return the endpoint that a URL names (RFC 5092 without path; the like for POP3, RFC 2384).
 
-    ``imap://`` means STARTTLS, or plain text to a loopback address unless ``starttls``; elsewhere
-    plain text needs ``insecure_plaintext``; ``imaps://`` heeds neither.
+    ``imap://`` means STARTTLS (``pop3://`` STLS), or plain text to a loopback address unless ``starttls``;
+    elsewhere plain text needs ``insecure_plaintext``; ``imaps://`` and ``pop3s://`` heed neither.
     Raises UsageError, which never repeats a password.
     """
     scheme, separator, rest = text.partition("://")
-    scheme = scheme.lower()
+    scheme = _ALIASES.get(scheme.lower(), scheme.lower())
     if not separator:
         what = "the account" if ":" in text else repr(text)
         raise UsageError(f"{what} is not a URL", hint=_EXPECTED)
-    if scheme not in _DEFAULT_PORTS:
+    if scheme not in _SCHEMES:
         what = f"the protocol {scheme}" if scheme.isalnum() else "the protocol of the URL"
         raise UsageError(f"{what} is not supported", hint=_EXPECTED)
     user_part, _, place = rest.rpartition("@")
@@ -48,17 +75,20 @@ def parse_url(
         place = _without_end(place)
     if not user_part:
         raise UsageError("the URL names no user", hint=_EXPECTED)
-    user = _user(user_part)
-    host, port = _place(place, _DEFAULT_PORTS[scheme])
+    protocol, port = _SCHEMES[scheme]
+    user = _user(user_part, protocol)
+    host, port = _place(place, port)
     security = _security(scheme, host, starttls=starttls, insecure_plaintext=insecure_plaintext)
-    return Endpoint("imap", user, host, port, security, ca_file)
+    if ca_file is not None and not ca_file.is_file():
+        raise UsageError(f"there is no file {ca_file}", hint="--ca-file names a PEM file of certificate authorities")
+    return Endpoint(protocol, user, host, port, security, ca_file, auth)
 
 
 def url_of(endpoint: Endpoint) -> str:
     """Return the URL from which ``parse_url`` makes ``endpoint``, given the same wishes about TLS."""
-    scheme = "imaps" if endpoint.security == "tls" else "imap"
+    scheme = endpoint.protocol + ("s" if endpoint.security == "tls" else "")
     host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
-    port = "" if endpoint.port == _DEFAULT_PORTS[scheme] else f":{endpoint.port}"
+    port = "" if endpoint.port == default_port(scheme) else f":{endpoint.port}"
     return f"{scheme}://{quote(endpoint.user, safe='')}@{host}{port}"
 
 
@@ -83,8 +113,8 @@ def _without_end(place: str) -> str:
     return bare
 
 
-def _user(part: str) -> str:
-    if ":" in part:
+def _user(part: str, protocol: Protocol) -> str:
+    if ":" in (part.removeprefix(RECENT) if protocol == "pop3" else part):
         raise UsageError(
             "the URL holds a password, or a : in the user name that must be written as %3A",
             hint="leave the password out (others on this machine can see arguments) and use --password-command, "
@@ -117,11 +147,27 @@ def _place(place: str, default_port: int) -> tuple[str, int]:
     host = _decoded(host, "host name")
     if not host or any(char.isspace() for char in host):
         raise UsageError("the URL names no host" if not host else f"{host!r} is not a host name", hint=_EXPECTED)
+    _check_labels(host)
     if not colon:
         return host, default_port
     if not (port_text.isascii() and port_text.isdecimal() and len(port_text) <= 5 and 0 < int(port_text) < 65536):
         raise UsageError("the port in the URL is not valid", hint="a port is a number from 1 to 65535")
     return host, int(port_text)
+
+
+def _check_labels(host: str) -> None:
+    """Raise UsageError for what no name server can be asked for (RFC 1035 section 2.3.4, RFC 3490)."""
+    if _is_ipv6(host):
+        return
+    if any(len(label) > _LONGEST_LABEL for label in host.split(".")):
+        raise UsageError(
+            f"{host!r} is not a host name: no part between dots may be longer than {_LONGEST_LABEL} characters",
+            hint=_EXPECTED,
+        )
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise UsageError(f"{host!r} is not a host name", hint=_EXPECTED) from None
 
 
 def _is_ipv6(host: str) -> bool:
@@ -133,7 +179,7 @@ def _is_ipv6(host: str) -> bool:
 
 
 def _security(scheme: str, host: str, *, starttls: bool, insecure_plaintext: bool) -> Security:
-    if scheme == "imaps":
+    if scheme.endswith("s"):
         return "tls"
     if starttls and insecure_plaintext:
         raise UsageError("--starttls and --insecure-plaintext exclude each other")

@@ -4,13 +4,11 @@ import threading
 from collections.abc import Callable
 
 from mailarchive.clock import Clock
-from mailarchive.config import Endpoint, url_of
+from mailarchive.config import RECENT, Endpoint, default_port, url_of
 from mailarchive.model import Account
 from mailarchive.sources.base import Source, SourceFactory
 from mailarchive.sources.imap import ImapSource
 from mailarchive.sources.retrying import OnWait, RetryingSource
-
-_DEFAULT_PORTS = {"imap": (143, 993)}
 
 Opener = Callable[[Account, Endpoint, Callable[[], str]], Source]
 
@@ -18,11 +16,18 @@ _OPENERS: dict[str, Opener] = {"imap": ImapSource}
 
 
 def account_of(endpoint: Endpoint) -> Account:
-    """Return the account, named ``user@host``, with ``:port`` if that is not one of the protocol's own."""
-    host = endpoint.host.lower()
+    """Return the account, named ``user@host``, with ``:port`` if that is not one of the protocol's own.
+
+    Over POP3 it is ``pop3:user@host``, another account: the same mailbox has other uids there.
+    """
+    protocol, user, host = endpoint.protocol, endpoint.user, endpoint.host.lower()
     host = f"[{host}]" if ":" in host else host
-    port = "" if endpoint.port in _DEFAULT_PORTS[endpoint.protocol] else f":{endpoint.port}"
-    return Account(f"{endpoint.user}@{host}{port}", endpoint.protocol, url_of(endpoint), endpoint.security)
+    own_ports = {default_port(protocol), default_port(protocol + "s")}
+    port = "" if endpoint.port in own_ports else f":{endpoint.port}"
+    prefix = ""
+    if protocol == "pop3":
+        prefix, user = "pop3:", user.removeprefix(RECENT)
+    return Account(f"{prefix}{user}@{host}{port}", protocol, url_of(endpoint), endpoint.security)
 
 
 def connect(

@@ -12,7 +12,7 @@ from mailarchive.loopback.server import LoopbackServer
 from mailarchive.ops.events import Event, Notice
 from mailarchive.ops.pull import PullAccount, PullOptions, pull
 from mailarchive.ops.report import PullReport
-from mailarchive.remote.imap.connect import Timeouts
+from mailarchive.remote.dial import Timeouts
 from mailarchive.sources.imap import ImapSource
 from mailarchive.sources.registry import account_of
 from mailarchive.sources.retrying import RetryingSource

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailarchive.config import Endpoint, is_loopback, parse_url
+from mailarchive.config import Endpoint, is_loopback, parse_url, url_of
 from mailarchive.errors import UsageError
 
 
@@ -28,6 +28,11 @@ from mailarchive.errors import UsageError
         ("imap://me@[::1]:1143", "me", "::1", 1143, "plain"),
         ("imaps://me@[2001:db8::1]", "me", "2001:db8::1", 993, "tls"),
         ("imap://me@[2001:db8::1]", "me", "2001:db8::1", 143, "starttls"),
+        ("pop3s://me@pop.example.org", "me", "pop.example.org", 995, "tls"),
+        ("POPS://me@pop.example.org", "me", "pop.example.org", 995, "tls"),
+        ("pop3://me@pop.example.org", "me", "pop.example.org", 110, "starttls"),
+        ("pop://me@localhost:1110", "me", "localhost", 1110, "plain"),
+        ("pop3s://recent:me@gmail.com@pop.gmail.com", "recent:me@gmail.com", "pop.gmail.com", 995, "tls"),
     ],
 )
 def test_a_url_names_user_host_port_and_protection(url: str, user: str, host: str, port: int, security: str) -> None:
@@ -39,7 +44,10 @@ def test_options_decide_how_imap_is_protected() -> None:
     assert parse_url("imap://me@localhost", starttls=True).security == "starttls"
     assert parse_url("imap://me@example.org", insecure_plaintext=True).security == "plain"
     assert parse_url("imaps://me@example.org", insecure_plaintext=True).security == "tls"
-    assert parse_url("imaps://me@example.org", ca_file=Path("ca.pem")).ca_file == Path("ca.pem")
+    assert parse_url("imaps://me@example.org", ca_file=Path(__file__)).ca_file == Path(__file__)
+    assert parse_url("pop3://me@localhost", starttls=True).security == "starttls"
+    assert parse_url("pop3://me@example.org", insecure_plaintext=True).security == "plain"
+    assert parse_url("pop3s://me@example.org", auth="xoauth2").auth == "xoauth2"
     with pytest.raises(UsageError, match="exclude each other"):
         parse_url("imap://me@example.org", starttls=True, insecure_plaintext=True)
 
@@ -75,6 +83,12 @@ def test_options_decide_how_imap_is_protected() -> None:
         ("imaps://me\udcff@host", "not UTF-8"),
         ("imaps://me%0D%0Ax@host", "control character"),
         ("imaps://me@ho%00st", "control character"),
+        (f"imaps://me@{'x' * 64}.example.org", "longer than 63 characters"),
+        ("imaps://me@imap..example.org", "is not a host name"),
+        ("imaps://me@" + "ü" * 60, "is not a host name"),
+        ("pop3s://pop.example.org", "names no user"),
+        ("pop3s://me:recent:x@pop.example.org", "holds a password"),
+        ("imaps://recent:me@imap.example.org", "holds a password"),
     ],
 )
 def test_what_is_no_url_of_an_account_is_refused_with_a_hint(url: str, sentence: str) -> None:
@@ -106,13 +120,33 @@ def test_a_password_in_a_url_is_refused_and_never_repeated(url: str, password: s
     assert not any(part in said for part in password.replace("@", "/").split("/") if len(part) > 1)
 
 
+def test_a_file_of_authorities_that_is_not_there_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"there is no file nowhere\.pem"):
+        parse_url("imaps://me@example.org", ca_file=Path("nowhere.pem"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "imap://me@localhost",
+        "imaps://a%2Fb@[2001:db8::1]:1993",
+        "pop3s://me@pop.example.org",
+        "pop3://me@localhost:1110",
+        "pop3s://recent%3Ame%40gmail.com@pop.gmail.com",
+    ],
+)
+def test_an_endpoint_is_written_as_the_url_that_names_it(url: str) -> None:
+    assert url_of(parse_url(url)) == url
+
+
 def test_loopback_is_localhost_and_the_loopback_addresses() -> None:
     assert all(map(is_loopback, ("localhost", "LOCALHOST", "127.0.0.1", "127.255.0.9", "::1")))
     assert not any(map(is_loopback, ("localhost.example.org", "128.0.0.1", "::2", "127.0.0.1.example.org", "")))
 
 
 _users = st.text(st.characters(exclude_categories=["Cc", "Cs"], exclude_characters=""), min_size=1)
-_hosts = st.text(string.ascii_lowercase + string.digits + ".-", min_size=1)
+_labels = st.text(string.ascii_lowercase + string.digits + "-", min_size=1, max_size=63)
+_hosts = st.lists(_labels, min_size=1).map(".".join)
 
 
 @given(user=_users, host=_hosts, port=st.integers(1, 65535))
@@ -123,7 +157,7 @@ def test_every_user_name_can_be_written_percent_encoded(user: str, host: str, po
 
 @given(st.text())
 def test_any_text_is_an_endpoint_or_a_usage_error(text: str) -> None:
-    for url in (text, f"imaps://{text}", f"imap://me@{text}"):
+    for url in (text, f"imaps://{text}", f"imap://me@{text}", f"pop3s://{text}"):
         try:
             endpoint = parse_url(url)
         except UsageError:

@@ -11,7 +11,7 @@ from mailarchive.model import Cursor, UidValidity
 from mailarchive.remote.imap import answers
 from mailarchive.remote.imap.scan import Part, Scanner, Value
 from mailarchive.remote.imap.wire import Untagged
-from mailarchive.remote.imap.words import printable
+from mailarchive.remote.words import printable
 
 
 def untagged(name: bytes, *parts: Part) -> Untagged:

@@ -1,6 +1,6 @@
 """The door to IMAP servers: one session, looked at and never changed."""
 
-from mailarchive.remote.imap.connect import Timeouts
+from mailarchive.remote.dial import Timeouts
 from mailarchive.remote.imap.login import Password
 from mailarchive.remote.imap.session import ImapSession, Selected
 

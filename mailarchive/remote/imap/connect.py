@@ -2,7 +2,6 @@
 
 import contextlib
 import imaplib
-import socket
 import ssl
 from dataclasses import dataclass
 from io import BufferedReader
@@ -11,22 +10,11 @@ from typing import cast
 import imapclient
 
 from mailarchive.config import Endpoint
-from mailarchive.errors import ConnectionLost, ProtocolViolation, SourceError, SourceUnreachable, TlsFailed
+from mailarchive.errors import ConnectionLost, ProtocolViolation, SourceError, SourceUnreachable
+from mailarchive.remote import dial
 from mailarchive.remote.imap.wire import Wire
-from mailarchive.remote.imap.words import printable
 from mailarchive.remote.tls import verifying_context
-
-CONNECT_SECONDS = 30.0
-STALL_SECONDS = 60.0
-"""How long the server may send nothing; not a limit on the whole of anything."""
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Seconds for the connection to be made, and for the next octet to arrive."""
-
-    connect: float = CONNECT_SECONDS
-    stall: float = STALL_SECONDS
+from mailarchive.remote.words import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +26,8 @@ class Connected:
     authenticated: bool
 
 
-def connect(endpoint: Endpoint, timeouts: Timeouts) -> Connected:
+def connect(endpoint: Endpoint, timeouts: dial.Timeouts) -> Connected:
     """Connect and, if the endpoint says so, start TLS. Raises SourceUnreachable, TlsFailed, ProtocolViolation."""
-    peer = f"{endpoint.host}:{endpoint.port}"
     context = verifying_context(endpoint.ca_file)
     client = None
     try:
@@ -55,40 +42,33 @@ def connect(endpoint: Endpoint, timeouts: Timeouts) -> Connected:
         # imapclient makes imaplib log every line, log-ins among them.
         imap.debug = 0
         if endpoint.security == "starttls":
-            _start_tls(client, context, peer)
-        return _hand_over(imap, peer)
+            _start_tls(client, context, endpoint)
+        dial.tune(imap.sock, timeouts)
+        return _hand_over(imap, dial.peer_of(endpoint))
     except Exception as error:
         if client is not None:
             with contextlib.suppress(Exception):
                 client.shutdown()
-        translated = _translated(error, peer)
+        translated = _translated(error, endpoint)
         if translated is None or translated is error:
             raise
         raise translated from error
 
 
-def _start_tls(client: imapclient.IMAPClient, context: ssl.SSLContext, peer: str) -> None:
+def _start_tls(client: imapclient.IMAPClient, context: ssl.SSLContext, endpoint: Endpoint) -> None:
     if not client.has_capability("STARTTLS"):
-        raise TlsFailed(
-            f"{peer} does not offer STARTTLS",
-            hint="try imaps:// (port 993), where the connection is encrypted from the beginning",
-        )
+        raise dial.no_upgrade(endpoint)
     try:
         client.starttls(context)
     except imaplib.IMAP4.abort:
         raise
     except imaplib.IMAP4.error as error:
-        raise TlsFailed(
-            f"{peer} refused STARTTLS: {printable(str(error))}",
-            hint="try imaps:// (port 993), where the connection is encrypted from the beginning",
-        ) from error
+        raise dial.no_upgrade(endpoint, printable(str(error))) from error
 
 
 def _hand_over(imap: imaplib.IMAP4, peer: str) -> Connected:
     sock = imap.sock
     early = _buffered(imap)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     capabilities = frozenset(str(word).upper() for word in imap.capabilities)
     return Connected(Wire(sock, peer, early), capabilities, imap.state == "AUTH")
 
@@ -112,25 +92,15 @@ def _buffered(imap: imaplib.IMAP4) -> bytes:
     return octets or b""
 
 
-def _translated(error: Exception, peer: str) -> SourceError | None:
+def _translated(error: Exception, endpoint: Endpoint) -> SourceError | None:
     """Return our error for one of the socket's, of TLS, of imaplib's or imapclient's; None for a bug."""
+    peer = dial.peer_of(endpoint)
     translated: SourceError | None = None
     match error:
         case SourceError():
             translated = error
-        case ssl.SSLCertVerificationError():
-            translated = TlsFailed(f"the certificate of {peer} cannot be trusted: {printable(error.verify_message)}")
-        case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
-            translated = SourceUnreachable(f"{peer} ended the connection while TLS was being set up")
-        case ssl.SSLError():
-            translated = TlsFailed(
-                f"TLS with {peer} failed: {printable(error.reason or type(error).__name__)}",
-                hint="check the port: imaps:// usually has 993; port 143 is for imap:// with STARTTLS",
-            )
-        case TimeoutError():
-            translated = SourceUnreachable(f"{peer} did not answer in time")
         case OSError():
-            translated = SourceUnreachable(f"{peer} cannot be reached: {error.strerror or type(error).__name__}")
+            translated = dial.translated(error, endpoint)
         case imaplib.IMAP4.abort():
             translated = SourceUnreachable(
                 f"{peer} ended the connection or does not speak IMAP: {printable(str(error))}"

@@ -8,8 +8,9 @@ from mailarchive.config import Endpoint
 from mailarchive.errors import MailboxUnavailable, ProtocolViolation
 from mailarchive.mail.mailbox_name import mailbox_name
 from mailarchive.model import Cursor, Fetched, ListedMailbox, MailboxName, MessageFacts, UidValidity
+from mailarchive.remote.dial import Timeouts
 from mailarchive.remote.imap import answers, fetch
-from mailarchive.remote.imap.connect import Timeouts, connect
+from mailarchive.remote.imap.connect import connect
 from mailarchive.remote.imap.login import Password, literal_plus, log_in
 from mailarchive.remote.imap.pieces import Pieces
 from mailarchive.remote.imap.sets import Range

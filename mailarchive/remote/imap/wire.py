@@ -11,8 +11,8 @@ from typing import BinaryIO
 from mailarchive.errors import ConnectionLost, ProtocolViolation, SourceError, StorageFailed
 from mailarchive.mail.body import CHUNK, SpooledBody
 from mailarchive.remote.imap.scan import Part, Scanner
-from mailarchive.remote.imap.transport import Transport
-from mailarchive.remote.imap.words import printable
+from mailarchive.remote.transport import Transport
+from mailarchive.remote.words import printable
 
 Spool = Callable[[], BinaryIO]
 """Makes an empty read-write file for a literal too large for memory."""
