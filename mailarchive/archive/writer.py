@@ -12,6 +12,7 @@ from mailarchive import facts as f
 from mailarchive.archive.layout import Layout
 from mailarchive.archive.messages import MessageReader
 from mailarchive.archive.packer import Packer
+from mailarchive.archive.partials import Partials
 from mailarchive.archive.prepare import Prepared
 from mailarchive.archive.sightings import Sightings
 from mailarchive.catalog.base import Catalog
@@ -61,6 +62,7 @@ class Writer:
         self._retired: list[int] = []
         self._failed = False
         self._sightings = Sightings(catalog)
+        self.partials = Partials(layout.partial, catalog, clock)
         self._last_mailbox = max((mailbox.number for mailbox in catalog.mailboxes()), default=0)
         self._packer = Packer(layout.mail)
         self._block = self._adopt_plain_blocks()
@@ -293,6 +295,7 @@ class Writer:
             for number in self._retired:
                 remove(plain_path(self._layout.mail, number))
             self._retired.clear()
+            self.partials.checkpoint()
 
     @contextmanager
     def _failing(self) -> Iterator[None]:

@@ -10,7 +10,7 @@ from mailarchive.errors import ExitCode, MailboxUnavailable, SourceError
 from mailarchive.model import ListedMailbox, MessageFacts
 from mailarchive.ops import plan as plans
 from mailarchive.ops.events import Detail, MailboxPlanned, MessageDone, MessagesLinked, Notice
-from mailarchive.ops.fetching import fetch_each
+from mailarchive.ops.fetcher import Fetcher
 from mailarchive.ops.generation import spoken
 from mailarchive.ops.linking import Linker
 from mailarchive.ops.look import Look, look
@@ -114,6 +114,9 @@ class AccountPull:
     def _tell(self, text: str) -> None:
         self._around.observer(Notice(f"{self._account.name}: {text}"))
 
+    def _detail(self, text: str) -> None:
+        self._around.observer(Detail(f"{self._account.name}: {text}"))
+
     # -- the workers -----------------------------------------------------------------------------------------------
 
     def _work(self, source: Source) -> None:
@@ -216,6 +219,7 @@ class AccountPull:
 
     def _fetch(self, pull: MailboxPull, opened: OpenMailbox) -> None:
         """Fetch batches of ``pull`` until none is left, or the mailbox is of no more use."""
+        fetcher = Fetcher(opened, self._writer, pull.key, lambda: self._workers.is_stopping, self._detail)
         try:
             while not self._workers.is_stopping:
                 batch = pull.take(opened)
@@ -225,15 +229,15 @@ class AccountPull:
                     break
                 if pull.batches_left >= WORTH_A_CONNECTION:
                     self._workers.hire(self._work)
-                self._fetch_batch(pull, opened, batch)
+                self._fetch_batch(pull, fetcher, batch)
         except MailboxUnavailable as error:
             pull.give_up(str(error))
         pull.finish()
 
-    def _fetch_batch(self, pull: MailboxPull, opened: OpenMailbox, batch: list[MessageFacts]) -> None:
+    def _fetch_batch(self, pull: MailboxPull, fetcher: Fetcher, batch: list[MessageFacts]) -> None:
         left = {facts.uid: facts for facts in batch}
         try:
-            for item in fetch_each(opened, list(left), self._writer.spool):
+            for item in fetcher.each(batch):
                 octets = pull.arrived(item, left.pop(item.uid))
                 self._around.observer(MessageDone(self._account.name, pull.report.mailbox, octets))
                 if self._workers.is_stopping:

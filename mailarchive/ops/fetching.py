@@ -1,7 +1,7 @@
-"""Fetch so that no message can hold up the others: what is refused is isolated, what is omitted asked again."""
+"""Fetch many so that no message can hold up the others: what is refused is isolated, what is omitted asked again."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mailarchive.errors import FetchRefused, RefusesEverything
@@ -20,11 +20,17 @@ class NotFetched:
     why: str | None
 
 
-def fetch_each(opened: OpenMailbox, uids: Sequence[RemoteUid], spool: Spool) -> Iterator[Fetched | NotFetched]:
+Rescue = Callable[[RemoteUid], Fetched | None]
+"""Tries to bring a message that is there and did not come by itself."""
+
+
+def fetch_each(
+    opened: OpenMailbox, uids: Sequence[RemoteUid], spool: Spool, rescue: Rescue | None = None
+) -> Iterator[Fetched | NotFetched]:
     """Yield for each of ``uids`` either the message or why it did not come.
 
-    A refused batch is halved until the refused message stands alone. Raises RefusesEverything, and what the
-    source raises when its connection is of no more use.
+    A refused batch is halved until the refused message stands alone; then it is left to ``rescue``. Raises
+    RefusesEverything, and what the source raises when its connection is of no more use.
     """
     waiting: deque[list[RemoteUid]] = deque([list(uids)])
     refused_in_a_row = 0
@@ -43,11 +49,13 @@ def fetch_each(opened: OpenMailbox, uids: Sequence[RemoteUid], spool: Spool) -> 
         if not left:
             continue
         if len(batch) == 1:
+            why = _why(opened, left[0], refusal)
+            rescued = rescue(left[0]) if rescue and why is not None else None
             if refusal:
-                refused_in_a_row += 1
+                refused_in_a_row = 0 if rescued else refused_in_a_row + 1
                 if refused_in_a_row >= MOST_REFUSED_IN_A_ROW:
                     raise RefusesEverything(f"the server refuses one message after the other: {refusal}") from refusal
-            yield NotFetched(left[0], _why(opened, left[0], refusal))
+            yield rescued or NotFetched(left[0], why)
         elif refusal:
             half = (len(left) + 1) // 2
             waiting.extendleft(part for part in (left[half:], left[:half]) if part)

@@ -4,6 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 
+from mailarchive.archive.partials import Key
 from mailarchive.archive.prepare import prepare
 from mailarchive.archive.writer import Writer
 from mailarchive.model import Digest, Fetched, MessageFacts, RemoteUid
@@ -38,6 +39,8 @@ class MailboxPull:
         """Messages recognised although the server does not tell their true size."""
         self.mistaken: list[str] = []
         """Messages that linking would have taken for others."""
+        self._account = ""
+        self._failed: set[RemoteUid] = set()
         self._writer = writer
         self._linker = linker
         self._options = options
@@ -60,6 +63,7 @@ class MailboxPull:
     def write_changes(self, account: str) -> None:
         """Record the mailbox, what has vanished from it, what is there again, and changed flags."""
         look, known = self.look, self.look.known
+        self._account = account
         if (
             known is None
             or not known.present
@@ -166,8 +170,6 @@ class MailboxPull:
 
     def arrived(self, item: Fetched | NotFetched, facts: MessageFacts) -> int:
         """Put one answer where it belongs; return the octets that were downloaded. Raises StorageFailed."""
-        if isinstance(item, Fetched) and facts.size and not item.body.size:
-            item = NotFetched(item.uid, f"the server says that it has {facts.size} octets, and sent none")
         if isinstance(item, NotFetched):
             with self._lock:
                 self._in_hand -= 1
@@ -207,6 +209,7 @@ class MailboxPull:
 
     def _fail(self, uid: RemoteUid, why: str, tries: int) -> None:
         self.report.failed += 1
+        self._failed.add(uid)
         self.failures.append(Failure(self.report.mailbox, str(uid), why, tries))
 
     def finish(self) -> None:
@@ -224,6 +227,11 @@ class MailboxPull:
             return
         if known is None or (known.cursor, known.since, known.excluded) != (cursor, since, excluded):
             self._writer.cursor(self.number, cursor, since, excluded)
+        self._writer.partials.settle(self._account, self.look.listed.name.raw, self._validity, self._failed)
+
+    def key(self, facts: MessageFacts) -> Key:
+        """Return what a message of the mailbox is known by while it is received in pieces."""
+        return Key(self._account, self.look.listed.name.raw, self._validity, facts.uid)
 
     def give_up(self, why: str) -> None:
         """Count what waits as failed for one reason: the mailbox broke while it was read. The next run looks again."""

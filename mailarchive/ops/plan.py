@@ -13,6 +13,8 @@ LONGEST_WAIT = timedelta(days=7)
 BATCH_MESSAGES = 500
 BATCH_OCTETS = 32 << 20
 UNKNOWN_SIZE = 64 << 10
+LARGE = 8 << 20
+"""Octets from which on a message is fetched in pieces, alone."""
 
 
 @dataclass(slots=True)
@@ -104,15 +106,23 @@ def is_too_old(facts: MessageFacts, since: date | None) -> bool:
     return since is not None and facts.internaldate is not None and facts.internaldate.date() < since
 
 
+def is_large(facts: MessageFacts) -> bool:
+    """Return whether a message is to be fetched in pieces."""
+    return facts.size is not None and facts.size >= LARGE
+
+
 def batches(messages: Iterable[MessageFacts]) -> Iterator[list[MessageFacts]]:
-    """Yield ``messages`` in batches bounded in count and octets; at least one message in each."""
+    """Yield ``messages`` in batches bounded in count and octets; at least one message in each, a large one alone."""
     batch: list[MessageFacts] = []
     octets = 0
     for facts in messages:
         size = UNKNOWN_SIZE if facts.size is None else facts.size
-        if batch and (len(batch) >= BATCH_MESSAGES or octets + size > BATCH_OCTETS):
+        if batch and (len(batch) >= BATCH_MESSAGES or octets + size > BATCH_OCTETS or is_large(facts)):
             yield batch
             batch, octets = [], 0
+        if is_large(facts):
+            yield [facts]
+            continue
         batch.append(facts)
         octets += size
     if batch:

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -12,16 +13,20 @@ from mailarchive.clock import Stop, SystemClock
 from mailarchive.config import Endpoint
 from mailarchive.errors import StorageFailed
 from mailarchive.model import Fetched, ListedMailbox, MailboxName, RemoteUid
+from mailarchive.ops import plan
 from mailarchive.ops.events import ignore
 from mailarchive.ops.pull import PullAccount, PullOptions, pull
+from mailarchive.sources import memory
 from mailarchive.sources.base import Spool
 from mailarchive.sources.memory import MemoryAccount, MemoryOpenMailbox, MemorySource
 from mailarchive.sources.registry import account_of, connect
-from tests.fault.archives import account_at_first, change, ignore_text, pull_memory, shrink
+from tests.fault.archives import account_at_first, change, ignore_text, message, pull_memory, shrink
 from tests.fault.deaths import Death, Failing, Mortal
 from tests.servers.still_clock import StillClock
 
 KILLED = -signal.SIGKILL
+PIECE, LARGE = 700, 1000
+DAY = datetime(2024, 2, 29, tzinfo=UTC)
 
 
 def pull_twice(root: Path, at: int, death: Death) -> None:
@@ -29,6 +34,23 @@ def pull_twice(root: Path, at: int, death: Death) -> None:
     shrink()
     Mortal(root, at, death).install()
     _pull_twice(root)
+
+
+def account_of_large() -> MemoryAccount:
+    """Return an account with two messages of several pieces and one of one."""
+    account = MemoryAccount()
+    account.create("INBOX")
+    for number, size in enumerate((5 * PIECE, PIECE // 2, 3 * PIECE)):
+        account.append("INBOX", message(number, size), (), DAY)
+    return account
+
+
+def pull_large(root: Path, at: int, death: Death) -> None:
+    """Pull messages that come in pieces; die before the ``at``-th call that changes a file."""
+    shrink()
+    plan.LARGE, memory.PIECE = LARGE, PIECE
+    Mortal(root, at, death).install()
+    pull_memory(root, account_of_large())
 
 
 def pull_traced(root: Path) -> None:

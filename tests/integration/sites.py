@@ -9,7 +9,7 @@ from mailarchive.clock import Stop
 from mailarchive.config import Endpoint
 from mailarchive.loopback.account import CAPABILITIES, LoopbackAccount
 from mailarchive.loopback.server import LoopbackServer
-from mailarchive.ops.events import Event, Notice
+from mailarchive.ops.events import Detail, Event, Notice
 from mailarchive.ops.pull import PullAccount, PullOptions, pull
 from mailarchive.ops.report import PullReport
 from mailarchive.remote.dial import Timeouts
@@ -53,6 +53,7 @@ class Site:
         self.server = server
         self.root = root
         self.told: list[str] = []
+        self.details: list[str] = []
         self.host = "127.0.0.1"
 
     @property
@@ -62,6 +63,8 @@ class Site:
     def observe(self, event: Event) -> None:
         if isinstance(event, Notice):
             self.told.append(event.text)
+        elif isinstance(event, Detail):
+            self.details.append(event.text)
 
     def pull(self, options: PullOptions | None = None, stall: float = 5.0, stop: Stop | None = None) -> PullReport:
         """Pull with a clock on which waiting takes no time; the counts must add up."""

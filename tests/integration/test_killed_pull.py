@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import random
 import threading
 from collections import Counter
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mailarchive.clock import Stop
+from mailarchive.loopback.account import LoopbackAccount
 from mailarchive.loopback.faults import Fault, FetchAnswer
 from mailarchive.loopback.server import LoopbackServer
 from mailarchive.loopback.wire import Hangup, Wire
@@ -16,10 +18,11 @@ from mailarchive.ops.pull import PullOptions
 from tests.fault.archives import Journal, decompressed, no_damage
 from tests.fault.deaths import server as processes
 from tests.fault.scripts import pull_over_imap
-from tests.integration.sites import Site, filled
+from tests.integration.sites import Site, filled, mail
 from tests.servers.faulty import body_item, faulty, send_part
 
 KILLS = 25
+DEATHS, MANY = 200, 2000
 TICK = 0.001
 Key = tuple[str, int]
 
@@ -38,6 +41,7 @@ class OneAtATime(Fault):
         self.reached = threading.Event()
         self.go_on = threading.Event()
         self._root = root
+        self._sealed: dict[Path, bytes] = {}
         self._left = 0
         self._part: int | None = 0
         self._before: dict[Wire, bytes] = {}
@@ -82,8 +86,10 @@ class OneAtATime(Fault):
         if digest is None:
             return True
         journal = self._root / "journal"
-        sealed = sorted(journal.glob("*.jsonl.zst"), reverse=True)
-        return digest in (journal / "tail.jsonl").read_bytes() or any(digest in decompressed(path) for path in sealed)
+        for path in set(journal.glob("*.jsonl.zst")) - self._sealed.keys():
+            self._sealed[path] = decompressed(path)
+        tail = (journal / "tail.jsonl").read_bytes()
+        return digest in tail or any(digest in part for part in tuple(self._sealed.values()))
 
 
 @pytest.mark.parametrize("connections", [1, 2])
@@ -108,6 +114,41 @@ def test_each_body_is_sent_once_but_those_in_flight_at_a_kill(tmp_path: Path, co
         assert sum(fault.sent.values()) - len(fault.sent) <= KILLS * connections
         server.counts.clear()
         assert site.pull(PullOptions(connections=connections)).status == "complete"
+        assert not fault.recorded & server.counts.body_fetches.keys()
+        site.fetched_once()
+        site.is_whole()
+
+
+def test_hundreds_of_deaths_at_random_moments_cost_only_what_was_in_flight(tmp_path: Path) -> None:
+    chance = random.Random(7)
+    in_flight = 0
+    account = LoopbackAccount()
+    for number in range(MANY):
+        if number % 100 == 0:
+            account.create(f"box {number // 100}")
+        account.append(f"box {number // 100}", mail(number))
+    with LoopbackServer(account) as server:
+        site = Site(server, tmp_path / "archive")
+        fault = OneAtATime(site.root)
+        with faulty(server, fault):
+            for _death in range(DEATHS):
+                connections = chance.choice((1, 1, 2))
+                fault.arm(chance.randint(1, 12), chance.choice((None, None, 0, chance.randrange(400))))
+                process = processes().Process(target=pull_over_imap, args=(server.port, site.root, connections))
+                process.start()
+                assert fault.reached.wait(60)
+                threading.Event().wait(chance.random() * 0.004)
+                process.kill()
+                process.join(60)
+                in_flight += connections
+                fault.recorded = {(mailbox, uid) for mailbox, _validity, uid in Journal.of(site.root).placed()}
+                fault.go_on.set()
+        no_damage(site.root)
+        assert DEATHS < len(fault.recorded) < MANY
+        assert fault.again == []
+        assert sum(fault.sent.values()) - len(fault.sent) <= in_flight
+        server.counts.clear()
+        assert site.pull().status == "complete"
         assert not fault.recorded & server.counts.body_fetches.keys()
         site.fetched_once()
         site.is_whole()

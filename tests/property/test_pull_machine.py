@@ -65,6 +65,21 @@ class TroubledMailbox:
             left -= 1
             yield fetched
 
+    def halves(self, uid: RemoteUid, spool: Spool) -> Fetched:
+        found = self._mailbox.halves(uid, spool)
+        self._check(b"".join(found.body.chunks()))
+        return found
+
+    def pieces(self, uid: RemoteUid, offset: int, before: bytes = b"") -> Iterator[bytes]:
+        pieces = list(self._mailbox.pieces(uid, offset, before))
+        if not offset:
+            self._check(b"".join(pieces))
+        return iter(pieces)
+
+    def _check(self, octets: bytes) -> None:
+        if octets in self._trouble.refused | self._trouble.omitted:
+            raise FetchRefused("the server refused to send messages: internal error")
+
 
 class TroubledSource:
     """A MemorySource whose mailboxes have trouble."""

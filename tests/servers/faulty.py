@@ -23,6 +23,8 @@ def faulty(server: LoopbackServer, *faults: Fault) -> Iterator[None]:
 
 
 ALWAYS = None
+WHOLE, PIECE, TEXT = r"BODY\[\]", r"BODY\[\]<\d+>", r"BODY\[TEXT\]"
+BODY = f"{WHOLE}|{PIECE}|{TEXT}"
 
 
 @dataclass(eq=False, kw_only=True)
@@ -154,15 +156,19 @@ class ShortSearch(Occasional):
 
 @dataclass(eq=False, kw_only=True)
 class OnAnswer(Occasional):
-    """Strikes at FETCH answers: ``uids`` (None: any), in ``mailbox`` (None: any), without a body only if ``facts``."""
+    """Strikes at FETCH answers: ``uids`` (None: any), in ``mailbox`` (None: any), without a body only if ``facts``.
+
+    ``item`` is a regular expression for the item that carries the message, or its text, or a piece of it.
+    """
 
     uids: Collection[int] | None = None
     mailbox: str | None = None
     facts: bool = False
+    item: str = BODY
 
     def answer(self, wire: Wire, answer: FetchAnswer) -> FetchAnswer | None:
         wanted = self.uids is None or answer.uid in self.uids
-        right_kind = self.facts or body_item(answer) is not None
+        right_kind = self.facts or any(re.fullmatch(self.item, name) for name in answer.items)
         if wanted and right_kind and self.mailbox in {None, answer.mailbox} and self.due():
             return self.strike(wire, answer)
         return answer
@@ -172,8 +178,8 @@ class OnAnswer(Occasional):
 
 
 def body_item(answer: FetchAnswer) -> str | None:
-    """Return the name of the item that carries the message, if there is one."""
-    return next((name for name in answer.items if name.startswith("BODY[]")), None)
+    """Return the name of the item that carries the message, or its text, or a piece of it, if there is one."""
+    return next((name for name in answer.items if re.fullmatch(BODY, name)), None)
 
 
 def send_part(wire: Wire, answer: FetchAnswer, octets: int) -> None:
@@ -334,18 +340,30 @@ class Trickle(OnAnswer):
         return None
 
 
+Change = Callable[[str, bytes, bytes], tuple[str, bytes]]
+"""Makes of an item's name, the octets that it should have, and those of the whole message another name and octets."""
+
+
 @dataclass(eq=False, kw_only=True)
-class IgnorePartial(Occasional):
-    """Answers ``BODY[]<o.n>`` with the whole message, from a server that knows it by other means."""
+class AlterPieces(OnAnswer):
+    """Answers ``BODY[]<o.n>`` in its own way, from a server that knows the message by other means."""
 
     times: int | None = ALWAYS
+    item: str = PIECE
     server: LoopbackServer
+    change: Change
 
-    def answer(self, wire: Wire, answer: FetchAnswer) -> FetchAnswer | None:
+    def strike(self, wire: Wire, answer: FetchAnswer) -> FetchAnswer | None:
         name = body_item(answer)
-        if name is None or "<" not in name or not self.due():
-            return answer
-        message = self.server.account[answer.mailbox].messages[answer.uid]
-        items = {key: value for key, value in answer.items.items() if key != name}
-        items["BODY[]"] = memoryview(message.octets)
-        return FetchAnswer(answer.mailbox, answer.number, answer.uid, items)
+        assert name is not None
+        items = dict(answer.items)
+        whole = self.server.account[answer.mailbox].messages[answer.uid].octets
+        altered, octets = self.change(name, bytes(items.pop(name)), whole)
+        return FetchAnswer(answer.mailbox, answer.number, answer.uid, {**items, altered: memoryview(octets)})
+
+
+@dataclass(eq=False, kw_only=True)
+class IgnorePartial(AlterPieces):
+    """Answers ``BODY[]<o.n>`` with the whole message."""
+
+    change: Change = lambda _name, _octets, whole: ("BODY[]", whole)
