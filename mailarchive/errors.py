@@ -16,7 +16,8 @@
     │   │   ├── ConnectionLost           20   account, retryable
     │   │   └── Stalled                  20   account, retryable
     │   ├── Throttled                     3   account, retryable
-    │   │   └── TooManyConnections        3   account, retryable
+    │   │   ├── TooManyConnections        3   account, retryable
+    │   │   └── TurnedAway                3   account, retryable
     │   ├── TlsFailed                    20   account
     │   ├── ProtocolViolation            20   account, retryable
     │   ├── MailboxUnavailable            3   mailbox
@@ -160,21 +161,43 @@ class Stalled(SourceUnreachable):
 
 
 class Throttled(SourceError):
-    """The server asks us to come back later. ``seconds`` is how much later, None if it does not say."""
+    """The server asks us to come back later. ``seconds`` is how much later, None if it does not say.
+
+    ``connected`` says whether the connection can still be used then, ``answered`` whether the
+    command was carried out all the same, so that nothing is to be asked again.
+    """
 
     exit_code = ExitCode.PARTIAL
     retryable = True
     default_hint = "run the same command again later (it goes on where it stopped), or let it wait with --wait"
 
-    def __init__(self, message: str, *, hint: str = "", seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        seconds: float | None = None,
+        connected: bool = True,
+        answered: bool = False,
+    ) -> None:
         super().__init__(message, hint=hint)
         self.seconds = seconds
+        self.connected = connected
+        self.answered = answered
 
 
 class TooManyConnections(Throttled):
-    """The server allows no further connection to this account at the same time."""
+    """The server allows no further connection to this account at the same time.
 
-    default_hint = "end other mail programs that use the account, or give --connections 1"
+    ``spare`` says that others of our own are at work, so that nothing is lost without this one.
+    """
+
+    default_hint = "end other mail programs that use the account, or run the same command again later"
+    spare = False
+
+
+class TurnedAway(Throttled):
+    """The server lets nobody in for the moment: perhaps it is only being restarted."""
 
 
 class TlsFailed(SourceError):

@@ -14,7 +14,7 @@ from mailarchive.cli.progress import Watcher, watching
 from mailarchive.cli.pull_report import as_object, print_problems, print_summary
 from mailarchive.cli.render import dump
 from mailarchive.cli.signals import stoppable
-from mailarchive.cli.terminal import ReaderGone, out
+from mailarchive.cli.terminal import ReaderGone, is_watched, out
 from mailarchive.clock import Clock, SystemClock
 from mailarchive.config import Endpoint, parse_url
 from mailarchive.errors import ArchiveMissing, AuthenticationFailed, MailArchiveError, UsageError
@@ -54,6 +54,10 @@ def pull(
         int,
         typer.Option("--gone-alarm", metavar="PERCENT", min=0, max=100, help="Warn when more of a mailbox vanished."),
     ] = 50,
+    wait: Annotated[
+        bool,
+        typer.Option("--wait", help="When the server asks for patience, wait and go on (at a terminal: always)."),
+    ] = False,
     starttls: Annotated[bool, typer.Option("--starttls", help="imap:// to this machine: STARTTLS too.")] = False,
     insecure_plaintext: Annotated[
         bool, typer.Option("--insecure-plaintext", help="imap://: no encryption; anybody between can read along.")
@@ -93,7 +97,9 @@ def pull(
             gone_alarm / 100,
         )
         secrets = PasswordOptions(password_command, password_file)
-        report = _run(directory, endpoints, wanted, secrets, quiet=quiet or as_json, verbose=verbose)
+        is_quiet = quiet or as_json
+        waits = wait or (is_watched() and not is_quiet)
+        report = _run(directory, endpoints, wanted, secrets, quiet=is_quiet, verbose=verbose, waits=waits)
     except Exception as error:
         raise Failed(error, {"archive": str(directory), "accounts": []}) from error
     code = report.exit_code
@@ -144,6 +150,7 @@ def _run(
     *,
     quiet: bool,
     verbose: bool,
+    waits: bool,
 ) -> PullReport:
     from mailarchive.ops.pull import pull as run_pull
     from mailarchive.sources.registry import account_of
@@ -155,7 +162,7 @@ def _run(
     clock = SystemClock()
     with watching("pull", quiet=quiet, verbose=verbose) as watcher, stoppable() as stop:
         accounts = [
-            _account(endpoint, password, clock, stop, watcher)
+            _account(endpoint, password, clock, stop, watcher, waits=waits)
             for endpoint, password in zip(endpoints, passwords, strict=True)
         ]
         return run_pull(directory, accounts, wanted, observer=watcher, clock=clock, stop=stop)
@@ -176,7 +183,13 @@ def _passwords(names: Sequence[str], secrets: PasswordOptions) -> list[str | Mai
 
 
 def _account(
-    endpoint: Endpoint, password: str | MailArchiveError, clock: Clock, stop: threading.Event, watcher: Watcher
+    endpoint: Endpoint,
+    password: str | MailArchiveError,
+    clock: Clock,
+    stop: threading.Event,
+    watcher: Watcher,
+    *,
+    waits: bool,
 ) -> PullAccount:
     """Return the account to pull; without a password each connection fails with the reason."""
     from mailarchive.sources.registry import account_of, connect
@@ -188,7 +201,8 @@ def _account(
     def on_wait(wait: float, reason: str) -> None:
         watcher(Waiting(account.name, wait, reason))
 
-    return PullAccount(account, connect(endpoint, lambda: password, clock=clock, stop=stop, on_wait=on_wait))
+    factory = connect(endpoint, lambda: password, clock=clock, stop=stop, on_wait=on_wait, waits=waits)
+    return PullAccount(account, factory)
 
 
 def _refusing(error: MailArchiveError) -> SourceFactory:

@@ -265,7 +265,7 @@ class AccountPull:
         if left or unopened:
             report.warnings.append(f"{left} messages and {len(unopened)} mailboxes are left for the next run")
         self._warn_of_losses()
-        for error in errors:
+        for error in [*errors, *self._workers.spared]:
             self._around.observer(Detail(f"{self._account.name}: a connection was given up: {error}"))
         if sampled := sum(pull.sampled for pull in self._pulls):
             report.notes.append(
@@ -299,7 +299,7 @@ class AccountPull:
         if error is not None:
             report.error, report.hint = str(error), error.hint
         if not self._surveyed:
-            report.status = "partial" if error is None else "failed"
+            report.status = "partial" if error is None or error.exit_code == ExitCode.PARTIAL else "failed"
             report.exit_code = ExitCode.PARTIAL if error is None else error.exit_code
         elif cut_short or report.failures or report.warnings:
             report.status, report.exit_code = "partial", ExitCode.PARTIAL

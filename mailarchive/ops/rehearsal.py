@@ -30,7 +30,8 @@ def rehearse(catalog: Catalog, target: PullAccount, options: PullOptions, around
         finally:
             source.close()
     except SourceError as error:
-        report.status, report.exit_code, report.error, report.hint = "failed", error.exit_code, str(error), error.hint
+        report.status = "partial" if error.exit_code == ExitCode.PARTIAL else "failed"
+        report.exit_code, report.error, report.hint = error.exit_code, str(error), error.hint
     report.seconds = round(around.clock.monotonic() - started, 3)
     return report
 

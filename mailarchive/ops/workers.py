@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 
 from mailarchive.clock import Clock
-from mailarchive.errors import MailArchiveError, SourceError
+from mailarchive.errors import MailArchiveError, SourceError, Throttled, TooManyConnections
 from mailarchive.sources.base import Source, SourceFactory
 
 GRACE_SECONDS = 5.0
@@ -18,7 +18,9 @@ class Workers:
 
     def __init__(self, connect: SourceFactory, limit: int, stop: threading.Event, clock: Clock) -> None:
         self.errors: list[SourceError] = []
-        """Why connections were given up."""
+        """Why connections were given up that were needed."""
+        self.spared: list[SourceError] = []
+        """Why others were given up."""
         self.fatal: BaseException | None = None
         """What ended the run: an error of the archive, or a bug."""
         self._connect = connect
@@ -28,6 +30,8 @@ class Workers:
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._sources: list[Source] = []
+        self._connected: set[threading.Thread] = set()
+        self._is_over = False
 
     @property
     def is_stopping(self) -> bool:
@@ -48,11 +52,14 @@ class Workers:
         try:
             source = self._connect()
             with self._lock:
+                if self._is_over:
+                    return
                 self._sources.append(source)
+                self._connected.add(threading.current_thread())
             work(source)
         except SourceError as error:
             with self._lock:
-                self.errors.append(error)
+                self._note(error)
         except BaseException as error:  # noqa: BLE001 - carried to the main thread, which raises it
             with self._lock:
                 self.fatal = self.fatal or error
@@ -60,24 +67,36 @@ class Workers:
             if source is not None:
                 source.close()
 
+    def _note(self, error: SourceError) -> None:
+        """Keep an error; a server that asks for patience gets no further connections."""
+        is_spare = isinstance(error, TooManyConnections) and error.spare
+        (self.spared if is_spare else self.errors).append(error)
+        if isinstance(error, Throttled):
+            self._limit = 0
+
     def wait(self) -> None:
         """Wait until all workers have returned; when stopping, close their connections after a moment of grace.
 
-        Raises ``fatal``.
+        Who is still waiting for a connection then is left alone: nothing is in his hands. Raises ``fatal``.
         """
         deadline: float | None = None
-        while alive := self._alive():
+        is_late = False
+        while alive := self._alive(connected=is_late):
             alive[0].join(TICK_SECONDS)
             if self.is_stopping and deadline is None:
                 deadline = self._clock.monotonic() + GRACE_SECONDS
             if deadline is not None and self._clock.monotonic() >= deadline:
+                is_late = True
                 self._close_all()
         if self.fatal is not None:
             raise self.fatal
 
-    def _alive(self) -> list[threading.Thread]:
+    def _alive(self, *, connected: bool) -> list[threading.Thread]:
+        """Return the workers that have not returned, only those with a connection if ``connected``."""
         with self._lock:
-            return [thread for thread in self._threads if thread.is_alive()]
+            alive = [t for t in self._threads if t.is_alive() and (t in self._connected or not connected)]
+            self._is_over = not alive
+            return alive
 
     def _close_all(self) -> None:
         with self._lock:

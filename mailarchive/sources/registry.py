@@ -8,7 +8,8 @@ from mailarchive.config import RECENT, Endpoint, default_port, url_of
 from mailarchive.model import Account
 from mailarchive.sources.base import Source, SourceFactory
 from mailarchive.sources.imap import ImapSource
-from mailarchive.sources.retrying import OnWait, RetryingSource
+from mailarchive.sources.patience import Crew, OnWait
+from mailarchive.sources.retrying import RetryingSource
 
 Opener = Callable[[Account, Endpoint, Callable[[], str]], Source]
 
@@ -37,18 +38,21 @@ def connect(
     clock: Clock,
     stop: threading.Event,
     on_wait: OnWait | None = None,
+    waits: bool = False,
 ) -> SourceFactory:
     """Return what opens connections to ``endpoint`` that survive being lost.
 
-    ``password`` is called for each connection. Setting ``stop`` ends waiting for a better time.
+    ``password`` is called for each connection. Setting ``stop`` ends waiting for a better time; ``waits`` says
+    whether to wait as long as a server wants that asks for patience.
     """
     account = account_of(endpoint)
+    crew = Crew()
     opener = _OPENERS[endpoint.protocol]
 
     def one_connection() -> Source:
         return opener(account, endpoint, password)
 
     def lasting() -> Source:
-        return RetryingSource(one_connection, clock=clock, stop=stop, on_wait=on_wait)
+        return RetryingSource(one_connection, clock=clock, stop=stop, on_wait=on_wait, waits=waits, crew=crew)
 
     return lasting

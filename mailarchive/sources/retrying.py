@@ -6,25 +6,21 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from mailarchive.clock import Clock
-from mailarchive.errors import ConnectionLost, FetchRefused, MailboxUnavailable, SourceError
+from mailarchive.errors import ConnectionLost, FetchRefused, MailboxUnavailable, SourceError, Throttled
 from mailarchive.model import Account, Cursor, Fetched, ListedMailbox, MessageFacts, RemoteUid
+from mailarchive.remote.throttling import PASSING
 from mailarchive.sources.base import OpenMailbox, Source, SourceFactory, Spool
+from mailarchive.sources.patience import Crew, OnWait, Patience
 
 _T = TypeVar("_T")
-
-OnWait = Callable[[float, str], None]
-"""Is told the seconds before the next attempt and why it is needed."""
-
-ATTEMPTS = 5
-"""Failures in a row, with nothing gained in between, after which the last error is raised."""
-FIRST_WAIT = 1.0
-LONGEST_WAIT = 60.0
-"""Seconds; every wait is twice the one before, less up to half of it by chance."""
 
 _LOSSES_BEFORE_ALONE = 2
 _LOSSES_OF_ONE = 3
 _ALONE_FOR = 8
 _LOST_MESSAGES_IN_A_ROW = 5
+_REFUSED_IN_A_ROW = 20
+_MOST_PAUSES = 4
+"""So often it is believed that a server refuses messages only for now."""
 _TAIL = 64
 """Octets in front of a piece that are compared when it is asked for over another connection."""
 
@@ -32,7 +28,8 @@ _TAIL = 64
 class RetryingSource:
     """Opens connections with ``connect`` as they are needed. Raises what ``connect`` raises.
 
-    Setting ``stop`` ends waiting: the error at hand is raised.
+    Setting ``stop`` ends waiting: the error at hand is raised. ``waits`` says whether Throttled is waited for;
+    ``crew`` are the connections to the account, each with a RetryingSource of its own.
     """
 
     def __init__(
@@ -42,17 +39,17 @@ class RetryingSource:
         clock: Clock,
         stop: threading.Event,
         on_wait: OnWait | None = None,
-        attempts: int = ATTEMPTS,
+        waits: bool = False,
+        crew: Crew | None = None,
     ) -> None:
         self._connect = connect
-        self._clock = clock
-        self._stop = stop
-        self._on_wait = on_wait
-        self._attempts = attempts
-        self._fruitless = 0
-        self._closed = threading.Event()
+        self._patience = Patience(clock, stop, on_wait=on_wait, waits=waits, crew=crew)
         self._source: Source | None = None
-        self._account, self._has_labels = self.retry(lambda source: (source.account, source.has_labels))
+        try:
+            self._account, self._has_labels = self.retry(lambda source: (source.account, source.has_labels))
+        except BaseException:
+            self._patience.close()
+            raise
 
     @property
     def account(self) -> Account:
@@ -72,7 +69,7 @@ class RetryingSource:
                 source = self.connection()
                 opened = source.open(mailbox)
             except SourceError as error:
-                losses += 1
+                losses += not isinstance(error, Throttled)
                 if error.retryable and losses == _LOSSES_OF_ONE:
                     self.drop()
                     raise MailboxUnavailable(f"{mailbox.name} cannot be opened: {error}") from error
@@ -82,17 +79,17 @@ class RetryingSource:
                 return RetryingMailbox(self, mailbox, source, opened)
 
     def close(self) -> None:
-        self._closed.set()
+        self._patience.close()
         if self._source is not None:
             self._source.close()
 
     def connection(self) -> Source:
         """Return the connection, made anew if it was lost. Raises ConnectionLost after ``close``."""
-        if self._closed.is_set():
+        if self._patience.closed.is_set():
             raise ConnectionLost("the connection was closed")
         if self._source is None:
             self._source = self._connect()
-            if self._closed.is_set():
+            if self._patience.closed.is_set():
                 self._source.close()
         return self._source
 
@@ -109,7 +106,7 @@ class RetryingSource:
 
     def progress(self) -> None:
         """Note that something was gained."""
-        self._fruitless = 0
+        self._patience.progress()
 
     def drop(self) -> None:
         """End the connection; the next call makes a new one."""
@@ -118,18 +115,12 @@ class RetryingSource:
             self._source = None
 
     def recover(self, error: SourceError) -> None:
-        """Drop the connection and wait before the next attempt; raise ``error`` if there is to be none."""
+        """Wait before the next attempt, over a new connection if need be; raise ``error`` if there is to be none."""
         if not error.retryable:
             raise error
-        self.drop()
-        self._fruitless += 1
-        if self._closed.is_set() or self._stop.is_set() or self._fruitless >= self._attempts:
-            raise error
-        seconds = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (self._fruitless - 1)) * (1 - self._clock.jitter() / 2)
-        if self._on_wait is not None:
-            self._on_wait(seconds, str(error))
-        if self._clock.sleep(seconds, self._stop) or self._closed.is_set():
-            raise error
+        if not (isinstance(error, Throttled) and error.connected):
+            self.drop()
+        self._patience.recover(error)
 
 
 @dataclass(slots=True)
@@ -139,6 +130,22 @@ class _Losses:
     messages: dict[RemoteUid, FetchRefused] = field(default_factory=dict)
     in_a_row: int = 0
     """How many ended it since one came."""
+    refused_in_a_row: int = 0
+    """How many the server refused, each alone and with a code that may mean "not now", since one came."""
+    pauses: int = 0
+    """How often that was taken for the wish to be left alone."""
+
+    def end(self) -> None:
+        """Note that a message came."""
+        self.in_a_row = self.refused_in_a_row = self.pauses = 0
+
+    def is_throttling(self, batch: Sequence[RemoteUid], error: FetchRefused) -> bool:
+        """Count a refusal of ``batch``; return whether it is about the account rather than about messages."""
+        if len(batch) > 1 or error.code not in PASSING or self.pauses == _MOST_PAUSES:
+            return False
+        self.refused_in_a_row += 1
+        self.pauses += self.refused_in_a_row >= _REFUSED_IN_A_ROW
+        return self.refused_in_a_row >= _REFUSED_IN_A_ROW
 
 
 def _refused(error: SourceError) -> FetchRefused:
@@ -207,10 +214,15 @@ class RetryingMailbox:
                 continue
             try:
                 for answer in ask(mailbox):
-                    left, self._losses.in_a_row = _LOSSES_OF_ONE, 0
+                    left = _LOSSES_OF_ONE
+                    self._losses.end()
                     self._parent.progress()
                     yield answer
                 return
+            except Throttled as error:
+                self._parent.recover(error)
+                if error.answered:
+                    return
             except SourceError as error:
                 left -= 1
                 if left or not error.retryable or self._losses.in_a_row >= _LOST_MESSAGES_IN_A_ROW:
@@ -284,13 +296,21 @@ class _Fetching:
             try:
                 for message in mailbox.fetch(batch, spool):
                     self._pending.pop(message.uid, None)
-                    self._losses = self._lost.in_a_row = 0
+                    self._losses = 0
+                    self._lost.end()
                     self._parent.progress()
                     yield message
                 self._finish(batch)
             except FetchRefused as error:
-                self._refused = self._refused or error
-                self._finish(batch)
+                if not self._lost.is_throttling(batch, error):
+                    self._refused = self._refused or error
+                    self._finish(batch)
+                else:
+                    self._parent.recover(Throttled(f"the server refuses one message after the other: {error}"))
+            except Throttled as error:
+                if error.answered:
+                    self._finish(batch)
+                self._parent.recover(error)
             except SourceError as error:
                 self._after_loss(batch, error)
         if self._refused is not None:

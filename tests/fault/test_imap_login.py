@@ -12,7 +12,10 @@ from mailarchive.errors import (
     ProtocolViolation,
     SourceError,
     SourceUnreachable,
+    Throttled,
     TlsFailed,
+    TooManyConnections,
+    TurnedAway,
 )
 from mailarchive.loopback.account import LoopbackAccount
 from mailarchive.loopback.server import LoopbackServer
@@ -109,10 +112,14 @@ def test_who_is_greeted_as_known_does_not_log_in() -> None:
         (b"%T NO [AUTHENTICATIONFAILED] wrong\x07 one\r\n", AuthenticationFailed, r"wrong\\x07 one"),
         (b"%T NO " + b"x" * 5000 + b"\r\n", AuthenticationFailed, "xxx"),
         (b"%T BAD what\r\n", AuthenticationFailed, "what"),
-        (b"%T NO [UNAVAILABLE] later\r\n", SourceUnreachable, "later"),
-        (b"%T NO [INUSE] later\r\n", SourceUnreachable, "later"),
-        (b"%T NO [LIMIT] too many\r\n", SourceUnreachable, "too many"),
-        (b"* BYE too many connections\r\n" + CUT, ConnectionLost, "too many connections"),
+        (b"%T NO [UNAVAILABLE] later\r\n", TurnedAway, "later"),
+        (b"%T NO [INUSE] later\r\n", TurnedAway, "later"),
+        (b"%T NO [LIMIT] too many\r\n", Throttled, "too many"),
+        (b"%T NO [OVERQUOTA] Account exceeded command or bandwidth limits. (Failure)\r\n", Throttled, "bandwidth"),
+        (b"%T NO [ALERT] Too many simultaneous connections. (Failure)\r\n", TooManyConnections, "simultaneous"),
+        (b"%T BAD User is authenticated but not connected.\r\n", SourceUnreachable, "lost touch"),
+        (b"* BYE too many connections\r\n" + CUT, TooManyConnections, "too many connections"),
+        (b"* BYE Session expired\r\n" + CUT, TurnedAway, "expired"),
         (CUT, ConnectionLost, "ended the connection"),
         (b"rubbish\r\n", ProtocolViolation, "rubbish"),
     ],
@@ -144,7 +151,11 @@ def test_the_password_is_asked_for_only_when_it_is_needed() -> None:
 @pytest.mark.parametrize(
     ("greeting", "error"),
     [
-        (b"* BYE [UNAVAILABLE] go away\r\n" + CUT, ConnectionLost),
+        (b"* BYE [UNAVAILABLE] go away\r\n" + CUT, TurnedAway),
+        (b"* BYE Maximum number of connections from user+IP exceeded\r\n" + CUT, TooManyConnections),
+        (b"* OK hello\r\n* BYE [ALERT] Too many concurrent connections\r\n", TooManyConnections),
+        (b"* OK hello\r\n" + b"* OK and welcome\r\n" * 100_000, ProtocolViolation),
+        (b"* OK hello\r\n* OK {4000000000}\r\n", ProtocolViolation),
         (b"220 mail.example ESMTP\r\n", SourceUnreachable),
         (b"", SourceUnreachable),
         (b"* OK \xff\xff\r\n* \xff\r\n", SourceUnreachable),

@@ -9,11 +9,12 @@ from mailarchive.clock import Stop
 from mailarchive.config import Endpoint
 from mailarchive.loopback.account import CAPABILITIES, LoopbackAccount
 from mailarchive.loopback.server import LoopbackServer
-from mailarchive.ops.events import Detail, Event, Notice
+from mailarchive.ops.events import Detail, Event, Notice, Waiting
 from mailarchive.ops.pull import PullAccount, PullOptions, pull
 from mailarchive.ops.report import PullReport
 from mailarchive.remote.dial import Timeouts
 from mailarchive.sources.imap import ImapSource
+from mailarchive.sources.patience import Crew
 from mailarchive.sources.registry import account_of
 from mailarchive.sources.retrying import RetryingSource
 from tests.fault.archives import adds_up, held, no_damage
@@ -54,6 +55,7 @@ class Site:
         self.root = root
         self.told: list[str] = []
         self.details: list[str] = []
+        self.waits: list[Waiting] = []
         self.host = "127.0.0.1"
 
     @property
@@ -66,14 +68,30 @@ class Site:
         elif isinstance(event, Detail):
             self.details.append(event.text)
 
-    def pull(self, options: PullOptions | None = None, stall: float = 5.0, stop: Stop | None = None) -> PullReport:
+    def pull(
+        self,
+        options: PullOptions | None = None,
+        stall: float = 5.0,
+        stop: Stop | None = None,
+        *,
+        waits: bool = False,
+    ) -> PullReport:
         """Pull with a clock on which waiting takes no time; the counts must add up."""
         endpoint = Endpoint("imap", self.account.user, self.host, self.server.port, "plain")
-        clock, stop = StillClock(), stop or Stop()
+        clock, stop, crew = StillClock(), stop or Stop(), Crew()
+        self.waits.clear()
+
+        def on_wait(seconds: float, reason: str) -> None:
+            self.waits.append(Waiting(self.account.user, seconds, reason))
+
         open_one = partial(
             ImapSource, account_of(endpoint), endpoint, lambda: self.account.password, Timeouts(5.0, stall)
         )
-        target = PullAccount(account_of(endpoint), lambda: RetryingSource(open_one, clock=clock, stop=stop))
+
+        def lasting() -> RetryingSource:
+            return RetryingSource(open_one, clock=clock, stop=stop, on_wait=on_wait, waits=waits, crew=crew)
+
+        target = PullAccount(account_of(endpoint), lasting)
         options = options or PullOptions(connections=1)
         return adds_up(pull(self.root, [target], options, observer=self.observe, clock=clock, stop=stop))
 

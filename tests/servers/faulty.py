@@ -135,7 +135,7 @@ class SlowCommands(OnCommand):
 class GreetWithBye(Occasional):
     """Says BYE in place of the greeting."""
 
-    text: str = "Too many connections"
+    text: str = "The server is shutting down"
 
     def greet(self, wire: Wire) -> None:
         if self.due():

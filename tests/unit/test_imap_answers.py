@@ -9,8 +9,8 @@ from mailarchive.errors import ProtocolViolation
 from mailarchive.mail.body import MemoryBody
 from mailarchive.model import Cursor, UidValidity
 from mailarchive.remote.imap import answers
+from mailarchive.remote.imap.responses import Untagged
 from mailarchive.remote.imap.scan import Part, Scanner, Value
-from mailarchive.remote.imap.wire import Untagged
 from mailarchive.remote.words import printable
 
 

@@ -9,9 +9,9 @@ from mailarchive.errors import ProtocolViolation
 from mailarchive.mail.body import MemoryBody, SpooledBody
 from mailarchive.mail.mailbox_name import decode_name
 from mailarchive.model import Body, Cursor, MessageFacts, UidValidity
+from mailarchive.remote.imap.responses import Untagged
 from mailarchive.remote.imap.scan import Atom, Scanner, Value
 from mailarchive.remote.imap.sets import Range, parse_set
-from mailarchive.remote.imap.wire import Untagged
 
 _DELIMITER = re.compile(rb' *(?:"\\?(.)"|NIL)(?= |$)', re.IGNORECASE | re.DOTALL)
 _NUMBERS = re.compile(rb"[0-9 ]*(?:\(MODSEQ \d+\))? *", re.IGNORECASE)

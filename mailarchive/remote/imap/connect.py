@@ -8,13 +8,19 @@ from io import BufferedReader
 from typing import cast
 
 import imapclient
+from imapclient.imap4 import IMAP4WithTimeout
+from imapclient.tls import IMAP4_TLS
 
 from mailarchive.config import Endpoint
-from mailarchive.errors import ConnectionLost, ProtocolViolation, SourceError, SourceUnreachable
-from mailarchive.remote import dial
+from mailarchive.errors import ProtocolViolation, SourceError, SourceUnreachable
+from mailarchive.remote import dial, throttling
+from mailarchive.remote.imap.responses import read_status
 from mailarchive.remote.imap.wire import Wire
 from mailarchive.remote.tls import verifying_context
 from mailarchive.remote.words import printable
+
+_LONGEST_GREETING = 1 << 20
+"""Octets up to log-in; imaplib keeps all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +37,7 @@ def connect(endpoint: Endpoint, timeouts: dial.Timeouts) -> Connected:
     context = verifying_context(endpoint.ca_file)
     client = None
     try:
-        client = imapclient.IMAPClient(
+        client = _Client(
             endpoint.host,
             endpoint.port,
             ssl=endpoint.security == "tls",
@@ -53,6 +59,41 @@ def connect(endpoint: Endpoint, timeouts: dial.Timeouts) -> Connected:
         if translated is None or translated is error:
             raise
         raise translated from error
+
+
+class _Brief(imaplib.IMAP4):
+    """Does not read for ever: what comes before log-in is short."""
+
+    _come = 0
+
+    def read(self, size: int) -> bytes:
+        self._count(size)
+        return super().read(size)
+
+    def readline(self) -> bytes:
+        line = super().readline()
+        self._count(len(line))
+        return line
+
+    def _count(self, octets: int) -> None:
+        self._come += octets
+        if self._come > _LONGEST_GREETING:
+            raise ProtocolViolation(f"{self.host}:{self.port} does not come to the end of its greeting")
+
+
+class _BriefPlain(_Brief, IMAP4WithTimeout):  # type: ignore[misc]  # imapclient has no types
+    pass
+
+
+class _BriefTls(_Brief, IMAP4_TLS):  # type: ignore[misc]  # imapclient has no types
+    pass
+
+
+class _Client(imapclient.IMAPClient):  # type: ignore[misc]  # imapclient has no types
+    def _create_IMAP4(self) -> imaplib.IMAP4:  # noqa: N802 - imapclient's name
+        if self.ssl:
+            return _BriefTls(self.host, self.port, self.ssl_context, self._timeout.connect)  # type: ignore[call-arg]
+        return _BriefPlain(self.host, self.port, self._timeout.connect)
 
 
 def _start_tls(client: imapclient.IMAPClient, context: ssl.SSLContext, endpoint: Endpoint) -> None:
@@ -102,8 +143,9 @@ def _translated(error: Exception, endpoint: Endpoint) -> SourceError | None:
         case OSError():
             translated = dial.translated(error, endpoint)
         case imaplib.IMAP4.abort():
-            translated = SourceUnreachable(
-                f"{peer} ended the connection or does not speak IMAP: {printable(str(error))}"
+            words = printable(str(error))
+            translated = throttling.demand(peer, "BYE", "", words) or SourceUnreachable(
+                f"{peer} ended the connection or does not speak IMAP: {words}"
             )
         case imaplib.IMAP4.error():
             translated = _not_greeted(error.args[0] if error.args else "", peer)
@@ -112,8 +154,9 @@ def _translated(error: Exception, endpoint: Endpoint) -> SourceError | None:
     return translated
 
 
-def _not_greeted(words: object, peer: str) -> SourceError:
+def _not_greeted(words: object, peer: str) -> SourceError | None:
     """Return the error for a first line that is no welcome (RFC 9051 section 7.1.5)."""
     if isinstance(words, bytes) and words[:5].upper() == b"* BYE":
-        return ConnectionLost(f"{peer} turned the connection away: {printable(words[5:])}")
+        said = read_status(b"BYE", words[5:])
+        return throttling.demand(peer, "BYE", said.code, said.words, of_account=True)
     return ProtocolViolation(f"{peer} does not speak IMAP4rev1: {printable(str(words))}")

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from mailarchive.errors import FetchRefused
+from mailarchive.errors import FetchRefused, Throttled
 from mailarchive.mail.body import JoinedBody, MemoryBody, SpooledBody
 from mailarchive.model import Body, Fetched, MessageFacts
 from mailarchive.remote.imap import answers
-from mailarchive.remote.imap.wire import LARGEST_IN_MEMORY, LONGEST_LINE, Spool, Status, Untagged, Wire
+from mailarchive.remote.imap.responses import Status, Untagged
+from mailarchive.remote.imap.wire import LARGEST_IN_MEMORY, LONGEST_LINE, Spool, Wire
 
 _BODY_FOLLOWS = re.compile(
     rb"\* \d+ FETCH \("
@@ -27,24 +28,35 @@ def bodies(wire: Wire, sets: Sequence[bytes], wanted: set[int], spool: Spool) ->
     """Yield the messages of ``wanted`` that the server sends for ``sets``, each once.
 
     The next command is on the wire while one is answered. Raises FetchRefused after the last
-    answer if the server refused a command.
+    answer if the server refused a command, Throttled after the last answer to what had been sent.
     """
     missing = set(wanted)
     refused: Status | None = None
+    throttled: Throttled | None = None
     tags: list[bytes] = []
     commands = [b"UID FETCH " + numbers + b" (UID BODY.PEEK[])" for numbers in sets]
     try:
         for place in range(len(commands)):
-            while len(tags) < min(place + _AHEAD, len(commands)):
+            while len(tags) < min(place + _AHEAD, len(commands)) and throttled is None:
                 tags.append(wire.start(commands[len(tags)]))
+            if place == len(tags):
+                break
             yield from _arriving(wire, tags[place], missing, spool)
-            status = wire.result(tags[place])
+            try:
+                status = wire.result(tags[place])
+            except Throttled as error:
+                throttled = throttled or error
+                continue
             if not status.ok:
                 refused = refused or status
     finally:
         for tag in tags:
             wire.forget(tag)
-    if refused is not None:
+    if throttled is not None:
+        raise throttled
+    if refused is None:
+        wire.heed()
+    else:
         raise FetchRefused(f"the server refused to send messages: {refused.words}", code=refused.code)
 
 
@@ -63,7 +75,10 @@ def _arriving(wire: Wire, tag: bytes, missing: set[int], spool: Spool) -> Iterat
                 if uid in missing:
                     missing.discard(uid)
                     yield Fetched(uid, MemoryBody(octets))
+                else:
+                    wire.count(0)
                 continue
+            wire.count(0)
             answer = wire.resume(line, octets, after, spool)
         elif line.endswith(b"\n"):
             answer = wire.accept(line, spool)
@@ -178,7 +193,9 @@ def facts(wire: Wire, tag: bytes) -> Iterator[tuple[MessageFacts, bool]]:
         usual = match(line)
         if usual is None:
             yield from _unusual_facts(wire, line)
-        elif usual[1] is not None:
+            continue
+        wire.count(len(line))
+        if usual[1] is not None:
             uid, words, date, size, email_id = usual.groups()
             yield (
                 MessageFacts(
@@ -197,6 +214,7 @@ def _unusual_facts(wire: Wire, line: bytes) -> Iterator[tuple[MessageFacts, bool
         raise wire.broken(line)
     answer = wire.accept(line)
     if answer is not None and answer.name == b"FETCH":
+        wire.count(answer.octets)
         items = answers.read_fetch(answer)
         found = answers.facts(items)
         if found is not None:

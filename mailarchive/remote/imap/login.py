@@ -3,24 +3,23 @@
 import base64
 from collections.abc import Callable
 
-from mailarchive.errors import AuthenticationFailed, SourceError, SourceUnreachable
+from mailarchive.errors import AuthenticationFailed
 from mailarchive.remote.imap.connect import Connected
-from mailarchive.remote.imap.wire import Status, Untagged, Wire, astring
+from mailarchive.remote.imap.responses import Status, Untagged
+from mailarchive.remote.imap.wire import Wire, astring
 
 Password = str | Callable[[], str]
-
-_NOT_NOW = frozenset({"UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG", "THROTTLED"})
-"""Response codes of a NO that says nothing about the password (RFC 9051 section 7.1, RFC 5530 section 3)."""
 
 
 def log_in(connected: Connected, user: str, password: Password) -> frozenset[str]:
     """Log in and return what the server can do then, in capitals.
 
-    Raises AuthenticationFailed with the server's words, SourceUnreachable if it refuses only for now.
+    Raises AuthenticationFailed with the server's words, Throttled if it refuses only for now.
     """
     wire, offered = connected.wire, connected.capabilities
     if connected.authenticated:
         return _capabilities(wire, None, [])
+    wire.is_logging_in = True
     disabled = "LOGINDISABLED" in offered
     plain = "AUTH=PLAIN" in offered
     if disabled and not plain:
@@ -37,10 +36,11 @@ def log_in(connected: Connected, user: str, password: Password) -> frozenset[str
         wire.literal_plus = literal_plus(offered)
         tag = wire.start(b"LOGIN ", astring(user.encode()), b" ", astring(secret.encode()))
     del secret
-    answers = list(wire.until(tag))
-    status = wire.result(tag)
+    answers = wire.collect(tag)
+    status = wire.result(tag, of_account=True)
     if not status.ok:
-        raise _refusal(wire, user, status)
+        raise AuthenticationFailed(f"{wire.peer} refused to log {user} in: {status.words}")
+    wire.is_logging_in = False
     return _capabilities(wire, status, answers)
 
 
@@ -53,12 +53,6 @@ def _authenticate_plain(wire: Wire, user: str, secret: str, *, at_once: bool) ->
     if wire.go_ahead(tag):
         wire.send_line(response)
     return tag
-
-
-def _refusal(wire: Wire, user: str, status: Status) -> SourceError:
-    if status.code in _NOT_NOW:
-        return SourceUnreachable(f"{wire.peer} does not let {user} in now: {status.words}")
-    return AuthenticationFailed(f"{wire.peer} refused to log {user} in: {status.words}")
 
 
 def _capabilities(wire: Wire, status: Status | None, answers: list[Untagged]) -> frozenset[str]:

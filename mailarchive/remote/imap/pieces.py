@@ -9,8 +9,9 @@ from typing import BinaryIO
 from mailarchive.errors import FetchRefused, PiecesUnsupported
 from mailarchive.mail.body import SpooledBody
 from mailarchive.remote.imap import answers
+from mailarchive.remote.imap.responses import Untagged
 from mailarchive.remote.imap.scan import Value
-from mailarchive.remote.imap.wire import Untagged, Wire
+from mailarchive.remote.imap.wire import Wire
 
 PIECE = 512 << 10
 """Octets asked for by one command. Two are on the way, so that a death costs at most 1 MiB asked again."""
@@ -36,7 +37,7 @@ class Pieces:
         """Yield the octets of a message from ``offset`` on; those in front of it end with ``before``.
 
         Raises PiecesUnsupported when an answer does not fit what was asked for or what is known: then nothing that
-        was yielded can be trusted. Raises FetchRefused.
+        was yielded can be trusted. Raises FetchRefused, Throttled.
         """
         if self._wrong:
             raise PiecesUnsupported(self._wrong)
@@ -57,6 +58,7 @@ class Pieces:
                 is_whole = len(octets) < PIECE
                 self._is_proven = self._is_proven or not is_whole
                 known = octets[PIECE - OVERLAP :]
+            self._wire.heed()
         except PiecesUnsupported as error:
             self._wrong = str(error)
             raise

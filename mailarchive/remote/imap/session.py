@@ -12,11 +12,16 @@ from mailarchive.remote.dial import Timeouts
 from mailarchive.remote.imap import answers, fetch
 from mailarchive.remote.imap.connect import connect
 from mailarchive.remote.imap.login import Password, literal_plus, log_in
+from mailarchive.remote.imap.meter import MOST_MESSAGES
 from mailarchive.remote.imap.pieces import Pieces
+from mailarchive.remote.imap.responses import Status
 from mailarchive.remote.imap.sets import Range
-from mailarchive.remote.imap.wire import Spool, Status, Wire, astring
+from mailarchive.remote.imap.wire import Spool, Wire, astring
 
 _STATUS_IN_FLIGHT = 50
+_SEARCH_OCTETS = 1 << 16
+_OCTETS_PER_UID = 22
+"""A SEARCH answer that is longer than twice the UIDs of all messages is not worth reading."""
 _IDENTITY = b'ID ("name" "mailarchive" "version" "%s")' % __version__.encode()
 
 
@@ -62,7 +67,7 @@ class ImapSession:
     @property
     def messages(self) -> int:
         """Number of messages in the open mailbox now, as far as the server has told."""
-        return self._wire.exists or 0
+        return min(self._wire.exists or 0, MOST_MESSAGES)
 
     def offers(self, *capabilities: str) -> bool:
         """Return whether the server has one of ``capabilities``."""
@@ -89,9 +94,9 @@ class ImapSession:
         special_use = b"SPECIAL-USE " if self.offers("SPECIAL-USE") else b""
         extended = b'LIST "" "*" RETURN (%sSTATUS (%s))' % (special_use, self._status_items())
         plain = b'LIST "" "*"'
-        status, data = self._wire.run(extended if self.offers("LIST-STATUS") else plain)
+        status, data = self._wire.run(extended if self.offers("LIST-STATUS") else plain, of_account=True)
         if not status.ok and self.offers("LIST-STATUS"):
-            status, data = self._wire.run(plain)
+            status, data = self._wire.run(plain, of_account=True)
         if not status.ok:
             raise ProtocolViolation(f"{self._wire.peer} refused to list the mailboxes: {status.words}")
         listed: dict[bytes, answers.ListAnswer] = {}
@@ -109,20 +114,21 @@ class ImapSession:
         """Ask for the STATUS of each of ``names``, many at a time; who answers NO is left out."""
         wire, found = self._wire, dict[bytes, Cursor]()
         in_flight: list[bytes] = []
+        wanted = frozenset(names)
         for raw in names:
             name = astring(raw)
             while in_flight and (len(in_flight) == _STATUS_IN_FLIGHT or not wire.goes_at_once(name)):
-                self._take_status(in_flight.pop(0), found)
+                self._take_status(in_flight.pop(0), wanted, found)
             in_flight.append(wire.start(b"STATUS ", name, b" (" + self._status_items() + b")"))
         for tag in in_flight:
-            self._take_status(tag, found)
+            self._take_status(tag, wanted, found)
         return found
 
-    def _take_status(self, tag: bytes, found: dict[bytes, Cursor]) -> None:
+    def _take_status(self, tag: bytes, wanted: frozenset[bytes], found: dict[bytes, Cursor]) -> None:
         for answer in self._wire.until(tag):
             if answer.name == b"STATUS":
                 raw, cursor = answers.read_status(answer)
-                if cursor is not None:
+                if cursor is not None and raw in wanted:
                     found[raw] = cursor
         self._wire.result(tag)
 
@@ -142,6 +148,11 @@ class ImapSession:
             raise MailboxUnavailable(f"{name} cannot be opened: {status.words}")
         if wire.exists is None:
             raise MailboxUnavailable(f"{name} cannot be opened: the server does not say how many messages it has")
+        if wire.exists > MOST_MESSAGES:
+            raise MailboxUnavailable(
+                f"{name} cannot be read: the server says that it has {wire.exists} messages, and more than "
+                f"{MOST_MESSAGES} in one mailbox are not supported"
+            )
         return Selected(name, _cursor([*(a.status() for a in data if a.name == b"OK"), status], wire.exists))
 
     def search(self) -> list[Range] | None:
@@ -149,9 +160,12 @@ class ImapSession:
         command = b"UID SEARCH RETURN (ALL) ALL" if self.offers("ESEARCH") else b"UID SEARCH ALL"
         tag = self._wire.start(command)
         found: list[Range] = []
+        octets = 0
         for answer in self._wire.until(tag):
             if answer.name in {b"SEARCH", b"ESEARCH"}:
-                found += answers.read_search(answer)
+                octets += answer.octets
+                if octets <= _SEARCH_OCTETS + _OCTETS_PER_UID * self.messages:
+                    found += answers.read_search(answer)
         return found if self._wire.result(tag).ok and found else None
 
     def uids_between(self, first: int, last: int) -> list[int]:

@@ -5,12 +5,14 @@ import io
 import re
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
 
-from mailarchive.errors import ConnectionLost, ProtocolViolation, SourceError, StorageFailed
+from mailarchive.errors import ConnectionLost, ProtocolViolation, SourceError, StorageFailed, Throttled
 from mailarchive.mail.body import CHUNK, SpooledBody
-from mailarchive.remote.imap.scan import Part, Scanner
+from mailarchive.remote import throttling
+from mailarchive.remote.imap.meter import Meter
+from mailarchive.remote.imap.responses import Status, Untagged, read_status
+from mailarchive.remote.imap.scan import Part
 from mailarchive.remote.transport import Transport
 from mailarchive.remote.words import printable
 
@@ -25,7 +27,6 @@ LARGEST_IN_MEMORY = 4 << 20
 _LITERAL = re.compile(rb"~?\{(\d{1,19})\+?\}\r?\n\Z")
 _UNTAGGED = re.compile(rb"\* (?:(\d{1,10}) )?([A-Za-z][A-Za-z0-9-]*)(?= |\(|\r?\n)")
 _TAGGED = re.compile(rb"(A\d{1,9}) (OK|NO|BAD)(?= |\r?\n)", re.IGNORECASE)
-_CODE = re.compile(rb" *\[([^\] ]+)(?: ([^\]]*))?\] ?")
 _STATUSES = frozenset({b"OK", b"NO", b"BAD", b"BYE", b"PREAUTH"})
 _SAFE_IN_QUOTES = re.compile(rb"[\x20-\x7e]*")
 
@@ -43,64 +44,19 @@ def astring(octets: bytes) -> bytes:
     return Literal(octets)
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
-    """How a command ended, or what ``* OK`` and its like say: a response code (RFC 9051 section 7.1) and words.
-
-    ``code`` is in capitals, empty if there is none.
-    """
-
-    kind: bytes
-    code: str
-    argument: bytes
-    words: str
-
-    @property
-    def ok(self) -> bool:
-        return self.kind == b"OK"
-
-
-@dataclass(frozen=True, slots=True)
-class Untagged:
-    """One untagged response, whole: its number (FETCH, EXISTS), its name in capitals, and what follows."""
-
-    number: int
-    name: bytes
-    parts: list[Part]
-    start: int
-
-    def scanner(self) -> Scanner:
-        """Return a scanner over what follows the name."""
-        return Scanner(self.parts, self.start)
-
-    def text(self) -> bytes:
-        """Return what follows the name up to the first literal or the end of the line."""
-        return self.scanner().rest()
-
-    def status(self) -> Status:
-        """Return what an OK, NO, BAD or PREAUTH says."""
-        return _status(self.name, self.text())
-
-
-def _status(kind: bytes, text: bytes) -> Status:
-    code = _CODE.match(text)
-    if code is None:
-        return Status(kind, "", b"", printable(text))
-    name = code[1].upper().decode("ascii", "replace")
-    return Status(kind, name, code[2] or b"", printable(text[code.end() :]) or printable(b"[" + code[1] + b"]"))
-
-
 class Wire:
     """One connection. Every method raises ConnectionLost, Stalled or ProtocolViolation when it is of no more use.
 
     ``exists`` is the number of messages in the selected mailbox, kept up to date by EXISTS and
-    EXPUNGE; None until the server said it. Untagged data that nobody asked for is tolerated everywhere.
+    EXPUNGE; None until the server said it. Untagged data that nobody asked for is tolerated
+    everywhere, as long as it comes to an end. ``is_logging_in`` makes a BYE say that nobody is let in.
     """
 
     def __init__(self, sock: socket.socket, peer: str, early: bytes = b"") -> None:
         self.peer = peer
         self.exists: int | None = None
         self.literal_plus = 0
+        self.is_logging_in = False
         self._transport = Transport(sock, peer, early)
         self._stream = io.BufferedReader(self._transport, BUFFER)
         self._number = 0
@@ -109,6 +65,8 @@ class Wire:
         self._done: dict[bytes, Status] = {}
         self._go_ahead = False
         self._closed = False
+        self._meter = Meter()
+        self._slowness: Throttled | None = None
 
     @property
     def idle(self) -> bool:
@@ -167,9 +125,25 @@ class Wire:
         """Return whether the command has been answered."""
         return tag not in self._waiting
 
-    def result(self, tag: bytes) -> Status:
-        """Return how a command that is done ended."""
-        return self._done.pop(tag)
+    def result(self, tag: bytes, *, of_account: bool = False) -> Status:
+        """Return how a command that is done ended.
+
+        Raises Throttled if the server refused it and asks for patience (see ``throttling.demand``). If it did what it
+        was asked, and asks for patience, that is kept for ``heed``.
+        """
+        status = self._done.pop(tag)
+        demand = throttling.demand(self.peer, status.kind.decode(), status.code, status.words, of_account=of_account)
+        if isinstance(demand, Throttled) and demand.answered:
+            self._slowness = demand
+        elif demand is not None:
+            raise demand
+        return status
+
+    def heed(self) -> None:
+        """Raise the Throttled, ``answered``, that came with an answer, once: at a moment when waiting costs nothing."""
+        slowness, self._slowness = self._slowness, None
+        if slowness is not None:
+            raise slowness
 
     def forget(self, tag: bytes) -> None:
         """Take no more interest in how the command ends."""
@@ -184,11 +158,21 @@ class Wire:
             if data is not None:
                 yield data
 
-    def run(self, *pieces: bytes) -> tuple[Status, list[Untagged]]:
-        """Send a command, and return how it ended with the untagged responses on the way."""
+    def collect(self, tag: bytes) -> list[Untagged]:
+        """Return the untagged responses up to the end of the command; not more than fit into memory."""
+        found: list[Untagged] = []
+        meter = Meter()
+        for data in self.until(tag):
+            if not meter.allows(data.octets, 0):
+                raise self._endless()
+            found.append(data)
+        return found
+
+    def run(self, *pieces: bytes, of_account: bool = False) -> tuple[Status, list[Untagged]]:
+        """Send a command, and return how it ended with the untagged responses on the way. Raises as ``result``."""
         tag = self.start(*pieces)
-        answers = list(self.until(tag))
-        return self.result(tag), answers
+        answers = self.collect(tag)
+        return self.result(tag, of_account=of_account), answers
 
     def settle(self) -> None:
         """Read away what is still to come for commands that were sent."""
@@ -207,17 +191,26 @@ class Wire:
 
         Literals larger than ``LARGEST_IN_MEMORY`` go to ``spool``. Raises StorageFailed if that fails.
         """
+        self.count(len(line))
         match = _UNTAGGED.match(line)
         if match is not None:
             return self._untagged(match, line, spool)
         tagged = _TAGGED.match(line)
         if tagged is not None and tagged[1] in self._waiting:
-            self._complete(tagged[1], _status(tagged[2].upper(), line[tagged.end() :]))
+            self._complete(tagged[1], read_status(tagged[2].upper(), line[tagged.end() :]))
         elif line.startswith(b"+"):
             self._go_ahead = True
         elif line.strip():
             raise self.violation(f"{self.peer} sent a line that is no IMAP response: {printable(line, 80)}")
         return None
+
+    def count(self, octets: int) -> None:
+        """Count one response of ``octets``. Raises ProtocolViolation when there is no end of them."""
+        if not self._meter.allows(octets, self.exists or 0):
+            raise self._endless()
+
+    def _endless(self) -> ProtocolViolation:
+        return self.violation(f"{self.peer} does not stop answering: it sent far more than one command can ask for")
 
     def octets(self, size: int) -> bytes:
         """Return the next ``size`` octets."""
@@ -256,6 +249,7 @@ class Wire:
         return Untagged(int(match[1] or 0), match[2].upper(), [head, octets, *self._parts(after, spool)], match.end())
 
     def _complete(self, tag: bytes, status: Status) -> None:
+        self._meter.reset()
         self._waiting.discard(tag)
         if tag in self._unwanted:
             self._unwanted.discard(tag)
@@ -267,16 +261,22 @@ class Wire:
         if name in _STATUSES:
             # Text for people: a brace at its end begins no literal.
             data = Untagged(number, name, [line.rstrip(b"\r\n")], match.end())
-            if name == b"BYE":
-                words = data.status().words
-                self._transport.cut()
-                raise ConnectionLost(f"{self.peer} ended the connection: {words}")
+            self._listen(data.status())
             return data
         if name == b"EXISTS":
             self.exists = number
         elif name == b"EXPUNGE" and self.exists:
             self.exists -= 1
         return Untagged(number, name, self._parts(line, spool), match.end())
+
+    def _listen(self, said: Status) -> None:
+        """Note what the server says of itself; a BYE ends the connection."""
+        if said.kind == b"BYE":
+            self._transport.cut()
+            raise throttling.demand(
+                self.peer, "BYE", said.code, said.words, of_account=self.is_logging_in
+            ) or ConnectionLost(f"{self.peer} ended the connection: {said.words}")
+        self._slowness = throttling.slowness(self.peer, said.code, said.words) or self._slowness
 
     def _parts(self, line: bytes, spool: Spool | None) -> list[Part]:
         parts: list[Part] = []
