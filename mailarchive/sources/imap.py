@@ -1,12 +1,13 @@
 """An account at an IMAP server: what to ask when, and what to do when the server does not answer as it should."""
 
+import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 
 from mailarchive.config import Endpoint
 from mailarchive.errors import FetchRefused, MailboxUnavailable
 from mailarchive.model import Account, Cursor, Fetched, ListedMailbox, MessageFacts, RemoteUid
-from mailarchive.remote.imap import ImapSession, Password, Timeouts
+from mailarchive.remote.imap import LIMITED, ImapSession, Password, Timeouts
 from mailarchive.remote.imap.sets import Range, command_sets, ranges, size
 from mailarchive.sources.base import Spool
 
@@ -66,8 +67,8 @@ class ImapMailbox:
         session = self._session
         if not session.messages:
             return []
-        found = session.search() or []
         uids: set[int] = set()
+        found = [] if self._is_limited else session.search() or []
         if size(found) <= 2 * session.messages:
             for first, last in found:
                 uids.update(range(first, last + 1))
@@ -82,7 +83,7 @@ class ImapMailbox:
         uids: set[int] = set()
         first = 1
         while first <= self._session.messages:
-            last = min(first + _PER_FETCH - 1, self._session.messages)
+            last = min(first + min(_PER_FETCH, self._most) - 1, self._session.messages)
             found = self._session.uids_between(first, last)
             if not found:
                 break
@@ -114,9 +115,19 @@ class ImapMailbox:
                 raise MailboxUnavailable(str(error)) from error
 
     def _flags_of_all(self, items: bytes) -> Iterator[tuple[RemoteUid, frozenset[str]]]:
-        for facts, has_flags in self._session.facts(b"1:*", items):
-            if has_flags:
-                yield facts.uid, facts.flags
+        for numbers in self._sets(_ascending(self.uids())) if self._is_limited else (b"1:*",):
+            for facts, has_flags in self._session.facts(numbers, items):
+                if has_flags:
+                    yield facts.uid, facts.flags
+
+    @property
+    def _most(self) -> int:
+        """How many messages one command may name."""
+        return self._session.message_limit or sys.maxsize
+
+    @property
+    def _is_limited(self) -> bool:
+        return self._session.messages > self._most
 
     def headers(self, uids: Sequence[RemoteUid]) -> Iterator[tuple[RemoteUid, bytes]]:
         wanted = _ascending(uids)
@@ -133,7 +144,14 @@ class ImapMailbox:
         return self._session.bodies(self._sets(wanted), wanted, spool)
 
     def _sets(self, wanted: Sequence[int]) -> list[bytes]:
-        return [numbers for numbers, _first, _last in command_sets(ranges(wanted, self._existing))]
+        return [numbers for numbers, _first, _last in self._numbered(wanted, ranges)]
+
+    def _numbered(
+        self, wanted: Sequence[int], named: Callable[[Sequence[int], Sequence[int]], list[Range]]
+    ) -> Iterator[tuple[bytes, int, int]]:
+        """Yield sets for commands, none of which is too long or names too many messages."""
+        for start in range(0, len(wanted), self._most):
+            yield from command_sets(named(wanted[start : start + self._most], self._existing))
 
     def _describe(
         self, uids: Sequence[RemoteUid], variants: Sequence[bytes], whole: Callable[[Described], bool]
@@ -149,7 +167,7 @@ class ImapMailbox:
         refusals = 0
         while work:
             wanted, variant = work.pop()
-            for numbers, first, last in command_sets(self._ranges(wanted)):
+            for numbers, first, last in self._numbered(wanted, self._ranges):
                 try:
                     for answer in self._session.facts(numbers, variants[variant]):
                         uid = answer[0].uid
@@ -160,11 +178,11 @@ class ImapMailbox:
                             yield answer
                         else:
                             unwhole[uid] = answer
-                except FetchRefused:
-                    refusals += 1
+                except FetchRefused as error:
+                    refusals += error.code != LIMITED
                     refused = wanted[bisect_left(wanted, first) : bisect_right(wanted, last)]
                     refused = [uid for uid in refused if uid in missing and uid not in unwhole]
-                    if variant + 1 < len(variants):
+                    if variant + 1 < len(variants) and error.code != LIMITED:
                         work.append((refused, variant + 1))
                     elif len(refused) > 1 and refusals < _MOST_REFUSALS:
                         half = len(refused) // 2
@@ -173,11 +191,11 @@ class ImapMailbox:
                         unwhole.update((uid, (MessageFacts(uid), False)) for uid in refused)
         yield from (answer for uid, answer in unwhole.items() if uid in missing)
 
-    def _ranges(self, wanted: Sequence[int]) -> list[Range]:
+    def _ranges(self, wanted: Sequence[int], existing: Sequence[int]) -> list[Range]:
         """Return ranges that name ``wanted``, and a few others if that saves many ranges."""
-        found = ranges(wanted, self._existing)
-        if len(found) > _MANY_RANGES:
-            among = bisect_right(self._existing, wanted[-1]) - bisect_left(self._existing, wanted[0])
+        found = ranges(wanted, existing)
+        if len(found) > _MANY_RANGES and not self._is_limited:
+            among = bisect_right(existing, wanted[-1]) - bisect_left(existing, wanted[0])
             if len(wanted) >= 0.9 * among:
                 return [(wanted[0], wanted[-1])]
         return found

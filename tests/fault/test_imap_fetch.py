@@ -267,21 +267,14 @@ def test_facts_are_read_however_they_are_written(answer: bytes) -> None:
     ("capability", "items"),
     [
         (b"", b"(UID FLAGS INTERNALDATE RFC822.SIZE)"),
-        (b" OBJECTID", b"(UID FLAGS INTERNALDATE RFC822.SIZE EMAILID)"),
-        (b" X-GM-EXT-1", b"(UID FLAGS INTERNALDATE RFC822.SIZE X-GM-MSGID X-GM-LABELS)"),
+        (b" OBJECTID", b"(UID FLAGS INTERNALDATE RFC822.SIZE EMAILID THREADID)"),
+        (b" X-GM-EXT-1", b"(UID FLAGS INTERNALDATE RFC822.SIZE X-GM-MSGID X-GM-THRID X-GM-LABELS)"),
     ],
 )
 def test_account_wide_ids_are_asked_for_where_they_are_offered(capability: bytes, items: bytes) -> None:
     with opened((rb"UID FETCH", OK), capabilities=b"IMAP4rev1" + capability) as (mailbox, server):
         assert described(mailbox, 1, 2, 3) == {}
     assert b"UID FETCH 1:3 " + items in server.commands
-
-
-def test_gmails_ids_and_labels_are_facts() -> None:
-    labels = b'X-GM-LABELS ("\\\\Important" "a b" c)'
-    line = b'* 1 FETCH (X-GM-MSGID 123 %s UID 1 RFC822.SIZE 5 INTERNALDATE "x" FLAGS ())\r\n' % labels
-    with opened((rb"UID FETCH", line + OK), capabilities=b"IMAP4rev1 X-GM-EXT-1") as (mailbox, _server):
-        assert described(mailbox, 1)[1] == MessageFacts(1, 5, None, frozenset(), "123", ("\\Important", "a b", "c"))
 
 
 def test_a_mailbox_with_gaps_is_described_by_one_range() -> None:

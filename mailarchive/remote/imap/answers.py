@@ -10,7 +10,7 @@ from mailarchive.mail.body import MemoryBody, SpooledBody
 from mailarchive.mail.mailbox_name import decode_name
 from mailarchive.model import Body, Cursor, MessageFacts, UidValidity
 from mailarchive.remote.imap.responses import Untagged
-from mailarchive.remote.imap.scan import Atom, Scanner, Value
+from mailarchive.remote.imap.scan import Atom, Scanner, Value, unescaped
 from mailarchive.remote.imap.sets import Range, parse_set
 
 _DELIMITER = re.compile(rb' *(?:"\\?(.)"|NIL)(?= |$)', re.IGNORECASE | re.DOTALL)
@@ -20,7 +20,8 @@ _MONTHS = {name: number for number, name in enumerate(b"jan feb mar apr may jun 
 _SPECIAL_USES = {
     name.lower(): name
     for name in ("\\All", "\\Archive", "\\Drafts", "\\Flagged", "\\Important", "\\Junk", "\\Sent", "\\Trash")
-}
+} | {"\\starred": "\\Flagged"}
+_LABEL = re.compile(rb'"((?:[^"\\]|\\.)*)"|([^ ]+)')
 _BODIES = (b"BODY[]", b"BODY.PEEK[]", b"RFC822")
 
 
@@ -153,23 +154,37 @@ def facts(items: dict[bytes, Value]) -> MessageFacts | None:
     if uid is None:
         return None
     date = items.get(b"INTERNALDATE")
-    labels = items.get(b"X-GM-LABELS")
     return MessageFacts(
         uid,
         number(items.get(b"RFC822.SIZE")),
         internaldate(date) if isinstance(date, bytes) else None,
         flags_of(items.get(b"FLAGS")),
-        account_id(items),
-        tuple(decode_name(label) for label in labels if isinstance(label, bytes)) if isinstance(labels, list) else (),
+        _object_id(items.get(b"X-GM-MSGID") or items.get(b"EMAILID")),
+        _labels_of(items.get(b"X-GM-LABELS")),
+        _object_id(items.get(b"X-GM-THRID") or items.get(b"THREADID")),
     )
 
 
-def account_id(items: dict[bytes, Value]) -> str | None:
-    """Return X-GM-MSGID or EMAILID (RFC 8474 section 4.1), if there is one."""
-    value = items.get(b"X-GM-MSGID") or items.get(b"EMAILID")
+def _object_id(value: Value) -> str | None:
+    """Return Gmail's number of a message or conversation, or an objectid (RFC 8474 section 7)."""
     if isinstance(value, list):
         value = value[0] if value else None
     return value.decode("latin-1") if isinstance(value, bytes) and value else None
+
+
+@lru_cache(4096)
+def labels(words: bytes) -> tuple[str, ...]:
+    """Return the Gmail labels in a list without its parentheses, decoded; they may be quoted or not."""
+    found = ((quoted, atom) for quoted, atom in _LABEL.findall(words))
+    return tuple(decode_name(atom or unescaped(quoted)) for quoted, atom in found)
+
+
+def _labels_of(value: Value) -> tuple[str, ...]:
+    """Return the Gmail labels of a list; one that is called NIL and not quoted is no NIL."""
+    if not isinstance(value, list):
+        return ()
+    names = (b"NIL" if label is None else label for label in value)
+    return tuple(decode_name(bytes(name)) for name in names if isinstance(name, bytes))
 
 
 def flags_of(value: Value) -> frozenset[str]:

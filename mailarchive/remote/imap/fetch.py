@@ -18,9 +18,13 @@ _BODY_FOLLOWS = re.compile(
 _FACTS = re.compile(
     rb"\* \d+ FETCH \("
     rb"(?:UID (\d{1,10}) ?|FLAGS \(([^()\"{\r\n]*)\) ?|INTERNALDATE \"([^\"\\\r\n]*)\" ?|RFC822\.SIZE (\d{1,18}) ?"
-    rb"|MODSEQ \(\d+\) ?|EMAILID \(([^()\"{ \r\n]+)\) ?)+\)\r\n"
+    rb"|MODSEQ \(\d+\) ?|EMAILID \(([^()\"{ \r\n]+)\) ?|THREADID (?:\(([^()\"{ \r\n]+)\)|NIL) ?"
+    rb"|X-GM-MSGID (\d+) ?|X-GM-THRID (\d+) ?"
+    rb"|X-GM-LABELS \(((?:[^()\"{\r\n]++|\"(?:[^\"\\\r\n]++|\\[^\r\n])*+\")*+)\) ?)+\)\r\n"
 )
 _AHEAD = 2
+LIMITED = "MESSAGELIMIT"
+"""The response code of a command that named more messages than the server takes at a time (RFC 9738 section 3.1)."""
 _HEADER, _TEXT = b"BODY[HEADER]", b"BODY[TEXT]"
 
 
@@ -181,7 +185,7 @@ def facts_of(wire: Wire, command: bytes) -> Iterator[tuple[MessageFacts, bool]]:
         status = wire.result(tag)
     finally:
         wire.forget(tag)
-    if not status.ok:
+    if not status.ok or status.code == LIMITED:
         raise FetchRefused(f"the server refused to describe messages: {status.words}", code=status.code)
 
 
@@ -196,17 +200,21 @@ def facts(wire: Wire, tag: bytes) -> Iterator[tuple[MessageFacts, bool]]:
             continue
         wire.count(len(line))
         if usual[1] is not None:
-            uid, words, date, size, email_id = usual.groups()
-            yield (
-                MessageFacts(
-                    int(uid),
-                    int(size) if size else None,
-                    answers.internaldate(date) if date else None,
-                    answers.flags(words) if words else frozenset(),
-                    email_id.decode("latin-1") if email_id else None,
-                ),
-                words is not None,
-            )
+            yield _usual_facts(usual), usual[2] is not None
+
+
+def _usual_facts(usual: re.Match[bytes]) -> MessageFacts:
+    uid, flags, date, size, email_id, thread_id, gmail_id, gmail_thread, labels = usual.groups()
+    account_id, thread = gmail_id or email_id, gmail_thread or thread_id
+    return MessageFacts(
+        int(uid),
+        int(size) if size else None,
+        answers.internaldate(date) if date else None,
+        answers.flags(flags) if flags else frozenset(),
+        account_id.decode("latin-1") if account_id else None,
+        answers.labels(labels) if labels else (),
+        thread.decode("latin-1") if thread else None,
+    )
 
 
 def _unusual_facts(wire: Wire, line: bytes) -> Iterator[tuple[MessageFacts, bool]]:

@@ -27,6 +27,11 @@ Value = Atom | bytes | SpooledBody | list["Value"] | None
 """None is NIL; plain bytes are what came quoted or as a literal."""
 
 
+def unescaped(octets: bytes) -> bytes:
+    """Return what stands between quotes without its backslashes (RFC 9051 section 9, quoted)."""
+    return _ESCAPED.sub(rb"\1", octets)
+
+
 class Scanner:
     """Reads values out of one response. Raises ProtocolViolation for what is no value."""
 
@@ -121,7 +126,7 @@ class Scanner:
             if quoted is None:
                 raise ProtocolViolation("the server sent a quoted string without an end")
             self._place = quoted.end()
-            return _ESCAPED.sub(rb"\1", quoted[1])
+            return unescaped(quoted[1])
         atom = _ATOM.match(self._text, self._place)
         if atom is None:
             raise ProtocolViolation("the server sent an answer that cannot be read")

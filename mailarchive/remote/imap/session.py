@@ -59,15 +59,21 @@ class ImapSession:
         """The data items that describe a message: all that the server knows, then without the size, which may fail."""
         extra = b""
         if self.offers("X-GM-EXT-1"):
-            extra = b" X-GM-MSGID X-GM-LABELS"
+            extra = b" X-GM-MSGID X-GM-THRID X-GM-LABELS"
         elif self.offers("OBJECTID"):
-            extra = b" EMAILID"
+            extra = b" EMAILID THREADID"
         return b"(UID FLAGS INTERNALDATE RFC822.SIZE" + extra + b")", b"(UID FLAGS INTERNALDATE)"
 
     @property
     def messages(self) -> int:
         """Number of messages in the open mailbox now, as far as the server has told."""
         return min(self._wire.exists or 0, MOST_MESSAGES)
+
+    @property
+    def message_limit(self) -> int | None:
+        """How many messages a command may name (MESSAGELIMIT, RFC 9738 section 3), None if there is no limit."""
+        told = (word.removeprefix("MESSAGELIMIT=") for word in self.capabilities if word.startswith("MESSAGELIMIT="))
+        return min((int(limit) for limit in told if limit.isdecimal() and int(limit)), default=None)
 
     def offers(self, *capabilities: str) -> bool:
         """Return whether the server has one of ``capabilities``."""
