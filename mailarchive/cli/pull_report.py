@@ -70,6 +70,8 @@ def print_summary(report: PullReport, *, verbose: bool) -> None:
     """Print one line an account; with ``verbose`` or in a dry run also one a mailbox where something is new."""
     for account in report.accounts:
         out(summary(account, dry_run=report.dry_run))
+        for sentence in account.notes:
+            out(f"  note: {clean(sentence)}")
         for mailbox in account.mailboxes:
             if verbose or (report.dry_run and mailbox.new):
                 out(f"  {clean(mailbox.mailbox)}: {_mailbox_line(mailbox)}")

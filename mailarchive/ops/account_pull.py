@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from mailarchive.archive.writer import Writer
 from mailarchive.errors import ExitCode, MailboxUnavailable, SourceError
 from mailarchive.model import ListedMailbox, MessageFacts
+from mailarchive.ops import advice
 from mailarchive.ops import plan as plans
+from mailarchive.ops.advice import provider_for
 from mailarchive.ops.events import Detail, MailboxPlanned, MessageDone, MessagesLinked, Notice
 from mailarchive.ops.fetcher import Fetcher
 from mailarchive.ops.generation import spoken
@@ -55,7 +57,9 @@ class AccountPull:
         self._account = target.account
         self._options = options
         self._around = around
-        self._workers = Workers(target.connect, max(1, options.connections), around.stop, around.clock)
+        self._provider = provider_for(target.account)
+        connections = max(1, advice.connections(options.connections, self._provider))
+        self._workers = Workers(target.connect, connections, around.stop, around.clock)
         self._linker = Linker(target.account.name, writer.sightings, writer.octets)
         self._lock = threading.Lock()
         self._queue: deque[ListedMailbox] = deque()
@@ -170,14 +174,8 @@ class AccountPull:
                 f"the server has numbered the messages of {name} anew "
                 f"(UIDVALIDITY {spoken(known.uidvalidity)} is now {spoken(found.cursor.uidvalidity)})"
             )
-        if found.missing:
-            text = (
-                f"the server says that {name} has {found.cursor.messages} messages but shows {found.plan.listed}; "
-                "some providers limit what IMAP shows (look in the settings of the account)"
-            )
-            with self._lock:
-                self.report.warnings.append(text)
-            self._tell(text)
+        with self._lock:
+            advice.remark(found, self._provider, self.report)
 
     def _unavailable(
         self, source: Source, mailbox: ListedMailbox, known: KnownMailbox | None, error: MailboxUnavailable
@@ -297,7 +295,7 @@ class AccountPull:
         report = self.report
         error = worst(self._workers.errors) if cut_short else None
         if error is not None:
-            report.error, report.hint = str(error), error.hint
+            report.error, report.hint = str(error), advice.hint_for(error, self._provider)
         if not self._surveyed:
             report.status = "partial" if error is None or error.exit_code == ExitCode.PARTIAL else "failed"
             report.exit_code = ExitCode.PARTIAL if error is None else error.exit_code

@@ -8,6 +8,7 @@ from mailarchive.archive.sightings import Sightings
 from mailarchive.errors import ArchiveDamaged, ExitCode, MailboxUnavailable, SourceError
 from mailarchive.model import Digest, ListedMailbox, RemoteUid
 from mailarchive.ops import plan as plans
+from mailarchive.ops.advice import hint_for, provider_for, remark
 from mailarchive.ops.linking import Linker, Place
 from mailarchive.ops.look import Look, look
 from mailarchive.ops.mailbox_pull import WINDOW
@@ -31,7 +32,7 @@ def rehearse(catalog: Catalog, target: PullAccount, options: PullOptions, around
             source.close()
     except SourceError as error:
         report.status = "partial" if error.exit_code == ExitCode.PARTIAL else "failed"
-        report.exit_code, report.error, report.hint = error.exit_code, str(error), error.hint
+        report.exit_code, report.error, report.hint = error.exit_code, str(error), hint_for(error, rehearsal.provider)
     report.seconds = round(around.clock.monotonic() - started, 3)
     return report
 
@@ -46,6 +47,7 @@ class _Rehearsal:
     def __init__(self, catalog: Catalog, target: PullAccount, options: PullOptions, around: Around) -> None:
         self.report = AccountReport(target.account.name, target.account.protocol)
         self._catalog = catalog
+        self.provider = provider_for(target.account)
         self._options = options
         self._around = around
         sightings = Sightings(catalog)
@@ -73,12 +75,13 @@ class _Rehearsal:
             except MailboxUnavailable as error:
                 report.mailboxes.append(unread(mailbox, known, self._lend))
                 report.failures.append(Failure(str(mailbox.name), "", str(error), 1))
-        if report.failures:
+        if report.failures or report.warnings:
             report.status, report.exit_code = "partial", ExitCode.PARTIAL
 
     def _count(self, source: Source, mailbox: ListedMailbox, known: KnownMailbox | None) -> MailboxReport:
         opened = source.open(mailbox)
         found = look(self._lend, opened, mailbox, known, self._options.since, self._around.clock.now())
+        remark(found, self.provider, self.report)
         plan = found.plan
         counts = MailboxReport(
             str(mailbox.name),

@@ -118,3 +118,10 @@ def test_a_long_list_of_failures_is_cut(capsys: pytest.CaptureFixture[str]) -> N
     report.accounts[0].failures *= 30
     print_problems(report)
     assert "me@host: and 10 more failed messages; --json lists all" in capsys.readouterr().err
+
+
+def test_notes_follow_the_summary(capsys: pytest.CaptureFixture[str]) -> None:
+    report = _report()
+    report.accounts[0].notes = ["a \x1b[31mnote"]
+    print_summary(report, verbose=False)
+    assert capsys.readouterr().out.splitlines()[1:] == ["  note: a \\x1b[31mnote"]
