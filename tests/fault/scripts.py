@@ -22,6 +22,7 @@ from mailarchive.sources.memory import MemoryAccount, MemoryOpenMailbox, MemoryS
 from mailarchive.sources.registry import account_of, connect
 from tests.fault.archives import account_at_first, change, ignore_text, message, pull_memory, shrink
 from tests.fault.deaths import Death, Failing, Mortal
+from tests.integration.sites import account_at
 from tests.servers.still_clock import StillClock
 
 KILLED = -signal.SIGKILL
@@ -95,6 +96,14 @@ def pull_over_imap(port: int, root: Path, connections: int) -> None:
     endpoint = Endpoint("imap", "user", "127.0.0.1", port, "plain")
     clock, stop = SystemClock(), Stop()
     target = PullAccount(account_of(endpoint), connect(endpoint, lambda: "secret", clock=clock, stop=stop))
+    pull(root, [target], PullOptions(connections=connections), observer=ignore, clock=clock, stop=stop)
+
+
+def pull_at(start: datetime, port: int, root: Path, connections: int) -> None:
+    """Pull the account of the server on loopback at ``port``, on a clock that stands still at ``start``."""
+    shrink()
+    clock, stop = StillClock(start), Stop()
+    target = account_at(port, "127.0.0.1", clock, stop)
     pull(root, [target], PullOptions(connections=connections), observer=ignore, clock=clock, stop=stop)
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from mailarchive.clock import Stop
+from mailarchive.clock import Clock, Stop
 from mailarchive.config import Endpoint
 from mailarchive.loopback.account import CAPABILITIES, LoopbackAccount
 from mailarchive.loopback.server import LoopbackServer
@@ -14,7 +14,7 @@ from mailarchive.ops.pull import PullAccount, PullOptions, pull
 from mailarchive.ops.report import PullReport
 from mailarchive.remote.dial import Timeouts
 from mailarchive.sources.imap import ImapSource
-from mailarchive.sources.patience import Crew
+from mailarchive.sources.patience import Crew, OnWait
 from mailarchive.sources.registry import account_of
 from mailarchive.sources.retrying import RetryingSource
 from tests.fault.archives import adds_up, held, no_damage
@@ -41,6 +41,26 @@ def filled(count: int = COUNT, capabilities: frozenset[str] | set[str] = CAPABIL
     for number in range(5):
         account.append("Other", mail(1000 + number))
     return account
+
+
+def account_at(
+    port: int,
+    host: str,
+    clock: Clock,
+    stop: Stop,
+    *,
+    stall: float = 5.0,
+    on_wait: OnWait | None = None,
+    waits: bool = False,
+) -> PullAccount:
+    """Return the account of a loopback server, over connections that are made again when they are lost."""
+    endpoint, crew = Endpoint("imap", "user", host, port, "plain"), Crew()
+    open_one = partial(ImapSource, account_of(endpoint), endpoint, lambda: "secret", Timeouts(5.0, stall))
+
+    def lasting() -> RetryingSource:
+        return RetryingSource(open_one, clock=clock, stop=stop, on_wait=on_wait, waits=waits, crew=crew)
+
+    return PullAccount(account_of(endpoint), lasting)
 
 
 def _printed(name: str, delimiter: str | None) -> str:
@@ -77,21 +97,13 @@ class Site:
         waits: bool = False,
     ) -> PullReport:
         """Pull with a clock on which waiting takes no time; the counts must add up."""
-        endpoint = Endpoint("imap", self.account.user, self.host, self.server.port, "plain")
-        clock, stop, crew = StillClock(), stop or Stop(), Crew()
+        clock, stop = StillClock(), stop or Stop()
         self.waits.clear()
 
         def on_wait(seconds: float, reason: str) -> None:
             self.waits.append(Waiting(self.account.user, seconds, reason))
 
-        open_one = partial(
-            ImapSource, account_of(endpoint), endpoint, lambda: self.account.password, Timeouts(5.0, stall)
-        )
-
-        def lasting() -> RetryingSource:
-            return RetryingSource(open_one, clock=clock, stop=stop, on_wait=on_wait, waits=waits, crew=crew)
-
-        target = PullAccount(account_of(endpoint), lasting)
+        target = account_at(self.server.port, self.host, clock, stop, stall=stall, on_wait=on_wait, waits=waits)
         options = options or PullOptions(connections=1)
         return adds_up(pull(self.root, [target], options, observer=self.observe, clock=clock, stop=stop))
 

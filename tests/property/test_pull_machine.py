@@ -1,36 +1,25 @@
 """Whatever happens in an account and on the way: after each pull the archive is what the account is."""
 
-import shutil
-import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule
+from hypothesis.stateful import rule
 
-from mailarchive.archive.archive import open_for_reading
 from mailarchive.clock import Stop
 from mailarchive.errors import ConnectionLost, FetchRefused
 from mailarchive.model import Fetched, ListedMailbox, RemoteUid
 from mailarchive.ops.events import ignore
 from mailarchive.ops.pull import PullAccount, PullOptions, pull
 from mailarchive.ops.report import PullReport
-from mailarchive.ops.verify import verify
 from mailarchive.sources.base import OpenMailbox, Source, Spool
 from mailarchive.sources.memory import MemoryAccount, MemorySource
 from mailarchive.sources.retrying import RetryingSource
-from tests.fault.archives import SMALL, adds_up, held, ignore_text, in_account
+from tests.fault.archives import adds_up, held, in_account
+from tests.property.machine import ArchiveMachine, flags, paths, picks
 from tests.property.mail_strategies import mail_octets
 from tests.servers.still_clock import StillClock
-
-PATHS = ("INBOX", "a", "A", "a/b", "日本", 'q"u\\o', "x.y")
-FLAGS = ("\\Seen", "\\Flagged", "\\Deleted", "work", "$Junk")
-
-paths = st.sampled_from(PATHS)
-flags = st.sets(st.sampled_from(FLAGS))
-picks = st.integers(0, 1 << 16)
 
 
 class Trouble:
@@ -95,25 +84,14 @@ class TroubledSource:
         return TroubledMailbox(self._source.open(mailbox), self._trouble)
 
 
-class PullMachine(RuleBasedStateMachine):
+class PullMachine(ArchiveMachine):
     """An account that changes, and an archive that follows."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.before = [(module, name, getattr(module, name)) for module, name, _ in SMALL]
-        for module, name, value in SMALL:
-            setattr(module, name, value)
-        self.place = Path(tempfile.mkdtemp(prefix="machine-"))
-        self.root = self.place / "archive"
         self.account = MemoryAccount()
         self.account.create("INBOX")
         self.trouble = Trouble()
-        self.ever: set[bytes] = set()
-
-    def teardown(self) -> None:
-        for module, name, value in self.before:
-            setattr(module, name, value)
-        shutil.rmtree(self.place, ignore_errors=True)
 
     # -- the account changes ---------------------------------------------------------------------------------------
 
@@ -224,27 +202,11 @@ class PullMachine(RuleBasedStateMachine):
             assert not self.account.fetches
 
     def flags_agree(self, keys: Collection[tuple[str, int]]) -> None:
-        with open_for_reading(self.root, ignore_text) as archive:
-            recorded = {
-                (str(box.name), record.uid): set(record.flags)
-                for box in archive.catalog.mailboxes()
-                for record in archive.catalog.placements(box.number, gone=False)
-            }
+        recorded = self.recorded_flags()
         for listed in self.account.listed():
             for uid, message in self.account.find(listed.name)[1].messages.items():
                 if (str(listed.name), uid) in keys:
                     assert recorded[str(listed.name), uid] == message.facts.flags
-
-    def kept(self) -> None:
-        """Nothing that was ever archived is lost, each digest is stored once, and verify agrees."""
-        with open_for_reading(self.root, ignore_text) as archive:
-            blocks = [archive.catalog.messages_in(number) for number in archive.catalog.blocks()]
-            stored = [message.digest for messages in blocks for message in messages]
-            octets = {b"".join(archive.octets(digest)) for digest in stored}
-        assert len(stored) == len(set(stored))
-        assert self.ever <= octets
-        self.ever = octets
-        assert verify(self.root, quick=False, observer=ignore).damage == []
 
 
 PullMachine.TestCase.settings = settings(

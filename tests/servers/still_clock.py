@@ -3,15 +3,18 @@
 import threading
 from datetime import UTC, datetime, timedelta
 
+START = datetime(2024, 1, 1, tzinfo=UTC)
+
 
 class StillClock:
-    """Stands still but for ``sleep``, which moves it on and writes down for how long."""
+    """Stands still at ``start`` but for ``sleep``, which moves it on and writes down for how long."""
 
-    def __init__(self) -> None:
+    def __init__(self, start: datetime = START) -> None:
         self.sleeps: list[float] = []
+        self._start = start
 
     def now(self) -> datetime:
-        return datetime(2024, 1, 1, tzinfo=UTC) + timedelta(seconds=self.monotonic())
+        return self._start + timedelta(seconds=self.monotonic())
 
     def monotonic(self) -> float:
         return sum(self.sleeps)
