@@ -37,7 +37,10 @@ CAPABILITIES = frozenset(
 
 @dataclass(slots=True)
 class LoopbackMessage:
-    """One message in one mailbox. ``email_id`` is EMAILID (RFC 8474) and, as a number, X-GM-MSGID."""
+    """One message in one mailbox. ``email_id`` is EMAILID (RFC 8474) and, as a number, X-GM-MSGID.
+
+    ``thread_id`` is THREADID and X-GM-THRID in the same way, empty if the server does not tell.
+    """
 
     uid: int
     octets: bytes = field(repr=False)
@@ -46,6 +49,7 @@ class LoopbackMessage:
     modseq: int
     email_id: str
     labels: tuple[str, ...] = ()
+    thread_id: str = ""
 
 
 @dataclass(slots=True)

@@ -22,6 +22,7 @@ _NEEDS = {
     "X-GM-LABELS": "X-GM-EXT-1",
 }
 _SECTION = re.compile(r"BODY(\.PEEK)?\[(|HEADER|TEXT|HEADER\.FIELDS(?:\.NOT)? \(([^)]*)\))\](?:<(\d+)\.(\d+)>)?")
+_WORD = re.compile(rb"[A-Za-z0-9_-]+")
 _HEADER_END = re.compile(rb"\r?\n\r?\n|^\r?\n")
 
 
@@ -37,7 +38,9 @@ def fetch(session: Session, command: Command) -> str:
     if since is not None and "MODSEQ" not in items:
         items.append("MODSEQ")
     mailbox = session.opened().mailbox.name
-    for number, message in session.named(word(command.arguments[0]), by_uid=by_uid):
+    named = session.named(word(command.arguments[0]), by_uid=by_uid)
+    limited = session.limited(named)
+    for number, message in limited or named:
         if since is not None and message.modseq <= since:
             continue
         _mark_seen(session, message, items)
@@ -48,7 +51,7 @@ def fetch(session: Session, command: Command) -> str:
         if answer is not None:
             session.wire.send(*answer.pieces())
             _count(session, answer)
-    return "Fetch completed"
+    return f"[MESSAGELIMIT {len(limited)} {limited[0][1].uid}] Fetch completed" if limited else "Fetch completed"
 
 
 def _items(session: Session, token: Token) -> list[str]:
@@ -99,9 +102,9 @@ _FACTS: dict[str, Callable[[LoopbackMessage], bytes]] = {
     "RFC822.SIZE": lambda message: b"%d" % len(message.octets),
     "MODSEQ": lambda message: b"(%d)" % message.modseq,
     "EMAILID": lambda message: f"({message.email_id})".encode(),
-    "THREADID": lambda _: b"NIL",
+    "THREADID": lambda message: f"({message.thread_id})".encode() if message.thread_id else b"NIL",
     "X-GM-MSGID": lambda message: b"%d" % gmail_id(message.email_id),
-    "X-GM-THRID": lambda message: b"%d" % gmail_id(message.email_id),
+    "X-GM-THRID": lambda message: b"%d" % gmail_id(message.thread_id or message.email_id),
     "X-GM-LABELS": lambda message: b"(%b)" % b" ".join(map(_label, message.labels)),
 }
 
@@ -112,8 +115,9 @@ def gmail_id(email_id: str) -> int:
 
 
 def _label(label: str) -> bytes:
+    """Return a label as Gmail sends it: bare if it is a plain word, else quoted, system labels too."""
     raw = encode_name(label)
-    return raw if label.startswith("\\") else string(raw)
+    return raw if _WORD.fullmatch(raw) else string(raw)
 
 
 def _section(whole: bytes, asked: re.Match[str]) -> tuple[str, memoryview]:

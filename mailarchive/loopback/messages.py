@@ -34,7 +34,8 @@ def select(session: Session, command: Command) -> str:
     wire.line(f"* OK [UIDVALIDITY {opened.uidvalidity}] UIDs valid")
     wire.line(f"* OK [UIDNEXT {uidnext}] Predicted next UID")
     if session.offers("CONDSTORE"):
-        wire.line(f"* OK [HIGHESTMODSEQ {opened.modseq}] Highest")
+        # Gmail leaves out the text that has to follow (RFC 3501 section 7.1).
+        wire.line(f"* OK [HIGHESTMODSEQ {opened.modseq}]{'' if session.offers('X-GM-EXT-1') else ' Highest'}")
     return f"[READ-{'ONLY' if read_only else 'WRITE'}] {command.name.title()} completed"
 
 
@@ -62,6 +63,8 @@ def search(session: Session, command: Command) -> str:
         del arguments[:2]
     match = matcher(session, arguments)
     present = session.named("1:*", by_uid=False)
+    limited = session.limited(present)
+    present = limited or present
     found = [message.uid if by_uid else number for number, message in present if match(number, message)]
     for fault in tuple(session.faults):
         found = fault.search(found)
@@ -69,7 +72,7 @@ def search(session: Session, command: Command) -> str:
         session.wire.line(" ".join(["* SEARCH", *map(str, found)]))
     else:
         _send_esearch(session, command.tag, returned, found, by_uid=by_uid)
-    return "Search completed"
+    return f"[MESSAGELIMIT {len(limited)} {limited[0][1].uid}] Search completed" if limited else "Search completed"
 
 
 def _send_esearch(session: Session, tag: str, returned: list[str], found: list[int], *, by_uid: bool) -> None:

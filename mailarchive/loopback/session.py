@@ -47,6 +47,11 @@ class Session:
         """Return whether the account has the capability switched on."""
         return capability in self.account.capabilities
 
+    def limited(self, named: list[tuple[int, LoopbackMessage]]) -> list[tuple[int, LoopbackMessage]]:
+        """Return those of ``named`` that one command deals with if they are too many (RFC 9738), else none."""
+        told = [word.partition("=")[2] for word in self.account.capabilities if word.startswith("MESSAGELIMIT=")]
+        return named[-int(told[0]) :] if told and len(named) > int(told[0]) else []
+
     def need(self, capability: str) -> None:
         """Raise BadSyntax unless the capability is offered."""
         if not self.offers(capability):

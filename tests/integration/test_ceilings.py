@@ -9,6 +9,7 @@ import pytest
 
 from mailarchive.clock import Stop
 from mailarchive.errors import AuthenticationFailed, SourceError, Throttled
+from mailarchive.loopback.account import CAPABILITIES
 from mailarchive.loopback.server import LoopbackServer
 from mailarchive.model import Account
 from mailarchive.ops.events import ignore
@@ -55,6 +56,24 @@ def test_a_search_that_stops_at_a_ceiling_loses_nothing(site: Site) -> None:
         report = site.pull()
     assert (report.status, report.accounts[0].notes, report.accounts[0].warnings) == ("complete", [], [])
     site.is_whole()
+
+
+def test_a_server_that_takes_few_messages_at_a_time_is_read_whole(tmp_path: Path) -> None:
+    account = filled(50, {*CAPABILITIES, "MESSAGELIMIT=7"})
+    with LoopbackServer(account) as server:
+        site = Site(server, tmp_path / "archive")
+        assert site.pull().status == "complete"
+        site.is_whole()
+        site.fetched_once()
+        account.set_flags("INBOX", 3, ["\\Flagged"])
+        account.set_flags("INBOX", 44, ["\\Flagged"])
+        account.expunge("INBOX", 7)
+        account.append("INBOX", mail(500))
+        report = site.pull().accounts[0]
+        assert {box.mailbox: (box.new, box.gone, box.flags_changed) for box in report.mailboxes if box.new} == {
+            "INBOX": (1, 1, 2)
+        }
+        site.is_whole()
 
 
 @dataclass
