@@ -107,6 +107,9 @@ class Catalog(Protocol):
     def failures(self, mailbox: int, uidvalidity: int) -> list[KnownFailure]:
         """Return the messages of a mailbox that could not be fetched."""
 
+    def ledger(self, account: str | None = None) -> list[tuple[KnownMailbox, KnownFailure]]:
+        """Return all messages that could not be fetched, of one account or all, by account, mailbox and uid."""
+
     def summaries(self) -> list[MailboxSummary]:
         """Return counts of every mailbox, by account and name."""
 

@@ -313,6 +313,14 @@ class SqliteCatalog:
             for uid, why, tries, began in self._all(sql, mailbox, uidvalidity)
         ]
 
+    def ledger(self, account: str | None = None) -> list[tuple[KnownMailbox, KnownFailure]]:
+        boxes = {box.number: box for box in self.mailboxes(account)}
+        failed = {number for (number,) in self._all("SELECT DISTINCT mailbox FROM failure")}
+        found = sorted(
+            (boxes[number] for number in failed & boxes.keys()), key=lambda box: (box.account, str(box.name))
+        )
+        return [(box, failure) for box in found for failure in self.failures(box.number, box.uidvalidity or 0)]
+
     def summaries(self) -> list[MailboxSummary]:
         rows = self._all(
             "SELECT b.number, b.account, b.parts, b.delimiter, b.raw, b.present,"

@@ -22,6 +22,7 @@ VERBS = {
     "show": "show",
     "stats": "stats",
     "log": "log",
+    "failures": "failures",
     "export": "export",
     "verify": "verify",
     "rebuild": "rebuild",

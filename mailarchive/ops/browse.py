@@ -11,6 +11,7 @@ from mailarchive.archive.archive import Archive, open_for_reading
 from mailarchive.errors import ArchiveDamaged, UsageError
 from mailarchive.mail import headers, readable
 from mailarchive.model import Account, Digest
+from mailarchive.ops import plan as plans
 from mailarchive.records import KnownMailbox, PlacementRecord
 
 MOST_CANDIDATES = 8
@@ -102,6 +103,20 @@ class RunRow:
 
 
 @dataclass(frozen=True, slots=True)
+class FailureRow:
+    """A message that could not be fetched; ``reason`` in the server's words (untrusted text)."""
+
+    account: str
+    mailbox: str
+    uid: str
+    reason: str
+    tries: int
+    last_try: datetime
+    next_try: datetime
+    """A pull from then on tries again."""
+
+
+@dataclass(frozen=True, slots=True)
 class ShownMessage:
     """A message parsed for people: decoded header fields in order, the text, and names of attachments."""
 
@@ -134,6 +149,17 @@ def mailboxes(directory: Path, account: str | None = None, tell: Tell = _ignore)
             )
             for row in archive.catalog.summaries()
             if account in (None, row.account)
+        ]
+
+
+def failures(directory: Path, account: str | None = None, tell: Tell = _ignore) -> list[FailureRow]:
+    """Return the messages that could not be fetched, by account, mailbox and uid. Raises ArchiveError."""
+    with open_for_reading(directory, tell) as archive:
+        return [
+            FailureRow(
+                box.account, str(box.name), str(known.uid), known.why, known.tries, known.last, plans.due_at(known)
+            )
+            for box, known in archive.catalog.ledger(account)
         ]
 
 

@@ -63,10 +63,15 @@ def iso(since: date | None) -> str | None:
 
 
 def is_due(failure: KnownFailure, now: datetime) -> bool:
-    """Return whether a failed message is tried again: always at first, then at growing distance."""
+    """Return whether a failed message is tried again."""
+    return now >= due_at(failure)
+
+
+def due_at(failure: KnownFailure) -> datetime:
+    """Return from when on a failed message is tried again: at once in the beginning, then at growing distance."""
     if failure.tries < PROMPT_TRIES:
-        return True
-    return now - failure.last >= min(timedelta(hours=2 ** min(failure.tries - PROMPT_TRIES, 16)), LONGEST_WAIT)
+        return failure.last
+    return failure.last + min(timedelta(hours=2 ** min(failure.tries - PROMPT_TRIES, 16)), LONGEST_WAIT)
 
 
 def compare(

@@ -189,6 +189,22 @@ class CatalogContract:
         fold(first, stored(4), placed(4, 4), f.Gone(1, 1, (5,)))
         assert first.failures(1, 1) == []
 
+    def test_the_ledger_has_the_failures_of_all_mailboxes_by_account_and_name(self, first: Catalog) -> None:
+        fold(
+            first, seen(2, "Archive", 9), f.Failed(1, 1, 4, "one"), f.Failed(2, 9, 7, "two"), f.Failed(2, 9, 6, "three")
+        )
+        fold(first, f.MailboxSeen(3, "a@host", ("INBOX",), "INBOX", "/", (), 0), f.Failed(3, 0, "uidl", "four"))
+        found = [(box.account, str(box.name), one.uid, one.why) for box, one in first.ledger()]
+        assert found == [
+            ("a@host", "INBOX", "uidl", "four"),
+            ("me@host", "Archive", 6, "three"),
+            ("me@host", "Archive", 7, "two"),
+            ("me@host", "INBOX", 4, "one"),
+        ]
+        assert [(str(box.name), one.uid) for box, one in first.ledger("a@host")] == [("INBOX", "uidl")]
+        fold(first, f.MailboxVanished(2), seen(1, "INBOX", 2))
+        assert [one.why for _box, one in first.ledger()] == ["four"]
+
     def test_a_lost_message_is_as_if_it_had_never_come_until_it_comes_again(self, first: Catalog) -> None:
         fold(first, f.Lost(digest(1), "damaged"))
         assert first.message(digest(1)) is None

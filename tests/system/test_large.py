@@ -5,12 +5,19 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 from mailarchive.loopback.account import LoopbackAccount
+from mailarchive.loopback.faults import Fault, FetchAnswer
 from mailarchive.loopback.server import LoopbackServer
+from mailarchive.loopback.wire import Wire
+from mailarchive.remote.imap.pieces import OVERLAP, PIECE
+from tests.system.conftest import Program
 
 SIZE = 150 << 20
+MOST = 120_000_000
+"""Octets of memory that a pull may take."""
 BLOCKS = 6 * (8 << 20)
 """How much the peak may rise: a few blocks, in octets."""
 
@@ -57,5 +64,43 @@ def test_memory_does_not_grow_with_a_message(tmp_path: Path) -> None:
         digests = {hashlib.sha256(path.read_bytes()).digest() for path in (tmp_path / f"{name}-eml").rglob("*.eml")}
         assert hashlib.sha256(octets).digest() in digests
         del octets
+    assert peaks["large", "pull"] < MOST
     for step in ("pull", "verify", "eml", "mbox"):
         assert peaks["large", step] - peaks["small", step] < BLOCKS, json.dumps({str(k): v for k, v in peaks.items()})
+
+
+class Halfway(Fault):
+    """Sets ``reached`` when half of the message has been asked for."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+
+    def answer(self, wire: Wire, answer: FetchAnswer) -> FetchAnswer | None:
+        if any(name.startswith("BODY[]<") and int(name[7:-1]) > SIZE // 2 for name in answer.items):
+            self.reached.set()
+        return answer
+
+
+def test_a_killed_pull_goes_on_in_the_middle_of_a_message(tmp_path: Path) -> None:
+    octets = large(SIZE)
+    account = LoopbackAccount()
+    account.append("INBOX", octets)
+    halfway = Halfway()
+    with LoopbackServer(account) as server:
+        server.faults.append(halfway)
+        program = Program(tmp_path, {"MAILARCHIVE_PASSWORD": account.password})
+        url = f"imap://{account.user}@127.0.0.1:{server.port}"
+        with program.start("pull", url, "--quiet") as process:
+            assert halfway.reached.wait(120)
+            process.kill()
+        server.faults.clear()
+        peak = peak_of("pull", url, "--quiet", environment=program.env)
+        commands = [line for line in server.counts.commands if "BODY.PEEK[]" in line]
+        again = server.counts.body_octets - len(octets)
+    assert peak < MOST
+    assert all("<" in line for line in commands)
+    assert again <= 2 * PIECE + OVERLAP * len(commands)
+    assert [path.name for path in (program.archive / "partial").iterdir()] == []
+    (row,) = program.rows("list")
+    assert row["id"] == hashlib.sha256(octets).hexdigest()
+    program("verify", "--quiet")

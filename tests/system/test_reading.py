@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.faulty import Refuse, faulty
 from tests.system.conftest import Program, Site
 
 
@@ -191,3 +192,29 @@ def test_the_archive_is_read_without_the_program(pulled: Site, tmp_path: Path) -
     octets = subprocess.run(["zstdcat", *packed], capture_output=True, check=True).stdout if packed else b""
     everything.write_bytes(octets + b"".join(file.read_bytes() for file in sorted(mail.glob("*.mbox"))))
     assert _messages_in(everything) == len(_digests(pulled))
+
+
+def test_failures_are_listed_until_the_message_comes(site: Site) -> None:
+    assert site.program.octets("failures", code=10).stdout == b""
+    uid = site.account.messages("INBOX")[0].uid
+    trouble = Refuse(uids=[uid], mailbox="INBOX", text="[SERVERBUG] cannot \x1b[2J render")
+    for tries in (1, 2, 3):
+        with faulty(site.server, trouble):
+            site.program("pull", site.url, "--quiet", code=3)
+        (row,) = site.program.rows("failures")
+        assert (row["mailbox"], row["uid"], row["tries"]) == ("INBOX", str(uid), tries)
+        assert row["due"] == (tries < 3)
+        assert row["last_try"] <= row["next_try"]
+        assert row["reason"].endswith("cannot \\x1b[2J render")
+    (row,) = site.program.rows("failures")
+    header, line = site.program("failures").stdout.splitlines()
+    assert header.split() == ["ACCOUNT", "MAILBOX", "UID", "TRIES", "LAST", "TRY", "NEXT", "TRY", "REASON"]
+    assert "next pull" not in line
+    assert "\x1b" not in line
+    assert site.program.rows("failures", "--account", "nobody@host") == []
+    assert site.program.rows("failures", "--account", row["account"]) == [row]
+
+
+def test_without_failures_nothing_is_listed(pulled: Site) -> None:
+    assert pulled.program.rows("failures") == []
+    assert len(pulled.program("failures").stdout.splitlines()) == 1

@@ -115,6 +115,12 @@ def test_a_message_is_too_old_by_the_day_of_its_own_zone() -> None:
     assert not plans.is_too_old(MessageFacts(1, internaldate=datetime(1970, 1, 1, tzinfo=UTC)), None)
 
 
+def test_a_large_message_is_in_a_batch_of_its_own() -> None:
+    sizes = [1, plans.LARGE - 1, plans.LARGE, 2, None, 10 * plans.LARGE, 3]
+    batches = list(plans.batches([MessageFacts(uid, size) for uid, size in enumerate(sizes)]))
+    assert [[facts.uid for facts in batch] for batch in batches] == [[0, 1], [2], [3, 4], [5], [6]]
+
+
 @given(st.lists(st.none() | st.integers(0, plans.BATCH_OCTETS * 2), max_size=1200))
 def test_batches_hold_every_message_once_in_order_and_are_bounded(sizes: list[int | None]) -> None:
     messages = [MessageFacts(uid, size) for uid, size in enumerate(sizes)]
