@@ -6,17 +6,29 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from mailarchive.catalog.base import CatalogUnusable
 from mailarchive.catalog.fold import Fold, moment_columns
+from mailarchive.catalog.rows import (
+    MAILBOX,
+    MESSAGE,
+    PLACEMENT,
+    SIGHTING,
+    Row,
+    mailbox_of,
+    message_of,
+    name_of,
+    placement_of,
+    sighting_of,
+    time_of,
+)
 from mailarchive.catalog.schema import SCHEMA, VERSION
 from mailarchive.errors import ArchiveDamaged, StorageFailed
 from mailarchive.facts import BEGINNING, BlockPacked, Fact, MessageStored, Position
 from mailarchive.files import storage
-from mailarchive.model import Account, Cursor, Digest, HeaderDigest, MailboxName, RemoteUid, UidValidity
+from mailarchive.model import Account, Digest, HeaderDigest, RemoteUid
 from mailarchive.records import (
     Here,
     KnownFailure,
@@ -29,27 +41,11 @@ from mailarchive.records import (
     Totals,
 )
 
-Row = tuple[Any, ...]
-
 _STORAGE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
-_MESSAGE = 'digest, header, size, block, "offset", length, eol, final'
-_MAILBOX = (
-    "number, account, parts, delimiter, raw, special_use, uidvalidity, present,"
-    " cursor_uidvalidity, uidnext, highestmodseq, messages, since, excluded"
-)
-_PLACEMENT = (
-    "SELECT p.mailbox, p.uidvalidity, p.uid, m.digest, m.size, p.epoch, p.zone, s.flags, r.began"
-    " FROM placement p JOIN message m ON m.id = p.message JOIN flag_set s ON s.id = p.flag_set"
-    " LEFT JOIN run r ON r.number = p.gone_run "
-)
-_SIGHTING = (
-    "SELECT m.digest, m.header, m.size, p.said_size, p.epoch, p.zone, p.account_id, p.mailbox, p.uidvalidity, p.uid,"
-    " p.gone_run IS NULL FROM "
-)
 _FINGERPRINT = {
     "account": "SELECT * FROM account ORDER BY 1",
     "mailbox": "SELECT * FROM mailbox ORDER BY 1",
-    "message": f"SELECT {_MESSAGE}, lost FROM message ORDER BY digest",  # noqa: S608
+    "message": f"SELECT {MESSAGE}, lost FROM message ORDER BY digest",  # noqa: S608
     "placement": "SELECT p.mailbox, p.uidvalidity, p.uid, m.digest, epoch, zone, flags, account_id, thread_id,"
     " labels, said_size, by, run, gone_run FROM placement p JOIN message m ON m.id = message"
     " JOIN flag_set s ON s.id = flag_set ORDER BY 1, 2, 3",
@@ -60,7 +56,6 @@ _FINGERPRINT = {
     "block": "SELECT * FROM block ORDER BY 1",
     "run": "SELECT * FROM run ORDER BY 1",
 }
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @contextmanager
@@ -134,19 +129,6 @@ def _state(position: Position) -> tuple[int, int, bytes, int]:
     return position.part, position.offset, position.chain, position.checkpoints
 
 
-def _moment(epoch: int | None, zone: int | None) -> datetime | None:
-    if epoch is None:
-        return None
-    try:
-        return (_EPOCH + timedelta(seconds=epoch)).astimezone(timezone(timedelta(minutes=zone or 0)))
-    except (OverflowError, ValueError):
-        return None
-
-
-def _time(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
-
-
 class SqliteCatalog:
     """See ``catalog.base.Catalog``. Not thread-safe beyond what SQLite's own locking gives."""
 
@@ -183,8 +165,8 @@ class SqliteCatalog:
         return int(self._all("SELECT COALESCE(MAX(number), 0) FROM run")[0][0])
 
     def message(self, digest: Digest) -> MessageStored | None:
-        rows = self._all(f"SELECT {_MESSAGE} FROM message WHERE digest = ? AND NOT lost", digest)  # noqa: S608
-        return _message(rows[0]) if rows else None
+        rows = self._all(f"SELECT {MESSAGE} FROM message WHERE digest = ? AND NOT lost", digest)  # noqa: S608
+        return message_of(rows[0]) if rows else None
 
     def digests(self, prefix: str, limit: int) -> list[Digest]:
         low, high = bytes.fromhex(prefix.ljust(64, "0")), bytes.fromhex(prefix.ljust(64, "f"))
@@ -208,8 +190,8 @@ class SqliteCatalog:
         return int(self._all(sql, block)[0][0])
 
     def messages_in(self, block: int) -> list[MessageStored]:
-        sql = f'SELECT {_MESSAGE} FROM message WHERE block = ? AND NOT lost ORDER BY "offset"'  # noqa: S608
-        return [_message(row) for row in self._all(sql, block)]
+        sql = f'SELECT {MESSAGE} FROM message WHERE block = ? AND NOT lost ORDER BY "offset"'  # noqa: S608
+        return [message_of(row) for row in self._all(sql, block)]
 
     def segment_ends(self) -> dict[int, int]:
         return dict(
@@ -223,8 +205,8 @@ class SqliteCatalog:
         return [Account(*row) for row in self._all("SELECT name, protocol, url, security FROM account ORDER BY name")]
 
     def mailboxes(self, account: str | None = None) -> list[KnownMailbox]:
-        sql = f"SELECT {_MAILBOX} FROM mailbox WHERE ?1 IS NULL OR account = ?1 ORDER BY number"  # noqa: S608
-        return [_mailbox(row) for row in self._all(sql, account)]
+        sql = f"SELECT {MAILBOX} FROM mailbox WHERE ?1 IS NULL OR account = ?1 ORDER BY number"  # noqa: S608
+        return [mailbox_of(row) for row in self._all(sql, account)]
 
     def uids(self, mailbox: int, uidvalidity: int, first: int | None = None) -> dict[RemoteUid, bool]:
         sql = (
@@ -255,16 +237,16 @@ class SqliteCatalog:
 
     def placement(self, mailbox: int, uidvalidity: int, uid: RemoteUid) -> PlacementRecord | None:
         rows = self._all(
-            _PLACEMENT + "WHERE p.mailbox = ? AND p.uidvalidity = ? AND p.uid = ?", mailbox, uidvalidity, uid
+            PLACEMENT + "WHERE p.mailbox = ? AND p.uidvalidity = ? AND p.uid = ?", mailbox, uidvalidity, uid
         )
-        return _placement(rows[0]) if rows else None
+        return placement_of(rows[0]) if rows else None
 
     def with_ids(self, account: str, ids: Iterable[str]) -> Iterator[Sighting]:
         sql = (
-            _SIGHTING + "json_each(?) j JOIN placement p ON p.account_id = j.value JOIN message m ON m.id = p.message"
+            SIGHTING + "json_each(?) j JOIN placement p ON p.account_id = j.value JOIN message m ON m.id = p.message"
             " JOIN mailbox b ON b.number = p.mailbox WHERE b.account = ? AND NOT m.lost"
         )
-        return map(_sighting, self._all(sql, json.dumps(list(ids)), account))
+        return map(sighting_of, self._all(sql, json.dumps(list(ids)), account))
 
     def look_alike(self, looks: Iterable[Looks], here: Here | None) -> set[Looks]:
         wanted = {(size, moment_columns(date)[0]): (size, date) for size, date in looks}
@@ -277,22 +259,22 @@ class SqliteCatalog:
         return {wanted[row] for row in self._all(sql, json.dumps(list(wanted)), *(here or (None, None)))}
 
     def with_header(self, header: HeaderDigest, limit: int) -> list[Sighting]:
-        sql = _SIGHTING + "message m JOIN placement p ON p.message = m.id WHERE m.header = ? AND NOT m.lost LIMIT ?"
-        return list(map(_sighting, self._all(sql, header, limit)))
+        sql = SIGHTING + "message m JOIN placement p ON p.message = m.id WHERE m.header = ? AND NOT m.lost LIMIT ?"
+        return list(map(sighting_of, self._all(sql, header, limit)))
 
     def sighting(self, mailbox: int, uidvalidity: int, uid: RemoteUid) -> Sighting | None:
         sql = (
-            _SIGHTING + "placement p JOIN message m ON m.id = p.message"
+            SIGHTING + "placement p JOIN message m ON m.id = p.message"
             " WHERE (p.mailbox, p.uidvalidity, p.uid) = (?, ?, ?) AND NOT m.lost"
         )
-        return next(map(_sighting, self._all(sql, mailbox, uidvalidity, uid)), None)
+        return next(map(sighting_of, self._all(sql, mailbox, uidvalidity, uid)), None)
 
     def newest(self, mailbox: int, limit: int) -> list[Sighting]:
         sql = (
-            _SIGHTING + "placement p JOIN message m ON m.id = p.message WHERE p.mailbox = ? AND p.gone_run IS NULL"
+            SIGHTING + "placement p JOIN message m ON m.id = p.message WHERE p.mailbox = ? AND p.gone_run IS NULL"
             " ORDER BY p.uidvalidity DESC, p.uid DESC LIMIT ?"
         )
-        return list(map(_sighting, self._all(sql, mailbox, limit)))
+        return list(map(sighting_of, self._all(sql, mailbox, limit)))
 
     def left_for_good(self, mailbox: int, run: int) -> int:
         sql = (
@@ -339,13 +321,13 @@ class SqliteCatalog:
             MailboxSummary(
                 number,
                 account,
-                _name(parts, delimiter, raw),
+                name_of(parts, delimiter, raw),
                 bool(present),
                 messages,
                 unseen,
                 gone,
                 octets,
-                _time(pulled),
+                time_of(pulled),
             )
             for number, account, parts, delimiter, raw, present, messages, unseen, gone, octets, pulled in rows
         ]
@@ -353,12 +335,12 @@ class SqliteCatalog:
     def placements(self, mailbox: int, *, gone: bool) -> Iterator[PlacementRecord]:
         where = f"WHERE p.mailbox = ? AND p.gone_run IS {'NOT ' if gone else ''}NULL ORDER BY p.uidvalidity, p.uid"
         with _translated():
-            for row in self._db.execute(_PLACEMENT + where, (mailbox,)):
-                yield _placement(row)
+            for row in self._db.execute(PLACEMENT + where, (mailbox,)):
+                yield placement_of(row)
 
     def placements_of(self, digest: Digest) -> list[PlacementRecord]:
         where = "WHERE m.digest = ? ORDER BY p.mailbox, p.uidvalidity, p.uid"
-        return [_placement(row) for row in self._all(_PLACEMENT + where, digest)]
+        return [placement_of(row) for row in self._all(PLACEMENT + where, digest)]
 
     def totals(self) -> Totals:
         (placements, gone, received) = self._all(
@@ -373,7 +355,9 @@ class SqliteCatalog:
     def runs(self) -> Iterator[RunRecord]:
         for row in self._all("SELECT number, command, began, ended, exit_code, totals FROM run ORDER BY number"):
             number, command, began, ended, exit_code, totals = row
-            yield RunRecord(number, command, datetime.fromisoformat(began), _time(ended), exit_code, json.loads(totals))
+            yield RunRecord(
+                number, command, datetime.fromisoformat(began), time_of(ended), exit_code, json.loads(totals)
+            )
 
     def fingerprint(self) -> tuple[Position, dict[str, str]]:
         with _translated():
@@ -393,40 +377,3 @@ class SqliteCatalog:
     def close(self) -> None:
         with _translated():
             self._db.close()
-
-
-def _message(row: Row) -> MessageStored:
-    digest, header, size, block, offset, length, eol, final = row
-    return MessageStored(Digest(digest), HeaderDigest(header), size, block, offset, length, eol, bool(final))
-
-
-def _name(parts: str, delimiter: str | None, raw: bytes) -> MailboxName:
-    return MailboxName(tuple(json.loads(parts)), delimiter, raw)
-
-
-def _mailbox(row: Row) -> KnownMailbox:
-    number, account, parts, delimiter, raw, special_use, uidvalidity, present, *cursor, since, excluded = row
-    return KnownMailbox(
-        number,
-        account,
-        _name(parts, delimiter, raw),
-        tuple(json.loads(special_use)),
-        uidvalidity,
-        bool(present),
-        None if cursor[0] is None else Cursor(UidValidity(cursor[0]), *cursor[1:]),
-        since,
-        excluded,
-    )
-
-
-def _sighting(row: Row) -> Sighting:
-    digest, header, size, said, epoch, zone, account_id, mailbox, uidvalidity, uid, present = row
-    date = _moment(epoch, zone)
-    return Sighting(digest, header, size, said, date, account_id, mailbox, uidvalidity, uid, bool(present))
-
-
-def _placement(row: Row) -> PlacementRecord:
-    mailbox, uidvalidity, uid, digest, size, epoch, zone, flags, gone = row
-    return PlacementRecord(
-        mailbox, uidvalidity, uid, Digest(digest), size, _moment(epoch, zone), tuple(json.loads(flags)), _time(gone)
-    )

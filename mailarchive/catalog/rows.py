@@ -1,0 +1,84 @@
+"""What the catalog's queries ask for, and each row made into the record it stands for."""
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+from mailarchive.facts import MessageStored
+from mailarchive.model import Cursor, Digest, HeaderDigest, MailboxName, UidValidity
+from mailarchive.records import KnownMailbox, PlacementRecord, Sighting
+
+Row = tuple[Any, ...]
+
+MESSAGE = 'digest, header, size, block, "offset", length, eol, final'
+MAILBOX = (
+    "number, account, parts, delimiter, raw, special_use, uidvalidity, present,"
+    " cursor_uidvalidity, uidnext, highestmodseq, messages, since, excluded"
+)
+PLACEMENT = (
+    "SELECT p.mailbox, p.uidvalidity, p.uid, m.digest, m.size, p.epoch, p.zone, s.flags, r.began"
+    " FROM placement p JOIN message m ON m.id = p.message JOIN flag_set s ON s.id = p.flag_set"
+    " LEFT JOIN run r ON r.number = p.gone_run "
+)
+SIGHTING = (
+    "SELECT m.digest, m.header, m.size, p.said_size, p.epoch, p.zone, p.account_id, p.mailbox, p.uidvalidity, p.uid,"
+    " p.gone_run IS NULL FROM "
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def moment_of(epoch: int | None, zone: int | None) -> datetime | None:
+    """Return a moment in the zone it was told in; None if there is none, or it is out of range."""
+    if epoch is None:
+        return None
+    try:
+        return (_EPOCH + timedelta(seconds=epoch)).astimezone(timezone(timedelta(minutes=zone or 0)))
+    except (OverflowError, ValueError):
+        return None
+
+
+def time_of(text: str | None) -> datetime | None:
+    """Return the time of a run."""
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def message_of(row: Row) -> MessageStored:
+    """Return where a message is."""
+    digest, header, size, block, offset, length, eol, final = row
+    return MessageStored(Digest(digest), HeaderDigest(header), size, block, offset, length, eol, bool(final))
+
+
+def name_of(parts: str, delimiter: str | None, raw: bytes) -> MailboxName:
+    """Return the name of a mailbox."""
+    return MailboxName(tuple(json.loads(parts)), delimiter, raw)
+
+
+def mailbox_of(row: Row) -> KnownMailbox:
+    """Return a row of MAILBOX."""
+    number, account, parts, delimiter, raw, special_use, uidvalidity, present, *cursor, since, excluded = row
+    return KnownMailbox(
+        number,
+        account,
+        name_of(parts, delimiter, raw),
+        tuple(json.loads(special_use)),
+        uidvalidity,
+        bool(present),
+        None if cursor[0] is None else Cursor(UidValidity(cursor[0]), *cursor[1:]),
+        since,
+        excluded,
+    )
+
+
+def sighting_of(row: Row) -> Sighting:
+    """Return a row of SIGHTING."""
+    digest, header, size, said, epoch, zone, account_id, mailbox, uidvalidity, uid, present = row
+    date = moment_of(epoch, zone)
+    return Sighting(digest, header, size, said, date, account_id, mailbox, uidvalidity, uid, bool(present))
+
+
+def placement_of(row: Row) -> PlacementRecord:
+    """Return a row of PLACEMENT."""
+    mailbox, uidvalidity, uid, digest, size, epoch, zone, flags, gone = row
+    return PlacementRecord(
+        mailbox, uidvalidity, uid, Digest(digest), size, moment_of(epoch, zone), tuple(json.loads(flags)), time_of(gone)
+    )
