@@ -78,7 +78,8 @@ class Fetcher:
                 yield Fetched(facts.uid, partial.body())
                 self._writer.partials.stored(partial.key)
                 return
-        yield from self._whole({facts.uid: facts}, in_pieces=False)
+        if not self._is_stopping():
+            yield from self._whole({facts.uid: facts}, in_pieces=False)
 
     def _receive(self, facts: MessageFacts, partial: Partial) -> None:
         """Receive what is still to come of a message: to where the server says that it ends, or to where it does."""
