@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from mailarchive.catalog.base import Catalog
@@ -54,6 +54,12 @@ class Partials:
         with self._lock:
             self._left[key.name] = key
         return Partial(self._directory, key, size, self._clock)
+
+    def received(self, account: str, since: datetime) -> int:
+        """Return the octets of an account's partial messages to which something was added at ``since`` or later."""
+        with self._lock:
+            found = list(partial.partials(self._directory))
+        return sum(about.length for about in found if about.key.account == account and about.at >= since)
 
     def stored(self, key: Key) -> None:
         """Say that the message is in the archive; its octets go when that is durable."""

@@ -1,6 +1,7 @@
 """What a catalog answers: the contract of whatever the journal is folded into."""
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Protocol
 
 from mailarchive.errors import ArchiveDamaged
@@ -100,6 +101,9 @@ class Catalog(Protocol):
 
     def newest(self, mailbox: int, limit: int) -> list[Sighting]:
         """Return the present placements with the largest uids, up to ``limit``."""
+
+    def downloaded(self, account: str, since: datetime) -> int:
+        """Return the octets of the messages of an account that were downloaded, in runs begun at ``since`` or later."""
 
     def left_for_good(self, mailbox: int, run: int) -> int:
         """Return how many placements of a mailbox ended in a run whose message is nowhere else in the account."""

@@ -6,7 +6,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from mailarchive.catalog.base import CatalogUnusable
@@ -275,6 +275,14 @@ class SqliteCatalog:
             " ORDER BY p.uidvalidity DESC, p.uid DESC LIMIT ?"
         )
         return list(map(sighting_of, self._all(sql, mailbox, limit)))
+
+    def downloaded(self, account: str, since: datetime) -> int:
+        sql = (
+            "SELECT COALESCE(SUM(m.size), 0) FROM run r JOIN placement p ON p.run = r.number"
+            " JOIN mailbox b ON b.number = p.mailbox JOIN message m ON m.id = p.message"
+            " WHERE r.began >= ? AND b.account = ? AND p.by IS NULL"
+        )
+        return int(self._all(sql, since.astimezone(UTC).isoformat(), account)[0][0])
 
     def left_for_good(self, mailbox: int, run: int) -> int:
         sql = (

@@ -1,6 +1,7 @@
 """The options and arguments that several commands share."""
 
 import os
+import re
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +25,23 @@ Mailboxes = Annotated[
 Account = Annotated[str | None, typer.Option("--account", metavar="NAME", help="Only this account, like me@host.")]
 Since = Annotated[str | None, typer.Option("--since", metavar="DATE", help="Only mail received on this day or later.")]
 Before = Annotated[str | None, typer.Option("--before", metavar="DATE", help="Only mail received before this day.")]
+
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) *([KMGT]?)(I?)B?", re.IGNORECASE)
+_POWERS = " KMGT"
+
+
+def octets(text: str | None, option: str) -> int | None:
+    """Return the octets that an option names, like 2GB or 1.5GiB. Raises UsageError."""
+    if text is None:
+        return None
+    size = _SIZE.fullmatch(text.strip())
+    found = 0
+    if size is not None and (size[2] or not size[3]):
+        found = int(float(size[1]) * (1024 if size[3] else 1000) ** _POWERS.index(size[2].upper() or " "))
+    if found < 1:
+        raise UsageError(f"{option} {text!r} is not a size", hint="write it like 500MB, 2GB or 1.5GiB")
+    return found
 
 
 def archive_directory(given: Path | None) -> Path:

@@ -54,6 +54,13 @@ def pull(
         int,
         typer.Option("--gone-alarm", metavar="PERCENT", min=0, max=100, help="Warn when more of a mailbox vanished."),
     ] = 50,
+    max_download: Annotated[
+        str | None,
+        typer.Option("--max-download", metavar="SIZE", help="At most so much for each account and day (UTC): 2GB."),
+    ] = None,
+    newest_first: Annotated[
+        bool, typer.Option("--newest-first", help="The newest mail of each mailbox first.")
+    ] = False,
     wait: Annotated[
         bool,
         typer.Option("--wait", help="When the server asks for patience, wait and go on (at a terminal: always)."),
@@ -95,6 +102,8 @@ def pull(
             connections,
             paranoid,
             gone_alarm / 100,
+            options.octets(max_download, "--max-download"),
+            newest_first,
         )
         secrets = PasswordOptions(password_command, password_file)
         is_quiet = quiet or as_json

@@ -2,9 +2,9 @@
 
 from dataclasses import asdict
 
-from mailarchive.cli.render import clean, count, plural, seconds, size
+from mailarchive.cli.render import clean, count, decimal_size, plural, seconds, size
 from mailarchive.cli.terminal import out, say
-from mailarchive.ops.report import AccountReport, MailboxReport, PullReport
+from mailarchive.ops.report import AccountReport, Failure, MailboxReport, PullReport
 
 TOTALS = ("listed", "new", "known", "linked", "failed", "excluded", "gone", "flags_changed")
 _SHOWN_FAILURES = 20
@@ -46,6 +46,10 @@ def _account_object(account: AccountReport) -> dict[str, object]:
         "notes": account.notes,
         "to_fetch_messages": account.to_fetch_messages,
         "to_fetch_bytes": account.to_fetch_bytes,
+        "max_download": account.max_download,
+        "left_messages": account.left_messages,
+        "left_bytes": account.left_bytes,
+        "done_by": account.done_by.isoformat() if account.done_by else None,
     }
 
 
@@ -56,14 +60,20 @@ def print_problems(report: PullReport) -> None:
         for sentence in account.warnings:
             say(f"mailarchive: {name}: {clean(sentence)}")
         for failure in account.failures[:_SHOWN_FAILURES]:
-            what = f"message {clean(failure.uid)} failed ({plural(failure.tries, 'try')})" if failure.uid else "failed"
-            say(f"mailarchive: {name}: {clean(failure.mailbox)}: {what}: {clean(failure.reason)}")
+            say(f"mailarchive: {name}: {clean(failure.mailbox)}: {_what_failed(failure)}: {clean(failure.reason)}")
         if (more := len(account.failures) - _SHOWN_FAILURES) > 0:
             say(f"mailarchive: {name}: and {plural(more, 'more failed message')}; --json lists all")
         if account.error:
             say(f"mailarchive: {name}: {clean(account.error)}")
             if account.hint:
                 say(f"  hint: {clean(account.hint)}")
+
+
+def _what_failed(failure: Failure) -> str:
+    if not failure.uid:
+        return "failed"
+    how = f"failed ({plural(failure.tries, 'try')})" if failure.tries else "was not asked for"
+    return f"message {clean(failure.uid)} {how}"
 
 
 def print_summary(report: PullReport, *, verbose: bool) -> None:
@@ -88,12 +98,24 @@ def summary(account: AccountReport, *, dry_run: bool) -> str:
     parts = [f"{count(total(account, 'new'))} new", f"{count(total(account, 'known'))} known"]
     for key in ("linked", "failed", "excluded", "gone", "flags_changed"):
         word = "reflagged" if key == "flags_changed" else key
-        if number := total(account, key):
+        number = total(account, key) - (account.left_messages if key == "failed" else 0)
+        if number:
             parts.append(f"{count(number)} {word}")
     return (
         f"{name}: {account.status}: {', '.join(parts)} in {plural(len(account.mailboxes), 'mailbox')}; "
         f"{plural(account.downloaded_messages, 'message')} downloaded ({size(account.downloaded_bytes)}) "
-        f"in {seconds(account.seconds)}"
+        f"in {seconds(account.seconds)}{_left(account)}"
+    )
+
+
+def _left(account: AccountReport) -> str:
+    """Return what ``--max-download`` keeps for other days, and how long that will take."""
+    if not account.left_messages or not account.max_download or not account.done_by:
+        return ""
+    days = max(1, -(-account.left_bytes // account.max_download))
+    return (
+        f"; left: {plural(account.left_messages, 'message')}, {decimal_size(account.left_bytes)}: "
+        f"{plural(days, 'day')} at {decimal_size(account.max_download)} a day (until {account.done_by})"
     )
 
 

@@ -47,6 +47,16 @@ def size(octets: int) -> str:
     return f"{number:.1f} {unit}"
 
 
+def decimal_size(octets: int) -> str:
+    """Return a number of octets as providers state their limits, like ``2.5 GB``; powers of 1000."""
+    number, unit = float(octets), "B"
+    for unit in ("B", "KB", "MB", "GB", "TB"):
+        if number < 999.95 or unit == "TB":
+            break
+        number /= 1000
+    return f"{number:.1f} {unit}" if unit != "B" else f"{octets} B"
+
+
 def count(number: int) -> str:
     """Return a whole number with thousands set apart."""
     return f"{number:,}"

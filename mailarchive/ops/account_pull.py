@@ -11,6 +11,7 @@ from mailarchive.model import ListedMailbox, MessageFacts
 from mailarchive.ops import advice
 from mailarchive.ops import plan as plans
 from mailarchive.ops.advice import provider_for
+from mailarchive.ops.budget import budget_of
 from mailarchive.ops.events import Detail, MailboxPlanned, MessageDone, MessagesLinked, Notice
 from mailarchive.ops.fetcher import Fetcher
 from mailarchive.ops.generation import spoken
@@ -61,6 +62,7 @@ class AccountPull:
         connections = max(1, advice.connections(options.connections, self._provider))
         self._workers = Workers(target.connect, connections, around.stop, around.clock)
         self._linker = Linker(target.account.name, writer.sightings, writer.octets)
+        self._budget = budget_of(writer, target.account.name, options.max_download, around.clock.now())
         self._lock = threading.Lock()
         self._queue: deque[ListedMailbox] = deque()
         self._found = Survey([])
@@ -149,7 +151,7 @@ class AccountPull:
             raise
         self._warn(found)
         number = known.number if known else self._writer.new_mailbox_number()
-        pull = MailboxPull(self._writer, self._linker, found, number, self._options)
+        pull = MailboxPull(self._writer, self._linker, self._budget, found, number, self._options)
         pull.write_changes(self._account.name)
         with self._lock:
             self._pulls.append(pull)
@@ -270,6 +272,9 @@ class AccountPull:
                 f"the server does not tell the true size of {sampled} messages; "
                 "they were recognised by their header and a sample of their text"
             )
+        report.max_download = self._budget.limit
+        report.left_messages, report.left_bytes = self._budget.left_messages, self._budget.left_bytes
+        report.done_by = self._budget.done_by(self._around.clock.now().date())
         self._conclude(cut_short=bool(left or unopened or not self._surveyed))
 
     def _warn_of_losses(self) -> None:
@@ -299,5 +304,5 @@ class AccountPull:
         if not self._surveyed:
             report.status = "partial" if error is None or error.exit_code == ExitCode.PARTIAL else "failed"
             report.exit_code = ExitCode.PARTIAL if error is None else error.exit_code
-        elif cut_short or report.failures or report.warnings:
+        elif cut_short or report.failures or report.warnings or report.left_messages:
             report.status, report.exit_code = "partial", ExitCode.PARTIAL

@@ -9,6 +9,7 @@ from mailarchive.archive.prepare import prepare
 from mailarchive.archive.writer import Writer
 from mailarchive.model import Digest, Fetched, MessageFacts, RemoteUid
 from mailarchive.ops import plan as plans
+from mailarchive.ops.budget import Admitted, Budget
 from mailarchive.ops.fetching import NotFetched
 from mailarchive.ops.linking import BY_SAMPLE, Linker, Place, Sorted
 from mailarchive.ops.look import Look
@@ -27,7 +28,9 @@ class MailboxPull:
     lists the mailbox again and fetches only what is not in the archive.
     """
 
-    def __init__(self, writer: Writer, linker: Linker, look: Look, number: int, options: PullOptions) -> None:
+    def __init__(
+        self, writer: Writer, linker: Linker, budget: Budget, look: Look, number: int, options: PullOptions
+    ) -> None:
         self.look = look
         self.number = number
         self.report = MailboxReport(str(look.listed.name), look.plan.listed, known=look.plan.known)
@@ -43,12 +46,13 @@ class MailboxPull:
         self._failed: set[RemoteUid] = set()
         self._writer = writer
         self._linker = linker
+        self._budget = budget
         self._options = options
         self._since = options.since
         self._place = Place((number, look.cursor.uidvalidity), frozenset(look.plan.gone))
         self._validity = look.cursor.uidvalidity
         self._lock = threading.Lock()
-        fresh = look.plan.fresh
+        fresh = look.plan.fresh[::-1] if options.newest_first else look.plan.fresh
         self._windows = deque(fresh[start : start + WINDOW] for start in range(0, len(fresh), WINDOW))
         self._batches: deque[list[MessageFacts]] = deque()
         self._later: list[MessageFacts] = []
@@ -56,6 +60,8 @@ class MailboxPull:
         self._expected: dict[RemoteUid, Digest] = {}
         """What the messages that are downloaded only to be compared should be."""
         self._in_hand = 0
+        self._held = 0
+        """Those that the budget keeps for another day."""
         self._is_open = True
         self._is_sure = not look.missing and len(look.returned) == len(look.plan.returned)
         """Whether the server described each message that it announced."""
@@ -149,6 +155,7 @@ class MailboxPull:
             found = Sorted([], [*found.fresh, *(link.facts for link in found.links)], found.later)
         for link in found.links:
             self._writer.place(self.number, self._validity, link.facts, link.digest, link.by)
+        admitted = self._admit(found.fresh, window)
         with self._lock:
             self.report.excluded += len(facts) - len(wanted)
             self._forget(len(window) - len(facts))
@@ -156,8 +163,21 @@ class MailboxPull:
             self.report.linked += len(found.links)
             self.sampled += sum(link.by == BY_SAMPLE for link in found.links)
             self._later += found.later
-            self._batches.extend(plans.batches(found.fresh))
+            self._batches.extend(plans.batches(admitted.now))
+            self._held += len(admitted.later)
+            for item in admitted.never:
+                self._is_sure = False
+                self._fail(item.uid, f"it has {item.size} octets, more than may be downloaded in a day", 0)
             self._in_hand -= len(window) + len(later)
+
+    def _admit(self, fresh: list[MessageFacts], window: Sequence[RemoteUid]) -> Admitted:
+        """Ask the budget in the order in which messages are to be fetched; others may fetch what it does not admit."""
+        if self._options.newest_first:
+            place = {uid: number for number, uid in enumerate(window)}
+            fresh = sorted(fresh, key=lambda item: place.get(item.uid, -1))
+        admitted = self._budget.admit(fresh)
+        self._linker.release(self._place.here, [*admitted.later, *admitted.never])
+        return admitted
 
     def _described(self, opened: OpenMailbox, window: Sequence[RemoteUid]) -> list[MessageFacts]:
         """Return facts of the messages of ``window``; empty ones for those that are listed and not described."""
@@ -170,6 +190,7 @@ class MailboxPull:
 
     def arrived(self, item: Fetched | NotFetched, facts: MessageFacts) -> int:
         """Put one answer where it belongs; return the octets that were downloaded. Raises StorageFailed."""
+        self._budget.settle(facts, 0 if isinstance(item, NotFetched) else item.body.size)
         if isinstance(item, NotFetched):
             with self._lock:
                 self._in_hand -= 1
@@ -218,7 +239,7 @@ class MailboxPull:
         Not if the server kept something back, or messages vanished meanwhile: then the next run looks again.
         """
         with self._lock:
-            if self._batches or self._windows or self._later or self._in_hand or not self._is_open:
+            if self._waiting() or self._held or self._in_hand or not self._is_open:
                 return
             self._is_open = False
         known, cursor = self.look.known, self.look.cursor
@@ -245,10 +266,10 @@ class MailboxPull:
             self.failures.append(Failure(self.report.mailbox, "", why, 1))
 
     def abandon(self) -> int:
-        """Count what was never fetched as failed, so that the numbers add up; return how many."""
+        """Count what was never fetched as failed, so that the numbers add up; return how many without a reason."""
         with self._lock:
             left = self._waiting() + self._in_hand
-            self.report.failed += left
+            self.report.failed += left + self._held
             return left
 
     def _waiting(self) -> int:

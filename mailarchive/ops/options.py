@@ -22,6 +22,10 @@ class PullOptions:
     """Download what could be linked, and compare."""
     gone_alarm: float = 0.5
     """The share of a mailbox that may vanish between two runs without a warning."""
+    max_download: int | None = None
+    """Octets that may be downloaded for an account on one day (UTC)."""
+    newest_first: bool = False
+    """Fetch the newest messages of each mailbox first."""
 
 
 @dataclass(frozen=True, slots=True)

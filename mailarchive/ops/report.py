@@ -1,6 +1,7 @@
 """What a pull did, as it is printed and as ``--json`` says it: every number adds up."""
 
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Literal
 
 Status = Literal["complete", "partial", "failed"]
@@ -49,6 +50,12 @@ class AccountReport:
     seconds: float = 0.0
     to_fetch_messages: int = 0
     to_fetch_bytes: int = 0
+    max_download: int | None = None
+    left_messages: int = 0
+    """Those that ``max_download`` keeps for another day; among ``failed`` of their mailboxes."""
+    left_bytes: int = 0
+    done_by: date | None = None
+    """When those will have come."""
     mailboxes: list[MailboxReport] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)

@@ -233,6 +233,16 @@ class CatalogContract:
         totals = first.totals()
         assert (totals.placements, totals.unique, totals.received_bytes, totals.unique_bytes) == (3, 2, 30, 20)
 
+    def test_what_was_downloaded_since_a_moment_is_summed_by_account(self, first: Catalog) -> None:
+        later = BEGAN + timedelta(days=1)
+        linked = f.Placed(1, 1, 5, digest(3), DATE, (), by="header")
+        fold(first, f.RunBegan(2, later, "pull", "test"), stored(3, size=7), placed(4, 3), linked)
+        fold(first, f.MailboxSeen(2, "you@host", ("INBOX",), "INBOX", "/", (), 1), placed(1, 3, mailbox=2))
+        assert first.downloaded("me@host", BEGAN) == 10 + 10 + 10 + 7
+        assert first.downloaded("me@host", BEGAN + timedelta(seconds=1)) == 7
+        assert first.downloaded("you@host", BEGAN.astimezone(DATE.tzinfo)) == 7
+        assert first.downloaded("me@host", later + timedelta(seconds=1)) == 0
+
     def test_a_run_that_did_not_end_has_no_end(self, first: Catalog) -> None:
         fold(first, f.RunBegan(2, BEGAN, "verify", "test"))
         ended, open_run = first.runs()

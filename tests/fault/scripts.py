@@ -99,12 +99,13 @@ def pull_over_imap(port: int, root: Path, connections: int) -> None:
     pull(root, [target], PullOptions(connections=connections), observer=ignore, clock=clock, stop=stop)
 
 
-def pull_at(start: datetime, port: int, root: Path, connections: int) -> None:
+def pull_at(start: datetime, port: int, root: Path, connections: int, max_download: int | None = None) -> None:
     """Pull the account of the server on loopback at ``port``, on a clock that stands still at ``start``."""
     shrink()
     clock, stop = StillClock(start), Stop()
     target = account_at(port, "127.0.0.1", clock, stop)
-    pull(root, [target], PullOptions(connections=connections), observer=ignore, clock=clock, stop=stop)
+    options = PullOptions(connections=connections, max_download=max_download)
+    pull(root, [target], options, observer=ignore, clock=clock, stop=stop)
 
 
 def hold(root: Path, pipe: Connection) -> None:

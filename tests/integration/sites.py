@@ -76,6 +76,7 @@ class Site:
         self.told: list[str] = []
         self.details: list[str] = []
         self.waits: list[Waiting] = []
+        self.clock: StillClock | None = None
         self.host = "127.0.0.1"
 
     @property
@@ -97,7 +98,7 @@ class Site:
         waits: bool = False,
     ) -> PullReport:
         """Pull with a clock on which waiting takes no time; the counts must add up."""
-        clock, stop = StillClock(), stop or Stop()
+        clock, stop = self.clock or StillClock(), stop or Stop()
         self.waits.clear()
 
         def on_wait(seconds: float, reason: str) -> None:

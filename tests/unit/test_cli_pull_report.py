@@ -1,5 +1,7 @@
 """What a pull did is told in sentences and in numbers that are sums."""
 
+from datetime import date
+
 import pytest
 
 from mailarchive.cli.pull_report import as_object, print_problems, print_summary
@@ -110,6 +112,32 @@ def test_problems_go_to_standard_error_escaped(capsys: pytest.CaptureFixture[str
         "mailarchive: me@host: INBOX: message 17 failed (2 tries): server said \\x1b[31mNO",
         "mailarchive: me@host: the server ended the connection",
         "  hint: run it again",
+    ]
+
+
+def test_what_a_limit_keeps_is_told_with_the_day_when_it_will_have_come(capsys: pytest.CaptureFixture[str]) -> None:
+    report = _report()
+    account = report.accounts[0]
+    account.mailboxes[0].failed += 12_000
+    account.mailboxes[0].listed += 12_000
+    account.left_messages, account.left_bytes = 12_000, 5_200_000_000
+    account.max_download, account.done_by = 2_000_000_000, date(2024, 3, 2)
+    account.failures.append(Failure("INBOX", "18", "it has 3 octets", 0))
+    print_summary(report, verbose=False)
+    print_problems(report)
+    captured = capsys.readouterr()
+    assert ", 1 failed, " in captured.out
+    assert captured.out.endswith(
+        " in 1.2 s; left: 12,000 messages, 5.2 GB: 3 days at 2.0 GB a day (until 2024-03-02)\n"
+    )
+    assert "INBOX: message 18 was not asked for: it has 3 octets" in captured.err
+    accounts = as_object(report, 3)["accounts"]
+    assert isinstance(accounts, list)
+    assert [accounts[0][name] for name in ("max_download", "left_messages", "left_bytes", "done_by")] == [
+        2_000_000_000,
+        12_000,
+        5_200_000_000,
+        "2024-03-02",
     ]
 
 
