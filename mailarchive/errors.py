@@ -164,7 +164,8 @@ class Throttled(SourceError):
     """The server asks us to come back later. ``seconds`` is how much later, None if it does not say.
 
     ``connected`` says whether the connection can still be used then, ``answered`` whether the
-    command was carried out all the same, so that nothing is to be asked again.
+    command was carried out all the same, so that nothing is to be asked again, ``spare`` whether
+    other connections of our own are at work, so that nothing is lost without this one.
     """
 
     exit_code = ExitCode.PARTIAL
@@ -184,16 +185,13 @@ class Throttled(SourceError):
         self.seconds = seconds
         self.connected = connected
         self.answered = answered
+        self.spare = False
 
 
 class TooManyConnections(Throttled):
-    """The server allows no further connection to this account at the same time.
-
-    ``spare`` says that others of our own are at work, so that nothing is lost without this one.
-    """
+    """The server allows no further connection to this account at the same time."""
 
     default_hint = "end other mail programs that use the account, or run the same command again later"
-    spare = False
 
 
 class TurnedAway(Throttled):

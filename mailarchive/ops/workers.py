@@ -1,10 +1,10 @@
 """Threads that share the work of one account, each with a connection of its own."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from mailarchive.clock import Clock
-from mailarchive.errors import MailArchiveError, SourceError, Throttled, TooManyConnections
+from mailarchive.errors import MailArchiveError, SourceError, Throttled
 from mailarchive.sources.base import Source, SourceFactory
 
 GRACE_SECONDS = 5.0
@@ -31,7 +31,7 @@ class Workers:
         self._threads: list[threading.Thread] = []
         self._sources: list[Source] = []
         self._connected: set[threading.Thread] = set()
-        self._is_over = False
+        self._is_done = self._is_over = False
 
     @property
     def is_stopping(self) -> bool:
@@ -57,6 +57,7 @@ class Workers:
                 self._sources.append(source)
                 self._connected.add(threading.current_thread())
             work(source)
+            self._is_done = True
         except SourceError as error:
             with self._lock:
                 self._note(error)
@@ -69,7 +70,7 @@ class Workers:
 
     def _note(self, error: SourceError) -> None:
         """Keep an error; a server that asks for patience gets no further connections."""
-        is_spare = isinstance(error, TooManyConnections) and error.spare
+        is_spare = isinstance(error, Throttled) and error.spare
         (self.spared if is_spare else self.errors).append(error)
         if isinstance(error, Throttled):
             self._limit = 0
@@ -77,26 +78,39 @@ class Workers:
     def wait(self) -> None:
         """Wait until all workers have returned; when stopping, close their connections after a moment of grace.
 
-        Who is still waiting for a connection then is left alone: nothing is in his hands. Raises ``fatal``.
+        Who is still waiting for a connection then, or when the work is done, is left alone: nothing is in his hands.
+        Raises ``fatal``.
         """
         deadline: float | None = None
         is_late = False
-        while alive := self._alive(connected=is_late):
+        while alive := self._awaited(connected=is_late):
             alive[0].join(TICK_SECONDS)
-            if self.is_stopping and deadline is None:
+            if not (self.is_stopping or self._is_idle()):
+                deadline, is_late = None, False
+            elif deadline is None:
                 deadline = self._clock.monotonic() + GRACE_SECONDS
-            if deadline is not None and self._clock.monotonic() >= deadline:
+            elif self._clock.monotonic() >= deadline:
                 is_late = True
-                self._close_all()
+                if self.is_stopping:
+                    self._close_all()
         if self.fatal is not None:
             raise self.fatal
 
-    def _alive(self, *, connected: bool) -> list[threading.Thread]:
-        """Return the workers that have not returned, only those with a connection if ``connected``."""
+    def _awaited(self, *, connected: bool) -> list[threading.Thread]:
+        """Return the workers to wait for, only those with a connection if ``connected``; if none, it is over."""
         with self._lock:
-            alive = [t for t in self._threads if t.is_alive() and (t in self._connected or not connected)]
+            alive = self._alive(self._connected if connected else self._threads)
             self._is_over = not alive
             return alive
+
+    def _is_idle(self) -> bool:
+        """Return whether the work is done, and only connections that nobody needs any more are still being made."""
+        with self._lock:
+            return self._is_done and not self._alive(self._connected)
+
+    @staticmethod
+    def _alive(threads: Iterable[threading.Thread]) -> list[threading.Thread]:
+        return [thread for thread in threads if thread.is_alive()]
 
     def _close_all(self) -> None:
         with self._lock:

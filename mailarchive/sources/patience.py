@@ -69,7 +69,12 @@ class Patience:
         self._waits = waits
         self._crew = crew or Crew()
         self._crew.join(self)
+        self._is_starting = True
         self._fruitless = self._pauses = 0
+
+    def begin(self) -> None:
+        """Note that the connection was made, and work is in hand from now on."""
+        self._is_starting = False
 
     def progress(self) -> None:
         """Note that something was gained."""
@@ -95,7 +100,7 @@ class Patience:
 
     def _pause(self, error: Throttled) -> None:
         """Wait as long as the server wants; not if that is not wanted, or if other connections do the work."""
-        if isinstance(error, TooManyConnections):
+        if self._is_starting or isinstance(error, TooManyConnections):
             error.spare = self._crew.leave_to_others(self)
             if error.spare:
                 raise error

@@ -50,6 +50,7 @@ class RetryingSource:
         except BaseException:
             self._patience.close()
             raise
+        self._patience.begin()
 
     @property
     def account(self) -> Account:

@@ -137,6 +137,15 @@ def test_a_connection_too_many_leaves_if_others_are_at_work() -> None:
     assert not caught.value.spare
 
 
+def test_a_further_connection_does_not_wait_while_others_are_at_work() -> None:
+    world = World(raising("connect", None, TOLD), waits=True)
+    first = world.source()
+    with pytest.raises(Throttled) as caught:
+        world.source()
+    assert (caught.value.spare, world.waits) == (True, [])
+    first.close()
+
+
 def test_the_only_connection_waits_until_there_is_room() -> None:
     world = World(raising("connect", TooManyConnections("full")), waits=True)
     assert uids_of(world) == list(range(1, 11))
