@@ -64,6 +64,21 @@ class PlacementRecord:
     date: datetime | None
     flags: tuple[str, ...]
     gone_at: datetime | None
+    by: str | None
+    """How the message was recognised, if it was not downloaded for this placement."""
+    run: int
+    gone_run: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxState:
+    """How a mailbox was from a run on, until the next of its states."""
+
+    mailbox: int
+    run: int
+    name: MailboxName
+    uidvalidity: int | None
+    present: bool
 
 
 @dataclass(frozen=True, slots=True)

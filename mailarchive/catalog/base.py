@@ -12,6 +12,7 @@ from mailarchive.records import (
     KnownFailure,
     KnownMailbox,
     Looks,
+    MailboxState,
     MailboxSummary,
     PlacementRecord,
     RunRecord,
@@ -119,6 +120,15 @@ class Catalog(Protocol):
 
     def placements(self, mailbox: int, *, gone: bool) -> Iterator[PlacementRecord]:
         """Yield the present (or the gone) placements of a mailbox, by uidvalidity and uid."""
+
+    def begun(self, first_run: int) -> Iterator[PlacementRecord]:
+        """Yield the placements that began in ``first_run`` or later, by run, mailbox, uidvalidity and uid."""
+
+    def ended(self, first_run: int) -> Iterator[PlacementRecord]:
+        """Yield the placements that ended in ``first_run`` or later, by that run, mailbox, uidvalidity and uid."""
+
+    def mailbox_states(self) -> list[MailboxState]:
+        """Return all that mailboxes ever were, in order; the names without what the server called them."""
 
     def placements_of(self, digest: Digest) -> list[PlacementRecord]:
         """Return where a message is or was."""

@@ -73,10 +73,6 @@ class Fold:
 
     def _mailbox(self, fact: f.MailboxSeen) -> None:
         parts = json.dumps(fact.parts)
-        if (parts,) not in self._db.execute(
-            "SELECT parts FROM mailbox_name WHERE mailbox = ? ORDER BY rowid DESC LIMIT 1", (fact.mailbox,)
-        ):
-            self._db.execute("INSERT INTO mailbox_name VALUES (?, ?, ?)", (fact.mailbox, self.run, parts))
         self._db.execute(
             "INSERT INTO mailbox (number, account, parts, delimiter, raw, special_use, uidvalidity, present)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT (number) DO UPDATE SET account = excluded.account,"
@@ -93,6 +89,7 @@ class Fold:
                 fact.uidvalidity,
             ),
         )
+        self._remember(fact.mailbox)
         self._end_placements("mailbox = ? AND uidvalidity IS NOT ?", fact.mailbox, fact.uidvalidity)
         self._db.execute(
             "DELETE FROM failure WHERE mailbox = ? AND uidvalidity IS NOT ?", (fact.mailbox, fact.uidvalidity)
@@ -100,8 +97,18 @@ class Fold:
 
     def _vanished(self, fact: f.MailboxVanished) -> None:
         self._db.execute("UPDATE mailbox SET present = 0, cursor_uidvalidity = NULL WHERE number = ?", (fact.mailbox,))
+        self._remember(fact.mailbox)
         self._end_placements("mailbox = ?", fact.mailbox)
         self._db.execute("DELETE FROM failure WHERE mailbox = ?", (fact.mailbox,))
+
+    def _remember(self, mailbox: int) -> None:
+        """Keep how a mailbox is now, if that is not how it was last."""
+        self._db.execute(
+            "INSERT INTO mailbox_change SELECT number, ?1, parts, uidvalidity, present FROM mailbox WHERE number = ?2"
+            " AND (parts, uidvalidity, present) IS NOT (SELECT parts, uidvalidity, present FROM mailbox_change"
+            " WHERE mailbox = ?2 ORDER BY rowid DESC LIMIT 1)",
+            (self.run, mailbox),
+        )
 
     def _end_placements(self, where: str, *arguments: object) -> None:
         self._db.execute(

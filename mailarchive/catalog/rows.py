@@ -16,7 +16,8 @@ MAILBOX = (
     " cursor_uidvalidity, uidnext, highestmodseq, messages, since, excluded"
 )
 PLACEMENT = (
-    "SELECT p.mailbox, p.uidvalidity, p.uid, m.digest, m.size, p.epoch, p.zone, s.flags, r.began"
+    "SELECT p.mailbox, p.uidvalidity, p.uid, m.digest, m.size, p.epoch, p.zone, s.flags,"
+    " p.by, p.run, p.gone_run, r.began"
     " FROM placement p JOIN message m ON m.id = p.message JOIN flag_set s ON s.id = p.flag_set"
     " LEFT JOIN run r ON r.number = p.gone_run "
 )
@@ -78,7 +79,17 @@ def sighting_of(row: Row) -> Sighting:
 
 def placement_of(row: Row) -> PlacementRecord:
     """Return a row of PLACEMENT."""
-    mailbox, uidvalidity, uid, digest, size, epoch, zone, flags, gone = row
+    mailbox, uidvalidity, uid, digest, size, epoch, zone, flags, by, run, gone_run, gone = row
     return PlacementRecord(
-        mailbox, uidvalidity, uid, Digest(digest), size, moment_of(epoch, zone), tuple(json.loads(flags)), time_of(gone)
+        mailbox,
+        uidvalidity,
+        uid,
+        Digest(digest),
+        size,
+        moment_of(epoch, zone),
+        tuple(json.loads(flags)),
+        time_of(gone),
+        by,
+        run,
+        gone_run,
     )

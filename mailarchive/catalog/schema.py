@@ -1,6 +1,6 @@
 """The tables of the SQLite catalog; numbered, because another number means: make it anew."""
 
-VERSION = 2
+VERSION = 3
 
 SCHEMA = """
 CREATE TABLE state (
@@ -53,7 +53,10 @@ CREATE TABLE flag_change (
     mailbox INTEGER NOT NULL, uidvalidity INTEGER NOT NULL, uid NOT NULL, run INTEGER NOT NULL,
     before INTEGER NOT NULL
 );
-CREATE TABLE mailbox_name (mailbox INTEGER NOT NULL, run INTEGER NOT NULL, parts TEXT NOT NULL);
+CREATE TABLE mailbox_change (
+    mailbox INTEGER NOT NULL, run INTEGER NOT NULL,
+    parts TEXT NOT NULL, uidvalidity INTEGER, present INTEGER NOT NULL -- from this run on
+);
 CREATE TABLE failure (
     mailbox INTEGER NOT NULL, uidvalidity INTEGER NOT NULL, uid NOT NULL,
     why TEXT NOT NULL, tries INTEGER NOT NULL, last_run INTEGER NOT NULL,

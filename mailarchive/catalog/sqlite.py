@@ -34,6 +34,7 @@ from mailarchive.records import (
     KnownFailure,
     KnownMailbox,
     Looks,
+    MailboxState,
     MailboxSummary,
     PlacementRecord,
     RunRecord,
@@ -51,7 +52,7 @@ _FINGERPRINT = {
     " JOIN flag_set s ON s.id = flag_set ORDER BY 1, 2, 3",
     "flag_change": "SELECT mailbox, uidvalidity, uid, run, flags FROM flag_change c"
     " JOIN flag_set s ON s.id = before ORDER BY c.rowid",
-    "mailbox_name": "SELECT * FROM mailbox_name ORDER BY rowid",
+    "mailbox_change": "SELECT * FROM mailbox_change ORDER BY rowid",
     "failure": "SELECT * FROM failure ORDER BY 1, 2, 3",
     "block": "SELECT * FROM block ORDER BY 1",
     "run": "SELECT * FROM run ORDER BY 1",
@@ -342,9 +343,25 @@ class SqliteCatalog:
 
     def placements(self, mailbox: int, *, gone: bool) -> Iterator[PlacementRecord]:
         where = f"WHERE p.mailbox = ? AND p.gone_run IS {'NOT ' if gone else ''}NULL ORDER BY p.uidvalidity, p.uid"
+        return self._placements(where, mailbox)
+
+    def _placements(self, where: str, argument: int) -> Iterator[PlacementRecord]:
         with _translated():
-            for row in self._db.execute(PLACEMENT + where, (mailbox,)):
+            for row in self._db.execute(PLACEMENT + where, (argument,)):
                 yield placement_of(row)
+
+    def begun(self, first_run: int) -> Iterator[PlacementRecord]:
+        return self._placements("WHERE p.run >= ? ORDER BY p.run, p.mailbox, p.uidvalidity, p.uid", first_run)
+
+    def ended(self, first_run: int) -> Iterator[PlacementRecord]:
+        return self._placements("WHERE p.gone_run >= ? ORDER BY p.gone_run, p.mailbox, p.uidvalidity, p.uid", first_run)
+
+    def mailbox_states(self) -> list[MailboxState]:
+        rows = self._all("SELECT mailbox, run, parts, uidvalidity, present FROM mailbox_change ORDER BY rowid")
+        return [
+            MailboxState(mailbox, run, name_of(parts, None, b""), uidvalidity, bool(present))
+            for mailbox, run, parts, uidvalidity, present in rows
+        ]
 
     def placements_of(self, digest: Digest) -> list[PlacementRecord]:
         where = "WHERE m.digest = ? ORDER BY p.mailbox, p.uidvalidity, p.uid"

@@ -25,6 +25,9 @@ def list_messages(
     since: options.Since = None,
     before: options.Before = None,
     gone: Annotated[bool, typer.Option("--gone", help="Only messages that vanished from the server.")] = False,
+    moved: Annotated[
+        bool, typer.Option("--moved", help="Only messages that left a mailbox for another of the account: from, to.")
+    ] = False,
     limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=0, help="At most N messages.")] = None,
     as_json: options.Json = False,
 ) -> int:
@@ -35,7 +38,12 @@ def list_messages(
     from mailarchive.ops import browse
 
     selection = Selection(
-        tuple(mailbox or ()), account, options.day(since, "--since"), options.day(before, "--before"), gone
+        tuple(mailbox or ()),
+        account,
+        options.day(since, "--since"),
+        options.day(before, "--before"),
+        gone or moved,
+        moved,
     )
     columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     rows = browse.messages(options.archive_directory(archive), selection)
@@ -44,8 +52,8 @@ def list_messages(
             out(dump(as_object(row)))
             continue
         if number == 0:
-            out(_line((*_HEADER, "SUBJECT"), columns))
-        out(_line(_cells(row), columns))
+            out(_line((*_HEADER[:-1], "NOW IN" if moved else _HEADER[-1], "SUBJECT"), columns))
+        out(_line(_cells(row, moved=moved), columns))
     return 0
 
 
@@ -60,13 +68,14 @@ def as_object(row: MessageRow) -> dict[str, object]:
         "internaldate": iso(row.internaldate),
         "flags": list(row.flags),
         "gone": iso(row.gone_at),
+        "moved_to": list(row.moved_to),
         "date": row.date,
         "from": row.sender,
         "subject": row.subject,
     }
 
 
-def _cells(row: MessageRow) -> tuple[str, ...]:
+def _cells(row: MessageRow, *, moved: bool) -> tuple[str, ...]:
     letters = "".join(sorted({_LETTERS.get(flag.lower(), "") for flag in row.flags}))
     return (
         row.digest.hex()[:_ID],
@@ -74,7 +83,7 @@ def _cells(row: MessageRow) -> tuple[str, ...]:
         size(row.size),
         letters,
         clean(row.mailbox),
-        clean(row.sender),
+        clean(", ".join(row.moved_to) if moved else row.sender),
         clean(row.subject),
     )
 

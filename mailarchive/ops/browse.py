@@ -1,7 +1,7 @@
 """Look into an archive: mailboxes, messages, statistics, runs."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from fnmatch import fnmatchcase
@@ -12,7 +12,7 @@ from mailarchive.errors import ArchiveDamaged, UsageError
 from mailarchive.mail import headers, readable
 from mailarchive.model import Account, Digest
 from mailarchive.ops import plan as plans
-from mailarchive.records import KnownMailbox, PlacementRecord
+from mailarchive.records import KnownMailbox, PlacementRecord, RunRecord
 
 MOST_CANDIDATES = 8
 RUN_COUNTS = ("listed", "new", "known", "failed", "excluded", "gone", "flags_changed", "downloaded_bytes")
@@ -31,6 +31,8 @@ class Selection:
     before: date | None = None
     gone: bool | None = False
     """False: those at the server; True: those that vanished from it; None: both."""
+    moved: bool = False
+    """Only those that vanished from their mailbox, and are elsewhere in the account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,8 @@ class MessageRow:
     internaldate: datetime | None
     flags: tuple[str, ...]
     gone_at: datetime | None
+    moved_to: tuple[str, ...]
+    """The mailboxes of the account in which a message that is gone from this one is now."""
     date: str
     sender: str
     subject: str
@@ -130,17 +134,17 @@ class ShownMessage:
     """(name, media type, octets) of each."""
 
 
-def _ignore(_text: str) -> None:
+def ignore_text(_text: str) -> None:
     """Listen to nobody."""
 
 
-def accounts(directory: Path, tell: Tell = _ignore) -> list[Account]:
+def accounts(directory: Path, tell: Tell = ignore_text) -> list[Account]:
     """Return the accounts that were pulled into the archive, by name. Raises ArchiveError."""
     with open_for_reading(directory, tell) as archive:
         return archive.catalog.accounts()
 
 
-def mailboxes(directory: Path, account: str | None = None, tell: Tell = _ignore) -> list[MailboxRow]:
+def mailboxes(directory: Path, account: str | None = None, tell: Tell = ignore_text) -> list[MailboxRow]:
     """Return every mailbox of the archive, by account and name. Raises ArchiveError."""
     with open_for_reading(directory, tell) as archive:
         return [
@@ -152,7 +156,7 @@ def mailboxes(directory: Path, account: str | None = None, tell: Tell = _ignore)
         ]
 
 
-def failures(directory: Path, account: str | None = None, tell: Tell = _ignore) -> list[FailureRow]:
+def failures(directory: Path, account: str | None = None, tell: Tell = ignore_text) -> list[FailureRow]:
     """Return the messages that could not be fetched, by account, mailbox and uid. Raises ArchiveError."""
     with open_for_reading(directory, tell) as archive:
         return [
@@ -184,14 +188,15 @@ def _is_within(moment: datetime | None, selection: Selection) -> bool:
     return (selection.since is None or day >= selection.since) and (selection.before is None or day < selection.before)
 
 
-def messages(directory: Path, selection: Selection, tell: Tell = _ignore) -> Iterator[MessageRow]:
+def messages(directory: Path, selection: Selection, tell: Tell = ignore_text) -> Iterator[MessageRow]:
     """Yield the selected placements, mailbox by mailbox, in the order of their uids. Raises ArchiveError."""
     with open_for_reading(directory, tell) as archive:
+        boxes = {box.number: box for box in archive.catalog.mailboxes()}
         for box, record in chosen(archive, selection):
-            try:
-                fields = headers.fields(archive.head(record.digest), ("date", "from", "subject"))
-            except ArchiveDamaged:
-                fields = {"subject": "(damaged: its octets cannot be read)"}
+            moved_to = _moved_to(record, archive.catalog.placements_of(record.digest), boxes) if record.gone_at else ()
+            if selection.moved and not moved_to:
+                continue
+            fields = head_fields(archive, record.digest, ("date", "from", "subject"))
             yield MessageRow(
                 box.account,
                 str(box.name),
@@ -201,13 +206,31 @@ def messages(directory: Path, selection: Selection, tell: Tell = _ignore) -> Ite
                 record.date,
                 record.flags,
                 record.gone_at,
+                moved_to,
                 fields.get("date", ""),
                 fields.get("from", ""),
                 fields.get("subject", ""),
             )
 
 
-def resolve(directory: Path, prefix: str, tell: Tell = _ignore) -> Digest:
+def head_fields(archive: Archive, digest: Digest, names: tuple[str, ...]) -> dict[str, str]:
+    """Return header fields of a message, decoded; if it is damaged a subject that says so."""
+    try:
+        return headers.fields(archive.head(digest), names)
+    except ArchiveDamaged:
+        return {"subject": "(damaged: its octets cannot be read)"}
+
+
+def _moved_to(
+    record: PlacementRecord, everywhere: Sequence[PlacementRecord], boxes: Mapping[int, KnownMailbox]
+) -> tuple[str, ...]:
+    """Return in which mailboxes of the account the message of a placement that is gone is now."""
+    account = boxes[record.mailbox].account
+    present = {one.mailbox for one in everywhere if one.gone_at is None and boxes[one.mailbox].account == account}
+    return () if record.mailbox in present else tuple(sorted(str(boxes[number].name) for number in present))
+
+
+def resolve(directory: Path, prefix: str, tell: Tell = ignore_text) -> Digest:
     """Return the digest that starts with the hexadecimal ``prefix``.
 
     Raises UsageError if it is no hexadecimal number, none starts with it, or several do (listed).
@@ -228,23 +251,24 @@ def resolve(directory: Path, prefix: str, tell: Tell = _ignore) -> Digest:
     return found[0]
 
 
-def raw(directory: Path, digest: Digest, tell: Tell = _ignore) -> Iterator[bytes]:
+def raw(directory: Path, digest: Digest, tell: Tell = ignore_text) -> Iterator[bytes]:
     """Yield the exact octets of a message in pieces. Raises ArchiveDamaged if they are not what was stored."""
     with open_for_reading(directory, tell) as archive:
         yield from archive.octets(digest)
 
 
-def show(directory: Path, digest: Digest, tell: Tell = _ignore) -> ShownMessage:
+def show(directory: Path, digest: Digest, tell: Tell = ignore_text) -> ShownMessage:
     """Return the message for people; never raises for malformed mail. Raises ArchiveDamaged."""
     with open_for_reading(directory, tell) as archive:
         octets = b"".join(archive.octets(digest))
         boxes = {box.number: box for box in archive.catalog.mailboxes()}
-        places = tuple(_place(boxes[record.mailbox], record) for record in archive.catalog.placements_of(digest))
+        records = archive.catalog.placements_of(digest)
+        places = tuple(_place(boxes[record.mailbox], record, _moved_to(record, records, boxes)) for record in records)
     parsed = readable.read(octets)
     return ShownMessage(digest, len(octets), places, parsed.headers, parsed.text, parsed.attachments)
 
 
-def _place(box: KnownMailbox, record: PlacementRecord) -> str:
+def _place(box: KnownMailbox, record: PlacementRecord, moved_to: Sequence[str]) -> str:
     parts = [box.account, str(box.name), f"uid {record.uid}"]
     if record.date:
         parts.append(record.date.isoformat())
@@ -252,10 +276,12 @@ def _place(box: KnownMailbox, record: PlacementRecord) -> str:
         parts.append(" ".join(record.flags))
     if record.gone_at:
         parts.append(f"gone since {record.gone_at.isoformat(timespec='seconds')}")
+        if moved_to:
+            parts.append(f"moved to {', '.join(moved_to)}")
     return "  ".join(parts)
 
 
-def stats(directory: Path, tell: Tell = _ignore) -> Stats:
+def stats(directory: Path, tell: Tell = ignore_text) -> Stats:
     """Return counts and sizes of the whole archive."""
     with open_for_reading(directory, tell) as archive:
         totals = archive.catalog.totals()
@@ -276,9 +302,13 @@ def stats(directory: Path, tell: Tell = _ignore) -> Stats:
     )
 
 
-def runs(directory: Path, tell: Tell = _ignore) -> Iterator[RunRow]:
+def runs(directory: Path, tell: Tell = ignore_text) -> Iterator[RunRow]:
     """Yield the runs, oldest first."""
     with open_for_reading(directory, tell) as archive:
-        for run in archive.catalog.runs():
-            counts = {name: run.totals.get(name, 0) for name in RUN_COUNTS}
-            yield RunRow(run.number, run.command, run.begin, run.end, run.exit_code, **counts)
+        yield from map(run_row, archive.catalog.runs())
+
+
+def run_row(run: RunRecord) -> RunRow:
+    """Return a run with its counts."""
+    counts = {name: run.totals.get(name, 0) for name in RUN_COUNTS}
+    return RunRow(run.number, run.command, run.begin, run.end, run.exit_code, **counts)

@@ -154,6 +154,33 @@ class CatalogContract:
         assert record.gone_at == later
         assert first.totals().gone == 2
 
+    def test_placements_are_found_by_the_run_in_which_they_began_or_ended(self, first: Catalog) -> None:
+        fold(first, f.RunBegan(2, BEGAN, "pull", "test"), seen(2, "Other"), placed(7, 1, 2), f.Gone(1, 1, (3, 1)))
+        fold(first, f.RunBegan(3, BEGAN, "pull", "test"), f.Placed(2, 1, 8, digest(2), by="header"), f.Gone(1, 1, (2,)))
+        assert [(one.run, one.mailbox, one.uid) for one in first.begun(1)] == [
+            (1, 1, 1),
+            (1, 1, 2),
+            (1, 1, 3),
+            (2, 2, 7),
+            (3, 2, 8),
+        ]
+        assert [(one.run, one.uid, one.by) for one in first.begun(2)] == [(2, 7, None), (3, 8, "header")]
+        assert [(one.gone_run, one.uid) for one in first.ended(1)] == [(2, 1), (2, 3), (3, 2)]
+        assert [one.digest for one in first.ended(3)] == [digest(2)]
+
+    def test_all_that_a_mailbox_was_is_remembered_once(self, first: Catalog) -> None:
+        second, third = f.RunBegan(2, BEGAN, "pull", "test"), f.RunBegan(3, BEGAN, "pull", "test")
+        fold(first, seen(), second, seen(name="Old"), seen(name="Old"), seen(name="Old", uidvalidity=2))
+        fold(first, third, f.MailboxVanished(1), f.MailboxVanished(1), f.MailboxVanished(9), seen(name="Old"))
+        states = [(one.run, str(one.name), one.uidvalidity, one.present) for one in first.mailbox_states()]
+        assert states == [
+            (1, "INBOX", 1, True),
+            (2, "Old", 1, True),
+            (2, "Old", 2, True),
+            (3, "Old", 2, False),
+            (3, "Old", 1, True),
+        ]
+
     def test_what_comes_back_is_there_again(self, first: Catalog) -> None:
         fold(first, f.Gone(1, 1, (1,)), placed(1, 1))
         assert self.uids(first) == [1, 2, 3]

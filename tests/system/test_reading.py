@@ -96,6 +96,32 @@ def test_the_log_has_a_line_a_run(pulled: Site) -> None:
     assert len(pulled.program("log").stdout.splitlines()) == 3
 
 
+def test_the_log_tells_what_happened_to_messages_and_mailboxes(pulled: Site) -> None:
+    first = pulled.account.messages("INBOX")[0]
+    digest = hashlib.sha256(first.octets).hexdigest()
+    pulled.account.create("Old")
+    pulled.program("pull", pulled.url, "--quiet")
+    pulled.account.rename("Old", "Older\x1b[2J")
+    pulled.account.move("INBOX", first.uid, "Sent")
+    pulled.program("pull", pulled.url, "--quiet")
+    *_, run, renamed, moved = pulled.program.rows("log", "--messages")
+    assert (run["run"], run["new"], run["gone"]) == (3, 1, 1)
+    assert (renamed["change"], renamed["from"], renamed["mailbox"]) == ("mailbox renamed", "Old", "Older\x1b[2J")
+    assert (moved["change"], moved["from"], moved["mailbox"], moved["id"]) == ("moved", "INBOX", "Sent", digest)
+    lines = pulled.program("log", "--messages").stdout.splitlines()
+    assert [line for line in lines if "more messages" in line] == [
+        f"    and {pulled.account.total()[0] - 20} more messages (--all shows them)"
+    ]
+    assert lines[-2] == "    mailbox renamed: Old -> Older\\x1b[2J"
+    assert lines[-1].startswith(f"    moved  {digest[:12]}  INBOX -> Sent  ")
+    assert len(pulled.program("log", "--all").stdout.splitlines()) == len(pulled.program.rows("log", "--messages")) + 1
+    (row,) = pulled.program.rows("list", "--moved")
+    assert (row["id"], row["mailbox"], row["moved_to"]) == (digest, "INBOX", ["Sent"])
+    header, line = pulled.program("list", "--moved").stdout.splitlines()
+    assert line.index("Sent") == header.index("NOW IN")
+    assert "moved to Sent" in pulled.program("show", digest).stdout
+
+
 def test_eml_files_are_the_exact_octets(pulled: Site, tmp_path: Path) -> None:
     destination = tmp_path / "eml"
     pulled.program("export", str(destination), "--format", "eml")
