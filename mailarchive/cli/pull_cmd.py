@@ -16,7 +16,7 @@ from mailarchive.cli.render import dump
 from mailarchive.cli.signals import stoppable
 from mailarchive.cli.terminal import ReaderGone, is_watched, out
 from mailarchive.clock import Clock, SystemClock
-from mailarchive.config import Endpoint, parse_url
+from mailarchive.config import Auth, Endpoint, parse_url
 from mailarchive.errors import ArchiveMissing, AuthenticationFailed, MailArchiveError, UsageError
 from mailarchive.ops.events import Waiting
 from mailarchive.ops.options import PullAccount, PullOptions
@@ -29,7 +29,8 @@ def pull(
         list[str] | None,
         typer.Argument(
             metavar="[URL|ACCOUNT]...",
-            help="imaps://user@host[:port], or imap:// (STARTTLS); or an account of the archive by its name. "
+            help="imaps://user@host[:port], or imap:// (STARTTLS); pop3s:// or pop3:// (STLS); "
+            "or an account of the archive by its name. "
             "Without any: all accounts of the archive.",
             show_default=False,
         ),
@@ -65,9 +66,15 @@ def pull(
         bool,
         typer.Option("--wait", help="When the server asks for patience, wait and go on (at a terminal: always)."),
     ] = False,
-    starttls: Annotated[bool, typer.Option("--starttls", help="imap:// to this machine: STARTTLS too.")] = False,
+    auth: Annotated[
+        Auth, typer.Option("--auth", help="Log in with a password, or with an OAuth access token in its place.")
+    ] = "password",
+    starttls: Annotated[
+        bool, typer.Option("--starttls", help="imap:// and pop3:// to this machine: STARTTLS too.")
+    ] = False,
     insecure_plaintext: Annotated[
-        bool, typer.Option("--insecure-plaintext", help="imap://: no encryption; anybody between can read along.")
+        bool,
+        typer.Option("--insecure-plaintext", help="imap://, pop3://: no encryption; anybody between can read along."),
     ] = False,
     ca_file: Annotated[
         Path | None, typer.Option("--ca-file", metavar="FILE", help="Trust the certificate authorities in this file.")
@@ -90,7 +97,11 @@ def pull(
     try:
         endpoints = [
             parse_url(
-                url, starttls=starttls or security == "starttls", insecure_plaintext=insecure_plaintext, ca_file=ca_file
+                url,
+                starttls=starttls or security == "starttls",
+                insecure_plaintext=insecure_plaintext,
+                ca_file=ca_file,
+                auth=auth,
             )
             for url, security in _urls(targets or [], directory)
         ]
@@ -201,7 +212,7 @@ def _account(
     waits: bool,
 ) -> PullAccount:
     """Return the account to pull; without a password each connection fails with the reason."""
-    from mailarchive.sources.registry import account_of, connect
+    from mailarchive.sources.registry import account_of, connect, most_connections
 
     account = account_of(endpoint)
     if isinstance(password, MailArchiveError):
@@ -211,7 +222,7 @@ def _account(
         watcher(Waiting(account.name, wait, reason))
 
     factory = connect(endpoint, lambda: password, clock=clock, stop=stop, on_wait=on_wait, waits=waits)
-    return PullAccount(account, factory)
+    return PullAccount(account, factory, most_connections(endpoint))
 
 
 def _refusing(error: MailArchiveError) -> SourceFactory:

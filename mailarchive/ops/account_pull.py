@@ -19,6 +19,7 @@ from mailarchive.ops.linking import Linker
 from mailarchive.ops.look import Look, look
 from mailarchive.ops.mailbox_pull import MailboxPull
 from mailarchive.ops.options import Around, PullAccount, PullOptions
+from mailarchive.ops.parts import Parts
 from mailarchive.ops.report import AccountReport, Failure, MailboxReport
 from mailarchive.ops.survey import Survey, mailbox_key, survey, unread
 from mailarchive.ops.workers import Workers, worst
@@ -60,7 +61,9 @@ class AccountPull:
         self._around = around
         self._provider = provider_for(target.account)
         connections = max(1, advice.connections(options.connections, self._provider))
+        connections = min(connections, target.most_connections or connections)
         self._workers = Workers(target.connect, connections, around.stop, around.clock)
+        self._parts = Parts(writer)
         self._linker = Linker(target.account.name, writer.sightings, writer.octets)
         self._budget = budget_of(writer, target.account.name, options.max_download, around.clock.now())
         self._lock = threading.Lock()
@@ -80,8 +83,15 @@ class AccountPull:
         return self.report
 
     def _first(self, source: Source) -> None:
-        self._survey(source)
-        self._work(source)
+        """Do what there is to do; again and again if the server shows its mail part after part."""
+        is_over = False
+        while not is_over:
+            before = len(self._pulls)
+            self._survey(source)
+            self._work(source)
+            is_over = source.shows == "everything" or self._workers.is_stopping or len(self._pulls) == before
+            is_over = is_over or not self._parts.turn(source, self._pulls[-1])
+        source.leave(self._writer.checkpoint)
 
     # -- all mailboxes ---------------------------------------------------------------------------------------------
 
@@ -155,7 +165,7 @@ class AccountPull:
         pull.write_changes(self._account.name)
         with self._lock:
             self._pulls.append(pull)
-            self.counts[str(pull.number)] = pull.report
+            self.counts.setdefault(str(pull.number), pull.report)
         self._around.observer(MailboxPlanned(self._account.name, pull.report.mailbox, len(found.plan.fresh), 0))
         self._fetch(pull, opened)
 
@@ -167,6 +177,8 @@ class AccountPull:
         if found.missing:
             opened = source.open(mailbox)
             found = look(self._writer.catalog, opened, mailbox, known, options.since, now)
+        if source.shows != "everything":
+            self._parts.narrow(found.plan, opened.uids())
         return opened, found
 
     def _warn(self, found: Look) -> None:
@@ -252,7 +264,10 @@ class AccountPull:
         left = 0
         for pull in self._pulls:
             left += pull.abandon()
-            report.mailboxes.append(pull.report)
+            if self.counts[str(pull.number)] is pull.report:
+                report.mailboxes.append(pull.report)
+            else:
+                self.counts[str(pull.number)].add(pull.report)
             report.failures.extend(pull.failures)
             report.downloaded_messages += pull.downloaded_messages
             report.downloaded_bytes += pull.downloaded_bytes
@@ -275,6 +290,10 @@ class AccountPull:
         report.max_download = self._budget.limit
         report.left_messages, report.left_bytes = self._budget.left_messages, self._budget.left_bytes
         report.done_by = self._budget.done_by(self._around.clock.now().date())
+        if again := self._parts.fetched_again:
+            report.notes.append(
+                f"{again} messages that the archive has were fetched again; only then the server shows what comes after"
+            )
         self._conclude(cut_short=bool(left or unopened or not self._surveyed))
 
     def _warn_of_losses(self) -> None:

@@ -34,6 +34,7 @@ class PullAccount:
 
     account: Account
     connect: SourceFactory = field(repr=False)
+    most_connections: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,8 @@ class _Rehearsal:
     def _count(self, source: Source, mailbox: ListedMailbox, known: KnownMailbox | None) -> MailboxReport:
         opened = source.open(mailbox)
         found = look(self._lend, opened, mailbox, known, self._options.since, self._around.clock.now())
+        if source.shows != "everything":
+            found.plan.gone.clear()
         remark(found, self.provider, self.report)
         plan = found.plan
         counts = MailboxReport(

@@ -1,6 +1,6 @@
 """What a pull did, as it is printed and as ``--json`` says it: every number adds up."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date
 from typing import Literal
 
@@ -21,6 +21,12 @@ class MailboxReport:
     gone: int = 0
     flags_changed: int = 0
     unchanged: bool = False
+
+    def add(self, other: "MailboxReport") -> None:
+        """Add the counts of other messages of the same mailbox."""
+        for item in fields(self):
+            if item.type is int:
+                setattr(self, item.name, getattr(self, item.name) + getattr(other, item.name))
 
 
 @dataclass(slots=True)

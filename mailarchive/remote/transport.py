@@ -46,6 +46,18 @@ class Transport(io.RawIOBase):
             except OSError as error:
                 raise self._lost(error) from error
 
+    def readinto_within(self, buffer: "WriteableBuffer", seconds: float) -> int | None:
+        """Read like ``readinto``; return None if nothing comes within ``seconds``."""
+        patience = self._sock.gettimeout()
+        self._sock.settimeout(seconds)
+        try:
+            return self.readinto(buffer)
+        except Stalled:
+            return None
+        finally:
+            with contextlib.suppress(OSError):
+                self._sock.settimeout(patience)
+
     def send(self, octets: "ReadableBuffer") -> None:
         """Send all of ``octets``."""
         with self._in_call:

@@ -1,12 +1,18 @@
 """The contract of a Source: an account that messages are pulled from, and that is never changed."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Literal, Protocol
 
 from mailarchive.model import Account, Cursor, Fetched, ListedMailbox, MessageFacts, RemoteUid
 
 Spool = Callable[[], BinaryIO]
 """Makes an empty read-write file for a message too large for memory; it vanishes when closed."""
+
+Shows = Literal["everything", "some", "next"]
+"""What of a mailbox one session shows: all messages, a part, or a part after which the next session shows another.
+
+The last is Gmail's POP: a message is shown until it has been fetched in a session that was ended in order.
+"""
 
 
 class OpenMailbox(Protocol):
@@ -80,6 +86,10 @@ class Source(Protocol):
     def has_labels(self) -> bool:
         """Whether the mailbox with the special use ``\\All`` tells each message's labels (X-GM-EXT-1)."""
 
+    @property
+    def shows(self) -> Shows:
+        """How much of a mailbox is shown; but for ``everything`` what is not listed has not vanished."""
+
     def mailboxes(self) -> list[ListedMailbox]:
         """Return all selectable mailboxes, each with its cursor where the server tells it."""
 
@@ -87,6 +97,13 @@ class Source(Protocol):
         """Open ``mailbox`` for reading; the one opened before is of no more use.
 
         Raises MailboxUnavailable if it vanished or may not be read.
+        """
+
+    def leave(self, secure: Callable[[], None]) -> None:
+        """End the connection in order, when everything that came of it is in the archive.
+
+        Where the server keeps in mind what was fetched (QUIT, RFC 1939 section 6), ``secure`` is called first, and
+        has to make that durable. Raises what ``secure`` raises.
         """
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from mailarchive.errors import FetchRefused, MailboxUnavailable
 from mailarchive.model import Account, Cursor, Fetched, ListedMailbox, MessageFacts, RemoteUid
 from mailarchive.remote.imap import LIMITED, ImapSession, Password, Timeouts
 from mailarchive.remote.imap.sets import Range, command_sets, ranges, size
-from mailarchive.sources.base import Spool
+from mailarchive.sources.base import Shows, Spool
 
 _PER_FETCH = 5_000
 """Messages asked for at a time when UIDs have to be fetched by sequence number."""
@@ -40,12 +40,20 @@ class ImapSource:
     def has_labels(self) -> bool:
         return self._session.offers("X-GM-EXT-1")
 
+    @property
+    def shows(self) -> Shows:
+        return "everything"
+
     def mailboxes(self) -> list[ListedMailbox]:
         return self._session.mailboxes()
 
     def open(self, mailbox: ListedMailbox) -> "ImapMailbox":
         selected = self._session.examine(mailbox.name)
         return ImapMailbox(self._session, selected.cursor)
+
+    def leave(self, secure: Callable[[], None]) -> None:
+        del secure
+        self.close()
 
     def close(self) -> None:
         self._session.close()

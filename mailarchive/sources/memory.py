@@ -20,7 +20,7 @@ from mailarchive.model import (
     RemoteUid,
     UidValidity,
 )
-from mailarchive.sources.base import Spool
+from mailarchive.sources.base import Shows, Spool
 
 DELIMITER = "/"
 PIECE = 1 << 20
@@ -184,6 +184,10 @@ class MemorySource:
     def has_labels(self) -> bool:
         return False
 
+    @property
+    def shows(self) -> Shows:
+        return "everything"
+
     def mailboxes(self) -> list[ListedMailbox]:
         self.check()
         return self._account.listed()
@@ -191,6 +195,10 @@ class MemorySource:
     def open(self, mailbox: ListedMailbox) -> "MemoryOpenMailbox":
         self.check()
         return MemoryOpenMailbox(self._account, mailbox.name, self.check)
+
+    def leave(self, secure: Callable[[], None]) -> None:
+        del secure
+        self.close()
 
     def close(self) -> None:
         self._closed = True

@@ -9,11 +9,14 @@ from mailarchive.model import Account
 from mailarchive.sources.base import Source, SourceFactory
 from mailarchive.sources.imap import ImapSource
 from mailarchive.sources.patience import Crew, OnWait
+from mailarchive.sources.pop3 import Pop3Source
 from mailarchive.sources.retrying import RetryingSource
 
 Opener = Callable[[Account, Endpoint, Callable[[], str]], Source]
 
-_OPENERS: dict[str, Opener] = {"imap": ImapSource}
+_OPENERS: dict[str, Opener] = {"imap": ImapSource, "pop3": Pop3Source}
+_MOST_CONNECTIONS = {"pop3": 1}
+"""A maildrop is locked by who reads it (RFC 1939 section 3)."""
 
 
 def account_of(endpoint: Endpoint) -> Account:
@@ -29,6 +32,11 @@ def account_of(endpoint: Endpoint) -> Account:
     if protocol == "pop3":
         prefix, user = "pop3:", user.removeprefix(RECENT)
     return Account(f"{prefix}{user}@{host}{port}", protocol, url_of(endpoint), endpoint.security)
+
+
+def most_connections(endpoint: Endpoint) -> int | None:
+    """Return how many connections there may be at a time; None if any number."""
+    return _MOST_CONNECTIONS.get(endpoint.protocol)
 
 
 def connect(

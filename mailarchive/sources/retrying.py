@@ -9,7 +9,7 @@ from mailarchive.clock import Clock
 from mailarchive.errors import ConnectionLost, FetchRefused, MailboxUnavailable, SourceError, Throttled
 from mailarchive.model import Account, Cursor, Fetched, ListedMailbox, MessageFacts, RemoteUid
 from mailarchive.remote.throttling import PASSING
-from mailarchive.sources.base import OpenMailbox, Source, SourceFactory, Spool
+from mailarchive.sources.base import OpenMailbox, Shows, Source, SourceFactory, Spool
 from mailarchive.sources.patience import Crew, OnWait, Patience
 
 _T = TypeVar("_T")
@@ -46,7 +46,9 @@ class RetryingSource:
         self._patience = Patience(clock, stop, on_wait=on_wait, waits=waits, crew=crew)
         self._source: Source | None = None
         try:
-            self._account, self._has_labels = self.retry(lambda source: (source.account, source.has_labels))
+            self._account, self._has_labels, self._shows = self.retry(
+                lambda source: (source.account, source.has_labels, source.shows)
+            )
         except BaseException:
             self._patience.close()
             raise
@@ -59,6 +61,10 @@ class RetryingSource:
     @property
     def has_labels(self) -> bool:
         return self._has_labels
+
+    @property
+    def shows(self) -> Shows:
+        return self._shows
 
     def mailboxes(self) -> list[ListedMailbox]:
         return self.retry(lambda source: source.mailboxes())
@@ -78,6 +84,12 @@ class RetryingSource:
             else:
                 self.progress()
                 return RetryingMailbox(self, mailbox, source, opened)
+
+    def leave(self, secure: Callable[[], None]) -> None:
+        """End the connection in order; the next call makes a new one."""
+        source, self._source = self._source, None
+        if source is not None:
+            source.leave(secure)
 
     def close(self) -> None:
         self._patience.close()

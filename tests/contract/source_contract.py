@@ -1,4 +1,4 @@
-"""What every Source promises; an implementation subclasses SourceContract and provides ``world``."""
+"""What every Source promises; an implementation subclasses InboxContract or SourceContract and provides ``world``."""
 
 import io
 from collections.abc import Iterator
@@ -18,24 +18,28 @@ LARGE = 5 << 20
 ALL_OCTETS = bytes({*range(1, 256)} - {10, 13}) + b"\r\n"
 
 
-class World(Protocol):
-    """An account that the test changes, and the source that looks at it."""
-
-    def create(self, path: str) -> None: ...
-
-    def delete(self, path: str) -> None: ...
+class Inbox(Protocol):
+    """An account that the test changes, and a source that looks at it. ``uid`` counts what was appended, from 1."""
 
     def append(self, path: str, octets: bytes, flags: tuple[str, ...] = (), date: datetime = DATE) -> None: ...
-
-    def set_flags(self, path: str, uid: int, flags: tuple[str, ...]) -> None: ...
 
     def expunge(self, path: str, uid: int) -> None: ...
 
     def connect(self) -> Source: ...
 
 
+class World(Inbox, Protocol):
+    """One that has mailboxes and flags, whose messages have just these uids, and in which changes are seen at once."""
+
+    def create(self, path: str) -> None: ...
+
+    def delete(self, path: str) -> None: ...
+
+    def set_flags(self, path: str, uid: int, flags: tuple[str, ...]) -> None: ...
+
+
 @contextmanager
-def connected(world: World) -> Iterator[Source]:
+def connected(world: Inbox) -> Iterator[Source]:
     source = world.connect()
     try:
         yield source
@@ -76,8 +80,162 @@ def message(number: int, text: str = "Hello") -> bytes:
     return b"Subject: %d\r\n\r\n%s\r\n" % (number, text.encode())
 
 
-class SourceContract:
-    """Subclasses define the fixture ``world`` with an INBOX that is empty."""
+def inbox(source: Source) -> OpenMailbox:
+    return source.open(named(source, "INBOX"))
+
+
+class InboxContract:
+    """What every source promises. Subclasses define the fixture ``world`` with an INBOX that is empty."""
+
+    def shown(self, octets: bytes) -> bytes:
+        """Return what the server makes of a message."""
+        return octets
+
+    def fill(self, world: Inbox, *messages: bytes) -> None:
+        for one in messages:
+            world.append("INBOX", one)
+
+    def test_the_account_has_a_name_and_a_protocol(self, world: Inbox) -> None:
+        with connected(world) as source:
+            assert source.account.name
+            assert source.account.protocol
+
+    def test_a_cursor_stays_equal_while_nothing_changes(self, world: Inbox) -> None:
+        self.fill(world, message(1), message(2))
+        with connected(world) as source:
+            before = named(source, "INBOX").cursor
+            assert before is not None
+            assert before.messages == 2
+            assert inbox(source).cursor.messages == 2
+            source.leave(lambda: None)
+        with connected(world) as source:
+            assert named(source, "INBOX").cursor == before
+
+    def test_an_empty_mailbox_has_nothing(self, world: Inbox) -> None:
+        with connected(world) as source:
+            opened = inbox(source)
+            assert opened.cursor.messages == 0
+            assert opened.uids() == []
+            assert list(opened.facts([1])) == []
+            assert bodies(opened, [1]) == {}
+            assert list(opened.flags_since(1)) == []
+
+    def test_uids_are_in_order_last_and_leave_out_what_is_expunged(self, world: Inbox) -> None:
+        self.fill(world, message(1), message(2), message(3))
+        with connected(world) as source:
+            before = inbox(source).uids()
+            source.leave(lambda: None)
+        world.expunge("INBOX", 2)
+        self.fill(world, message(4))
+        with connected(world) as source:
+            opened = inbox(source)
+            after = opened.uids()
+            assert [*bodies(opened, after).values()] == [self.shown(message(number)) for number in (1, 3, 4)]
+        assert len(set(before)) == len(before) == 3
+        assert after[:2] == [before[0], before[2]]
+        assert after[2] not in before
+
+    def test_facts_come_for_those_that_exist(self, world: Inbox) -> None:
+        self.fill(world, message(1), message(2), message(3, "longer"))
+        with connected(world) as source:
+            opened = inbox(source)
+            first, second, third = opened.uids()
+            assert set(facts(opened, [third, first, UNKNOWN])) == {first, third}
+            assert {one.uid: one.size for one in opened.facts([first, second, third])} == {
+                first: len(message(1)),
+                second: len(message(2)),
+                third: len(message(3, "longer")),
+            }
+            assert list(opened.facts([])) == []
+
+    def test_headers_end_with_the_empty_line(self, world: Inbox) -> None:
+        self.fill(world, b"Subject: one\r\nFrom: a@b\r\n\r\nbody\r\n\r\nmore\r\n", b"\r\nno header\r\n")
+        with connected(world) as source:
+            opened = inbox(source)
+            first, second = opened.uids()
+            found = dict(opened.headers([first, second, UNKNOWN]))
+        assert found == {first: b"Subject: one\r\nFrom: a@b\r\n\r\n", second: b"\r\n"}
+
+    def test_messages_arrive_octet_for_octet(self, world: Inbox) -> None:
+        sent = [
+            b"Subject: x\r\n\r\n" + bytes({*range(1, 256)} - {10, 13}) + b"\r\n",
+            b"From you\r\n>From me\r\n\r\n",
+            b"A: " + b"y" * 200_000 + b"\r\n\r\n)\r\nA1 OK done\r\n* BYE\r\n{5}\r\n+OK\r\n-ERR\r\n",
+            b"no end of line",
+            b"A: b\r\n\r\n.\r\n.x\r\n..\r\n\r\n.\r\n",
+        ]
+        self.fill(world, *sent)
+        with connected(world) as source:
+            opened = inbox(source)
+            uids = opened.uids()
+            found = bodies(opened, uids)
+        assert [found[uid] for uid in uids] == [self.shown(one) for one in sent]
+
+    def test_only_what_is_asked_for_is_fetched(self, world: Inbox) -> None:
+        self.fill(world, message(1), message(2), message(3))
+        with connected(world) as source:
+            opened = inbox(source)
+            first, _second, third = opened.uids()
+            assert bodies(opened, [third, first, third, UNKNOWN]) == {first: message(1), third: message(3)}
+            assert bodies(opened, []) == {}
+
+    def test_a_large_message_arrives_whole_and_can_be_read_twice(self, world: Inbox) -> None:
+        large = b"Subject: large\r\n\r\n" + b"0123456789abcdef\r\n" * (LARGE // 18)
+        self.fill(world, large, message(2))
+        with connected(world) as source:
+            opened = inbox(source)
+            first, second = opened.uids()
+            found = {one.uid: one.body for one in opened.fetch([first, second], io.BytesIO)}
+        assert found[first].size == len(large)
+        assert b"".join(found[first].chunks()) == large
+        assert b"".join(found[first].chunks()) == large
+        assert b"".join(found[second].chunks()) == message(2)
+
+    def test_many_messages_with_gaps_arrive_each_once(self, world: Inbox) -> None:
+        self.fill(world, *map(message, range(1, 41)))
+        gaps = range(2, 41, 3)
+        for uid in gaps:
+            world.expunge("INBOX", uid)
+        with connected(world) as source:
+            opened = inbox(source)
+            uids = opened.uids()
+            assert set(facts(opened, uids)) == set(uids)
+            found = bodies(opened, uids)
+        assert [found[uid] for uid in uids] == [message(number) for number in range(1, 41) if number not in gaps]
+
+    def test_a_fetch_or_headers_given_up_do_not_disturb_what_follows(self, world: Inbox) -> None:
+        self.fill(world, message(1), message(2), message(3))
+        with connected(world) as source:
+            opened = inbox(source)
+            uids = opened.uids()
+            next(iter(opened.fetch(uids, no_spool)))
+            next(iter(opened.headers(uids)))
+            assert bodies(opened, [uids[1]]) == {uids[1]: message(2)}
+            assert inbox(source).uids() == uids
+
+    def test_after_close_the_connection_is_lost(self, world: Inbox) -> None:
+        self.fill(world, message(1))
+        source = world.connect()
+        opened = inbox(source)
+        source.close()
+        source.close()
+        with pytest.raises(ConnectionLost):
+            source.mailboxes()
+        with pytest.raises(ConnectionLost):
+            opened.uids()
+
+    def test_a_message_that_is_not_there_has_no_pieces_and_no_halves(self, world: Inbox) -> None:
+        self.fill(world, message(1))
+        with connected(world) as source:
+            opened = inbox(source)
+            with pytest.raises(FetchRefused):
+                list(opened.pieces(UNKNOWN, 0))
+            with pytest.raises(FetchRefused):
+                opened.halves(UNKNOWN, io.BytesIO)
+
+
+class SourceContract(InboxContract):
+    """What sources promise that have mailboxes, flags, lasting numbers, and parts of messages: IMAP, and in memory."""
 
     @pytest.fixture
     def source(self, world: World) -> Iterator[Source]:
@@ -89,10 +247,6 @@ class SourceContract:
         for number in (1, 2, 3):
             world.append("INBOX", message(number), ("\\Seen",) if number == 2 else ())
         return world
-
-    def test_the_account_has_a_name_and_a_protocol(self, source: Source) -> None:
-        assert source.account.name
-        assert source.account.protocol
 
     def test_every_mailbox_is_listed_with_the_cursor_that_opening_it_gives(self, three: World, source: Source) -> None:
         three.create("Sent")
@@ -120,9 +274,6 @@ class SourceContract:
         world.create("a/b/c")
         assert named(source, "a/b/c").name.parts == ("a", "b", "c")
 
-    def test_a_cursor_stays_equal_while_nothing_changes(self, three: World, source: Source) -> None:
-        assert named(source, "INBOX").cursor == named(source, "INBOX").cursor
-
     def test_a_cursor_changes_with_an_append(self, three: World, source: Source) -> None:
         before = named(source, "INBOX").cursor
         three.append("INBOX", message(4))
@@ -138,19 +289,6 @@ class SourceContract:
         three.expunge("INBOX", 3)
         assert named(source, "INBOX").cursor != before
 
-    def test_an_empty_mailbox_has_nothing(self, source: Source) -> None:
-        opened = source.open(named(source, "INBOX"))
-        assert opened.cursor.messages == 0
-        assert opened.uids() == []
-        assert list(opened.facts([1])) == []
-        assert bodies(opened, [1]) == {}
-        assert list(opened.flags_since(1)) == []
-
-    def test_uids_are_ascending_and_leave_out_what_is_expunged(self, three: World, source: Source) -> None:
-        three.expunge("INBOX", 2)
-        three.append("INBOX", message(4))
-        assert source.open(named(source, "INBOX")).uids() == [1, 3, 4]
-
     def test_facts_are_those_of_the_message(self, three: World, source: Source) -> None:
         found = facts(source.open(named(source, "INBOX")), [2])[2]
         assert found.size == len(message(2))
@@ -158,12 +296,6 @@ class SourceContract:
         assert found.internaldate is not None
         assert found.internaldate.tzinfo is not None
         assert found.flags == {"\\Seen"}
-
-    def test_facts_come_for_those_that_exist(self, three: World, source: Source) -> None:
-        opened = source.open(named(source, "INBOX"))
-        assert set(facts(opened, [3, 1, UNKNOWN])) == {1, 3}
-        assert set(facts(opened, opened.uids())) == {1, 2, 3}
-        assert list(opened.facts([])) == []
 
     def test_flags_come_for_those_that_exist(self, three: World, source: Source) -> None:
         three.set_flags("INBOX", 3, ("\\Flagged", "$Forwarded"))
@@ -177,56 +309,10 @@ class SourceContract:
         changed = dict(source.open(named(source, "INBOX")).flags_since(before))
         assert changed == {1: {"\\Answered"}}
 
-    def test_headers_end_with_the_empty_line(self, world: World) -> None:
-        world.append("INBOX", b"Subject: one\r\nFrom: a@b\r\n\r\nbody\r\n\r\nmore\r\n")
-        world.append("INBOX", b"\r\nno header\r\n")
-        with connected(world) as source:
-            found = dict(source.open(named(source, "INBOX")).headers([1, 2, UNKNOWN]))
-        assert found == {1: b"Subject: one\r\nFrom: a@b\r\n\r\n", 2: b"\r\n"}
-
-    def test_messages_arrive_octet_for_octet(self, world: World, source: Source) -> None:
-        sent = [
-            b"Subject: x\r\n\r\n" + bytes({*range(1, 256)} - {10, 13}) + b"\r\n",
-            b"From you\r\n>From me\r\n\r\n",
-            b"A: " + b"y" * 200_000 + b"\r\n\r\n)\r\nA1 OK done\r\n* BYE\r\n{5}\r\n",
-            b"no end of line",
-        ]
-        for one in sent:
-            world.append("INBOX", one)
-        opened = source.open(named(source, "INBOX"))
-        assert bodies(opened, opened.uids()) == dict(enumerate(sent, 1))
-
-    def test_only_what_is_asked_for_is_fetched(self, three: World, source: Source) -> None:
-        opened = source.open(named(source, "INBOX"))
-        opened.uids()
-        assert bodies(opened, [3, 1, 3, UNKNOWN]) == {1: message(1), 3: message(3)}
-        assert bodies(opened, []) == {}
-
     def test_fetching_does_not_set_seen(self, three: World, source: Source) -> None:
         opened = source.open(named(source, "INBOX"))
         assert len(bodies(opened, opened.uids())) == 3
         assert dict(source.open(named(source, "INBOX")).flags([1]))[1] == frozenset()
-
-    def test_a_large_message_arrives_whole_and_can_be_read_twice(self, world: World, source: Source) -> None:
-        large = b"Subject: large\r\n\r\n" + b"0123456789abcdef\r\n" * (LARGE // 18)
-        world.append("INBOX", large)
-        world.append("INBOX", message(2))
-        opened = source.open(named(source, "INBOX"))
-        found = {one.uid: one.body for one in opened.fetch([1, 2], io.BytesIO)}
-        assert found[1].size == len(large)
-        assert b"".join(found[1].chunks()) == large
-        assert b"".join(found[1].chunks()) == large
-        assert b"".join(found[2].chunks()) == message(2)
-
-    def test_many_messages_with_gaps_arrive_each_once(self, world: World, source: Source) -> None:
-        for number in range(1, 41):
-            world.append("INBOX", message(number))
-        for uid in range(2, 41, 3):
-            world.expunge("INBOX", uid)
-        opened = source.open(named(source, "INBOX"))
-        uids = opened.uids()
-        assert set(facts(opened, uids)) == set(uids)
-        assert bodies(opened, uids) == {uid: message(uid) for uid in uids if isinstance(uid, int)}
 
     def test_a_mailbox_that_vanished_is_unavailable_and_the_others_are_not(self, three: World, source: Source) -> None:
         three.create("Gone")
@@ -244,15 +330,6 @@ class SourceContract:
         assert bodies(opened, [2]) == {2: message(2)}
         other = source.open(named(source, "Other"))
         assert bodies(other, other.uids()) == {1: message(9)}
-
-    def test_after_close_the_connection_is_lost(self, three: World, source: Source) -> None:
-        opened = source.open(named(source, "INBOX"))
-        source.close()
-        source.close()
-        with pytest.raises(ConnectionLost):
-            source.mailboxes()
-        with pytest.raises(ConnectionLost):
-            opened.uids()
 
     def test_two_connections_do_not_disturb_each_other(self, three: World, source: Source) -> None:
         with connected(three) as other:
@@ -274,13 +351,6 @@ class SourceContract:
         opened = source.open(named(source, "INBOX"))
         with pytest.raises(PiecesUnsupported):
             list(opened.pieces(2, 10, b"something"))
-
-    def test_a_message_that_is_not_there_has_no_pieces_and_no_halves(self, three: World, source: Source) -> None:
-        opened = source.open(named(source, "INBOX"))
-        with pytest.raises(FetchRefused):
-            list(opened.pieces(UNKNOWN, 0))
-        with pytest.raises(FetchRefused):
-            opened.halves(UNKNOWN, io.BytesIO)
 
     def test_halves_make_the_message(self, world: World, source: Source) -> None:
         sent = [

@@ -5,18 +5,28 @@ from datetime import UTC, datetime
 import pytest
 
 from mailarchive.config import Endpoint
-from mailarchive.errors import MailboxUnavailable
+from mailarchive.errors import FetchRefused, MailboxUnavailable
 from mailarchive.loopback.account import LoopbackAccount
 from mailarchive.loopback.server import LoopbackServer
 from mailarchive.mail.mailbox_name import encode_name
 from mailarchive.sources.base import Source
 from mailarchive.sources.imap import ImapSource
 from mailarchive.sources.memory import MemoryAccount, MemorySource
+from mailarchive.sources.pop3 import Pop3Source
 from mailarchive.sources.registry import account_of, connect
 from mailarchive.sources.retrying import RetryingSource
-from tests.contract.source_contract import DATE, SourceContract, World
+from tests.contract.source_contract import (
+    DATE,
+    Inbox,
+    InboxContract,
+    SourceContract,
+    World,
+    connected,
+    message,
+)
 from tests.servers.dovecot import Dovecot
 from tests.servers.faulty import Cut
+from tests.servers.scripted_pop3 import Pop3Server
 from tests.servers.still_clock import StillClock
 
 
@@ -116,6 +126,37 @@ def _quoted(path: str) -> str:
     return f'"{name}"'
 
 
+class ScriptedWorld:
+    """A POP3 server of our own, without most of what it may have."""
+
+    def __init__(self, server: Pop3Server) -> None:
+        self.server = server
+
+    def append(self, path: str, octets: bytes, flags: tuple[str, ...] = (), date: datetime = DATE) -> None:
+        self.server.deliver(octets)
+
+    def expunge(self, path: str, uid: int) -> None:
+        name = b"%08x" % uid
+        self.server.letters = [letter for letter in self.server.letters if letter.uidl != name]
+
+    def connect(self) -> Source:
+        endpoint = Endpoint("pop3", "user", "127.0.0.1", self.server.port, "plain")
+        return Pop3Source(account_of(endpoint), endpoint, "secret")
+
+
+class DovecotMaildrop(DovecotWorld):
+    def connect(self) -> Source:
+        endpoint = Endpoint("pop3", self.server.user, self.server.host, self.server.ports.pop3, "plain")
+        return Pop3Source(account_of(endpoint), endpoint, self.server.password)
+
+
+class Pop3Contract(InboxContract):
+    """POP3 has no way to say that a last line has no end."""
+
+    def shown(self, octets: bytes) -> bytes:
+        return octets if octets.endswith(b"\r\n") else octets + b"\r\n"
+
+
 class TestMemory(SourceContract):
     @pytest.fixture
     def world(self) -> World:
@@ -154,6 +195,51 @@ class TestImapOverDovecot(SourceContract):
     @pytest.fixture
     def world(self, start_dovecot: Callable[..., Dovecot]) -> World:
         return DovecotWorld(start_dovecot())
+
+
+class TestPop3(Pop3Contract):
+    @pytest.fixture
+    def world(self) -> Iterator[Inbox]:
+        with Pop3Server() as server:
+            yield ScriptedWorld(server)
+
+
+class TestPop3OneByOne(Pop3Contract):
+    @pytest.fixture
+    def world(self) -> Iterator[Inbox]:
+        with Pop3Server(capabilities=None) as server:
+            yield ScriptedWorld(server)
+            assert server.most_ahead == 0
+
+
+class TestPop3WithoutUidl(Pop3Contract):
+    @pytest.fixture
+    def world(self) -> Iterator[Inbox]:
+        with Pop3Server(uidl="none") as server:
+            yield ScriptedWorld(server)
+
+
+class TestPop3WithoutUidlAndTop(Pop3Contract):
+    @pytest.fixture
+    def world(self) -> Iterator[Inbox]:
+        with Pop3Server(uidl="blank", top=False) as server:
+            yield ScriptedWorld(server)
+
+    def test_headers_end_with_the_empty_line(self, world: Inbox) -> None:
+        self.fill(world, message(1))
+        with connected(world) as source:
+            opened = source.open(source.mailboxes()[0])
+            with pytest.raises(FetchRefused):
+                list(opened.headers(opened.uids()))
+
+    def test_a_fetch_or_headers_given_up_do_not_disturb_what_follows(self, world: Inbox) -> None:
+        pytest.skip("there are no headers")
+
+
+class TestPop3OverDovecot(Pop3Contract):
+    @pytest.fixture
+    def world(self, start_dovecot: Callable[..., Dovecot]) -> Inbox:
+        return DovecotMaildrop(start_dovecot(pop3=True))
 
 
 def test_a_renamed_mailbox_in_memory_keeps_its_uids_and_uidvalidity() -> None:

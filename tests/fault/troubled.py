@@ -24,6 +24,7 @@ class Troubled:
         self._trouble = trouble
         self.account = inner.account
         self.has_labels = inner.has_labels
+        self.shows = inner.shows
 
     def mailboxes(self) -> list[ListedMailbox]:
         self._trouble("mailboxes", None)
@@ -32,6 +33,10 @@ class Troubled:
     def open(self, mailbox: ListedMailbox) -> OpenMailbox:
         self._trouble("open", None)
         return TroubledMailbox(self._inner.open(mailbox), self._trouble)
+
+    def leave(self, secure: Callable[[], None]) -> None:
+        self._trouble("leave", None)
+        self._inner.leave(secure)
 
     def close(self) -> None:
         self._inner.close()

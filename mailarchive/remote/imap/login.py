@@ -1,9 +1,10 @@
 """Tells the server who we are; nothing in here may show the password in an error."""
 
-import base64
 from collections.abc import Callable
 
+from mailarchive.config import Auth
 from mailarchive.errors import AuthenticationFailed
+from mailarchive.remote import sasl
 from mailarchive.remote.imap.connect import Connected
 from mailarchive.remote.imap.responses import Status, Untagged
 from mailarchive.remote.imap.wire import Wire, astring
@@ -11,7 +12,7 @@ from mailarchive.remote.imap.wire import Wire, astring
 Password = str | Callable[[], str]
 
 
-def log_in(connected: Connected, user: str, password: Password) -> frozenset[str]:
+def log_in(connected: Connected, user: str, password: Password, auth: Auth) -> frozenset[str]:
     """Log in and return what the server can do then, in capitals.
 
     Raises AuthenticationFailed with the server's words, Throttled if it refuses only for now.
@@ -20,18 +21,18 @@ def log_in(connected: Connected, user: str, password: Password) -> frozenset[str
     if connected.authenticated:
         return _capabilities(wire, None, [])
     wire.is_logging_in = True
-    disabled = "LOGINDISABLED" in offered
-    plain = "AUTH=PLAIN" in offered
-    if disabled and not plain:
-        raise AuthenticationFailed(
-            f"{wire.peer} accepts no password on this connection",
-            hint="use imaps://, or imap:// with --starttls",
-        )
+    disabled, plain = _check_offer(wire.peer, offered, auth)
     secret = password if isinstance(password, str) else password()
     if "\0" in user + secret:
         raise AuthenticationFailed("a user name or password cannot hold a NUL")
-    if plain and (disabled or not (user + secret).isascii()):
-        tag = _authenticate_plain(wire, user, secret, at_once="SASL-IR" in offered)
+    at_once = "SASL-IR" in offered
+    if auth == "xoauth2":
+        tag = _authenticate(wire, b"XOAUTH2", sasl.xoauth2(user, secret), at_once=at_once)
+        if wire.go_ahead(tag):
+            # An error is told as a challenge, to be answered with nothing.
+            wire.send_line(b"")
+    elif plain and (disabled or not (user + secret).isascii()):
+        tag = _authenticate(wire, b"PLAIN", sasl.plain(user, secret), at_once=at_once)
     else:
         wire.literal_plus = literal_plus(offered)
         tag = wire.start(b"LOGIN ", astring(user.encode()), b" ", astring(secret.encode()))
@@ -39,17 +40,31 @@ def log_in(connected: Connected, user: str, password: Password) -> frozenset[str
     answers = wire.collect(tag)
     status = wire.result(tag, of_account=True)
     if not status.ok:
-        raise AuthenticationFailed(f"{wire.peer} refused to log {user} in: {status.words}")
+        hint = sasl.EXPIRED_HINT if auth == "xoauth2" else ""
+        raise AuthenticationFailed(f"{wire.peer} refused to log {user} in: {status.words}", hint=hint)
     wire.is_logging_in = False
     return _capabilities(wire, status, answers)
 
 
-def _authenticate_plain(wire: Wire, user: str, secret: str, *, at_once: bool) -> bytes:
-    """Send AUTHENTICATE PLAIN (RFC 4616), with its answer in the same line where that is allowed (RFC 4959)."""
-    response = base64.b64encode(f"\0{user}\0{secret}".encode())
+def _check_offer(peer: str, offered: frozenset[str], auth: Auth) -> tuple[bool, bool]:
+    """Return whether LOGIN is disabled, and whether PLAIN is offered. Raises AuthenticationFailed if nothing fits."""
+    if auth == "xoauth2":
+        if "AUTH=XOAUTH2" not in offered:
+            raise AuthenticationFailed(f"{peer} accepts no access token (XOAUTH2)", hint="leave out --auth xoauth2")
+        return False, False
+    disabled, plain = "LOGINDISABLED" in offered, "AUTH=PLAIN" in offered
+    if disabled and not plain:
+        raise AuthenticationFailed(
+            f"{peer} accepts no password on this connection", hint="use imaps://, or imap:// with --starttls"
+        )
+    return disabled, plain
+
+
+def _authenticate(wire: Wire, mechanism: bytes, response: bytes, *, at_once: bool) -> bytes:
+    """Send AUTHENTICATE, with its answer in the same line where that is allowed (RFC 4959)."""
     if at_once:
-        return wire.start(b"AUTHENTICATE PLAIN " + response)
-    tag = wire.start(b"AUTHENTICATE PLAIN")
+        return wire.start(b"AUTHENTICATE " + mechanism + b" " + response)
+    tag = wire.start(b"AUTHENTICATE " + mechanism)
     if wire.go_ahead(tag):
         wire.send_line(response)
     return tag

@@ -1,0 +1,7 @@
+"""The door to POP3 servers: one session, read and never changed."""
+
+from mailarchive.remote.dial import Timeouts
+from mailarchive.remote.pop3.login import Password
+from mailarchive.remote.pop3.session import Pop3Session
+
+__all__ = ["Password", "Pop3Session", "Timeouts"]

@@ -1,0 +1,178 @@
+"""The POP3 wire (RFC 1939 section 3): commands out, as many ahead as wanted, and their answers in order."""
+
+import re
+import socket
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from mailarchive.errors import ConnectionLost, ProtocolViolation, SourceError, StorageFailed
+from mailarchive.mail.body import MemoryBody, SpooledBody
+from mailarchive.model import Body
+from mailarchive.remote.pop3.incoming import Incoming
+from mailarchive.remote.transport import Transport
+from mailarchive.remote.words import printable
+
+Spool = Callable[[], BinaryIO]
+"""Makes an empty read-write file for a text too large for memory."""
+
+LARGEST_IN_MEMORY = 4 << 20
+LONGEST_LISTING = 256 << 20
+QUIET_SECONDS = 2.0
+
+_STATUS = re.compile(rb"(\+OK|-ERR)(?: +|(?=\[)|\Z)", re.IGNORECASE)
+_CODE = re.compile(rb"\[([A-Za-z0-9/_.-]+)\] *")
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """An answer: ``code`` is the response code in capitals (RFC 2449 section 8), empty if there is none."""
+
+    ok: bool
+    code: str
+    words: str
+    text: bytes
+    """What follows +OK or -ERR."""
+
+
+class Wire:
+    """One connection. Every method raises ConnectionLost, Stalled or ProtocolViolation when it is of no more use."""
+
+    def __init__(self, sock: socket.socket, peer: str) -> None:
+        self.peer = peer
+        self._transport = Transport(sock, peer)
+        self._incoming = Incoming(self._transport, peer, min(QUIET_SECONDS, (sock.gettimeout() or 60.0) / 2))
+        self._expected: deque[bool] = deque()
+        """For each answer on its way whether a text follows it."""
+        self._closed = False
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing has come that was not asked for."""
+        return self._incoming.is_empty
+
+    def start(self, *commands: bytes, text: bool = False) -> None:
+        """Send commands at once; ``text`` says whether text follows +OK."""
+        self._expected.extend(text for _ in commands)
+        self._transport.send(b"".join(command + b"\r\n" for command in commands))
+
+    def answer(self) -> Status:
+        """Return how the oldest command is answered; if a text follows, it must be read next."""
+        line = self._incoming.line()
+        status = self._status(line)
+        if not (status.ok and self._expected and self._expected[0]):
+            self._expected.popleft()
+        return status
+
+    def greeting(self) -> Status:
+        """Return what the server says first."""
+        return self._status(self._incoming.line())
+
+    def run(self, command: bytes) -> Status:
+        """Send a command that is answered in one line, and return the answer."""
+        self.settle()
+        self.start(command)
+        return self.answer()
+
+    def challenged(self) -> Status | None:
+        """Return the answer of AUTH, or None if the server waits for more (RFC 5034 section 4)."""
+        line = self._incoming.line()
+        if line == b"+" or line.startswith(b"+ "):
+            return None
+        self._expected.popleft()
+        return self._status(line)
+
+    def reply(self, line: bytes) -> None:
+        """Send a line within AUTH."""
+        self._transport.send(line + b"\r\n")
+
+    def text(self) -> Iterator[bytes]:
+        """Yield the text after an answer in pieces; it must be read to its end."""
+        yield from self._incoming.text(alone=len(self._expected) == 1)
+        self._expected.popleft()
+        if self._incoming.is_doubtful and self._expected:
+            raise self.violation(f"it is not clear where a message of {self.peer} ends")
+
+    def lines(self) -> list[bytes]:
+        """Return the lines of the text after an answer."""
+        return self.head(LONGEST_LISTING).splitlines()
+
+    def head(self, limit: int) -> bytes:
+        """Return the first ``limit`` octets of the text after an answer."""
+        pieces: list[bytes] = []
+        size = 0
+        for piece in self.text():
+            if size < limit:
+                pieces.append(piece[: limit - size])
+                size += len(pieces[-1])
+        return b"".join(pieces)
+
+    def body(self, spool: Spool) -> Body:
+        """Return the text after an answer, in memory or spooled. Raises StorageFailed."""
+        pieces: list[bytes] = []
+        file: BinaryIO | None = None
+        size = 0
+        try:
+            for piece in self.text():
+                size += len(piece)
+                pieces.append(piece)
+                if file is None and size > LARGEST_IN_MEMORY:
+                    file = spool()
+                if file is not None:
+                    file.writelines(pieces)
+                    pieces.clear()
+            if file is None:
+                return MemoryBody(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+            file.flush()
+        except BaseException as error:
+            self._transport.cut()
+            if file is not None:
+                file.close()
+            if isinstance(error, OSError):
+                raise StorageFailed(f"no room for a message of {size} octets or more: {error.strerror}") from error
+            raise
+        return SpooledBody(file, size)
+
+    def settle(self) -> None:
+        """Read away what is still to come for commands that were sent."""
+        while self._expected:
+            has_text = self._expected[0]
+            if self.answer().ok and has_text:
+                for _piece in self.text():
+                    pass
+
+    def check(self) -> None:
+        """Raise ConnectionLost if the connection was ended from this side."""
+        if self._closed:
+            raise ConnectionLost(f"the connection to {self.peer} was closed")
+
+    def quit(self) -> None:
+        """End the session by QUIT if all has been answered, else without a word; never raises, from any thread."""
+        if not self._expected and not self._closed:
+            self._closed = True
+            try:
+                self.start(b"QUIT")
+                self.answer()
+            except SourceError:
+                pass
+        self.abandon()
+
+    def abandon(self) -> None:
+        """End the connection without a word; never raises, from any thread."""
+        self._closed = True
+        self._transport.cut()
+
+    def violation(self, sentence: str) -> ProtocolViolation:
+        """Return the error for something that the protocol does not allow; the connection is cut."""
+        self._transport.cut()
+        return ProtocolViolation(sentence)
+
+    def _status(self, line: bytes) -> Status:
+        match = _STATUS.match(line)
+        if match is None:
+            raise self.violation(f"{self.peer} sent a line that is no POP3 answer: {printable(line, 80)}")
+        text = line[match.end() :]
+        code = _CODE.match(text)
+        words = printable(text[code.end() :] if code else text) or printable(line)
+        return Status(match[1].upper() == b"+OK", code[1].decode().upper() if code else "", words, text)

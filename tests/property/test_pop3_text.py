@@ -1,0 +1,73 @@
+"""Any octets come through dots, pieces of any size, and the answers around them."""
+
+import socket
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from mailarchive.remote.pop3.incoming import Incoming
+from mailarchive.remote.transport import Transport
+
+_parts = st.sampled_from([b"\r\n", b".", b"\r", b"\n", b"..", b"+OK", b"-ERR", b"\0", b"\xff", b"a"])
+_texts = st.lists(_parts | st.binary(max_size=8), max_size=40).map(b"".join)
+_cuts = st.lists(st.integers(1, 9), max_size=60)
+
+
+class Fed(Transport):
+    """A transport that gives ``octets`` in pieces of the given sizes, then all."""
+
+    def __init__(self, octets: bytes, sizes: list[int]) -> None:
+        ours, theirs = socket.socketpair()
+        theirs.close()
+        super().__init__(ours, "server")
+        self.left = octets
+        self.sizes = sizes
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        size = self.sizes.pop(0) if self.sizes else len(self.left)
+        piece, self.left = self.left[:size], self.left[size:]
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+def sent(text: bytes, eol: bytes) -> bytes:
+    """Return a text that ends with a line end as RFC 1939 section 3 wants it."""
+    return (eol + text).replace(eol + b".", eol + b"..")[len(eol) :] + b"." + eol
+
+
+def read(octets: bytes, sizes: list[int]) -> tuple[bytes, bytes, Incoming]:
+    """Return text and the line after it."""
+    transport = Fed(octets, sizes)
+    try:
+        incoming = Incoming(transport, "server", 1.0)
+        assert incoming.line() == b"+OK"
+        text = b"".join(incoming.text(alone=False))
+        return text, incoming.line(), incoming
+    finally:
+        transport.close()
+
+
+@given(text=_texts, sizes=_cuts, eol=st.sampled_from([b"\r\n", b"\n"]))
+@example(b"\r\n.\r\n..\r\n", [1] * 40, b"\r\n")
+@example(b".\n.\r\n", [4, 2, 1], b"\r\n")
+def test_any_text_arrives_octet_for_octet(text: bytes, sizes: list[int], eol: bytes) -> None:
+    if text and not text.endswith(eol):
+        text += eol
+    assert read(b"+OK" + eol + sent(text, eol) + b"+OK next" + eol, sizes)[:2] == (text, b"+OK next")
+
+
+@given(text=_texts, sizes=_cuts)
+def test_a_dot_that_was_not_doubled_stays(text: bytes, sizes: list[int]) -> None:
+    text = b"a" + text.replace(b"..", b"x") + b"\r\n"
+    while b"\r\n.\r\n" in text:
+        text = text.replace(b"\r\n.\r\n", b"\r\n")
+    assert read(b"+OK\r\n" + text + b".\r\n+OK\r\n", sizes)[0] == text
+
+
+@given(text=_texts, sizes=_cuts)
+def test_what_may_be_two_texts_is_doubtful(text: bytes, sizes: list[int]) -> None:
+    text = b"a" + text.replace(b"+", b"").replace(b"-", b"") + b"b"
+    assert not read(b"+OK\r\n" + sent(text + b"\r\n", b"\r\n") + b"+OK\r\n", list(sizes))[2].is_doubtful
+    stuffed = sent(text + b"\r\n", b"\r\n").removesuffix(b"\r\n.\r\n")
+    both = b"+OK\r\n" + stuffed + b".\r\n+OK\r\nother\r\n.\r\n+OK\r\n"
+    assert read(both, sizes)[2].is_doubtful
