@@ -188,7 +188,7 @@ def test_pieces_that_are_given_up_do_not_disturb_what_follows() -> None:
         assert b"".join(mailbox.pieces(7, 0)) == WHOLE
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.binary(max_size=2000), st.integers(0, 2200), st.integers(0, 100))
 def test_any_octets_from_anywhere_are_exact(whole: bytes, offset: int, before: int) -> None:
     with pytest.MonkeyPatch.context() as patch:

@@ -184,7 +184,7 @@ def test_where_the_size_is_a_lie_the_end_of_the_octets_decides(site: Site, size:
     assert starts(site).count(0) == 1
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.binary(min_size=1, max_size=1500),
     st.lists(st.tuples(st.integers(0, 12), st.integers(0, 250)), max_size=4),

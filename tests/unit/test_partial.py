@@ -99,7 +99,7 @@ def test_what_is_thrown_away_leaves_nothing(tmp_path: Path) -> None:
     assert opened(tmp_path, size=None) == b"other"
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.binary(min_size=1, max_size=60), min_size=1, max_size=4),
     st.sampled_from([partial.OCTETS, partial.ABOUT]),
