@@ -69,8 +69,10 @@ def ceiling(found: Look, provider: Provider | None) -> Ceiling | None:
     shown = found.plan.listed
     if shown not in {*ROUND, *(provider.ceilings if provider else ())}:
         return None
-    is_as_before = found.known is not None and found.known.cursor is not None and found.known.cursor.messages == shown
-    if is_as_before and not found.plan.fresh:
+    before = found.known.cursor if found.known else None
+    is_as_before = before is not None and before.messages == shown
+    is_numbered_anew = before is not None and before.uidvalidity != found.cursor.uidvalidity
+    if is_as_before and (is_numbered_anew or not found.plan.fresh):
         return None
     if is_as_before:
         text = (

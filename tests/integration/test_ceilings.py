@@ -50,6 +50,13 @@ def test_a_window_over_more_messages_than_it_shows_makes_the_run_partial(site: S
     assert "still shows exactly 1000 messages although new ones came" in report.accounts[0].warnings[0]
 
 
+def test_a_mailbox_numbered_anew_is_no_window(site: Site) -> None:
+    site.pull()
+    site.account.reset_uidvalidity("INBOX")
+    report = site.pull()
+    assert (report.status, report.accounts[0].notes) == ("complete", [])
+
+
 def test_a_search_that_stops_at_a_ceiling_loses_nothing(site: Site) -> None:
     site.account.append("INBOX", mail(2000))
     with faulty(site.server, ShortSearch(limit=1000)):

@@ -197,6 +197,22 @@ class Dovecot:
         """Return how many octets of bodies all finished connections fetched, as Dovecot counted them."""
         return sum(int(number) for number in re.findall(r"\boctets=(\d+)", self._settled_log()))
 
+    def header_fetches(self) -> int:
+        """Return how many messages' headers all finished connections fetched, as Dovecot counted them."""
+        return sum(int(number) for number in re.findall(r"\bheaders=(\d+)", self._settled_log()))
+
+    def octets_sent(self) -> int:
+        """Return how many octets Dovecot sent over all finished connections, everything included."""
+        return sum(int(number) for number in re.findall(r"\bsent=(\d+)", self._settled_log()))
+
+    def retrieved(self, sessions: int) -> int:
+        """Return how many messages were sent over POP3, once as many sessions have ended as are known to be."""
+        _until(lambda: len(self._retrievals()) >= sessions, lambda: "A session is still open")
+        return sum(self._retrievals())
+
+    def _retrievals(self) -> list[int]:
+        return [int(number) for number in re.findall(r"\bretr=(\d+)/", self.log())]
+
     def logins(self) -> int:
         """Return how many IMAP connections have logged in."""
         return self.log().count("imap-login: Info: Login:") + self.log().count("imap-login: Login:")

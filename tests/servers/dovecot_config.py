@@ -25,7 +25,7 @@ ssl = yes
 ssl_cert = <{certificate}
 ssl_key = <{key}
 ssl_dh =
-imap_logout_format = bodies=%{{fetch_body_count}} octets=%{{fetch_body_bytes}}
+imap_logout_format = bodies=%{{fetch_body_count}} octets=%{{fetch_body_bytes}} headers=%{{fetch_hdr_count}} sent=%o
 login_log_format_elements = method=%m rport=%{{real_rport}}
 passdb {{
   driver = static
