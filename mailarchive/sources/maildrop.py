@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from mailarchive.errors import FetchRefused
+from mailarchive.errors import FetchRefused, MailboxUnavailable
 from mailarchive.mail.body import MemoryBody
 from mailarchive.mail.digest import header_digest_of
 from mailarchive.model import Body, RemoteUid
@@ -30,13 +30,18 @@ class Maildrop:
     """
 
     def __init__(self, session: Pop3Session) -> None:
-        """Ask for everything that the names need."""
+        """Ask for everything that the names need. Raises MailboxUnavailable if there is too much of it."""
         self.messages = session.messages
         self.sizes = session.sizes()
         self.unnamed: dict[RemoteUid, str] = {}
         """Why nothing is known of these messages but their place."""
         self._session = session
         self._held: dict[int, bytes] = {}
+        if (self.messages or 0) > MOST_MESSAGES:
+            raise MailboxUnavailable(
+                f"INBOX cannot be read: the server says that it has {self.messages} messages, and more than "
+                f"{MOST_MESSAGES} in one mailbox are not supported"
+            )
         given = session.names()
         numbers = sorted(self.sizes.keys() | given.keys()) or list(range(1, (self.messages or 0) + 1))
         if self.messages is None:

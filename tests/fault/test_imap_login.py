@@ -55,6 +55,46 @@ def test_line_breaks_in_a_user_name_do_not_become_commands() -> None:
     assert not [line for line in commands if line.startswith(b"DELETE")]
 
 
+def with_token(*rules: Rule, capabilities: bytes) -> list[bytes]:
+    """Log in with an access token and return the commands that the server got."""
+    with ScriptedServer([*rules, LISTS], capabilities) as server:
+        endpoint = Endpoint("imap", "me", "127.0.0.1", server.port, "plain", auth="xoauth2")
+        ImapSource(account_of(endpoint), endpoint, "t0ken").close()
+    return server.commands
+
+
+TOKEN = base64.b64encode(b"user=me\1auth=Bearer t0ken\1\1")
+
+
+def test_an_access_token_is_sent_at_once_where_that_is_allowed() -> None:
+    commands = with_token(capabilities=b"IMAP4rev1 AUTH=PLAIN AUTH=XOAUTH2 SASL-IR")
+    assert b"AUTHENTICATE XOAUTH2 " + TOKEN in commands
+
+
+def test_an_access_token_waits_for_the_server_elsewhere() -> None:
+    rules: list[Rule] = [
+        (rb"AUTHENTICATE XOAUTH2\Z", b"+ \r\n"),
+        (rb"\Z", b"A1 OK [CAPABILITY IMAP4rev1] in\r\n"),
+    ]
+    with ScriptedServer(rules, b"IMAP4rev1 AUTH=XOAUTH2 LOGINDISABLED") as server:
+        endpoint = Endpoint("imap", "me", "127.0.0.1", server.port, "plain", auth="xoauth2")
+        ImapSource(account_of(endpoint), endpoint, "t0ken").close()
+    assert TOKEN in server.lines
+
+
+def test_an_error_that_comes_as_a_challenge_is_answered_with_nothing() -> None:
+    challenge = b"+ " + base64.b64encode(b'{"status":"400"}') + b"\r\n"
+    empty: Rule = (rb"\Z", b"A1 NO [AUTHENTICATIONFAILED] Invalid credentials\r\n")
+    with pytest.raises(AuthenticationFailed, match="Invalid credentials") as caught:
+        with_token((rb"AUTHENTICATE XOAUTH2", challenge), empty, capabilities=b"IMAP4rev1 AUTH=XOAUTH2 SASL-IR")
+    assert "access token" in caught.value.hint
+
+
+def test_a_server_that_takes_no_token_is_not_sent_one() -> None:
+    with pytest.raises(AuthenticationFailed, match="no access token"):
+        with_token(capabilities=b"IMAP4rev1 AUTH=PLAIN")
+
+
 def test_plain_is_used_where_login_is_disabled() -> None:
     commands = after_login(
         (rb"AUTHENTICATE PLAIN .", b"%T OK [CAPABILITY IMAP4rev1] in\r\n"),

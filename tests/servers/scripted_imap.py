@@ -36,6 +36,8 @@ class ScriptedServer:
     greeting: bytes = b"* OK ready\r\n"
     commands: list[bytes] = field(default_factory=list)
     """What was received after log-in and so on: whole commands without tags, literals included."""
+    lines: list[bytes] = field(default_factory=list)
+    """The same with tags, and lines within a command, which have none."""
     connections: int = 0
 
     def __enter__(self) -> Self:
@@ -76,14 +78,18 @@ class ScriptedServer:
         with connection, connection.makefile("rb") as lines:
             try:
                 connection.sendall(self.greeting)
-                while command := self._command(connection, lines.readline, lines.read):
+                while (command := self._command(connection, lines.readline, lines.read)) is not None:
                     if not self._answer(connection, command):
                         break
             except OSError:
                 pass
 
-    def _command(self, connection: socket.socket, readline: Callable[[], bytes], read: Callable[[int], bytes]) -> bytes:
+    def _command(
+        self, connection: socket.socket, readline: Callable[[], bytes], read: Callable[[int], bytes]
+    ) -> bytes | None:
         command = readline()
+        if not command:
+            return None
         while (marker := _LITERAL.search(command)) is not None:
             if not marker[2]:
                 connection.sendall(b"+ go on\r\n")
@@ -92,6 +98,7 @@ class ScriptedServer:
 
     def _answer(self, connection: socket.socket, line: bytes) -> bool:
         tag, _, command = line.partition(b" ")
+        self.lines.append(line)
         self.commands.append(command)
         for pattern, answer in [*self.rules, *_LOGIN]:
             if re.match(pattern, command, re.IGNORECASE | re.DOTALL):

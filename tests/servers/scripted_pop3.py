@@ -83,6 +83,7 @@ class Pop3Server:
 
     def __enter__(self) -> Self:
         self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
         self._open: list[socket.socket] = []
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
@@ -98,10 +99,6 @@ class Pop3Server:
                 socket.socket.shutdown(connection, socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join()
-
-    @property
-    def port(self) -> int:
-        return int(self._listener.getsockname()[1])
 
     # -- the maildrop ----------------------------------------------------------------------------------------------
 
@@ -336,11 +333,11 @@ class Session:
                     raise Hangup
                 self._socket.recv(1 << 16)
                 raise Hangup
-        self._socket.sendall(sent)
         letter.fetched = True
         with server._lock:
             server.retrieved[letter.octets] += 1
             server.octets += len(sent)
+        self._socket.sendall(sent)
 
     def _sent(self, octets: bytes) -> bytes:
         """Return a text as it goes over the wire (RFC 1939 section 3)."""

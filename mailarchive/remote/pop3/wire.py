@@ -18,7 +18,8 @@ Spool = Callable[[], BinaryIO]
 """Makes an empty read-write file for a text too large for memory."""
 
 LARGEST_IN_MEMORY = 4 << 20
-LONGEST_LISTING = 256 << 20
+LONGEST_LISTING = 128 << 20
+LONGEST_TEXT = 4 << 30
 QUIET_SECONDS = 2.0
 
 _STATUS = re.compile(rb"(\+OK|-ERR)(?: +|(?=\[)|\Z)", re.IGNORECASE)
@@ -89,14 +90,22 @@ class Wire:
 
     def text(self) -> Iterator[bytes]:
         """Yield the text after an answer in pieces; it must be read to its end."""
-        yield from self._incoming.text(alone=len(self._expected) == 1)
+        left = LONGEST_TEXT
+        for piece in self._incoming.text(alone=len(self._expected) == 1):
+            left -= len(piece)
+            if left < 0:
+                raise self._endless()
+            yield piece
         self._expected.popleft()
         if self._incoming.is_doubtful and self._expected:
             raise self.violation(f"it is not clear where a message of {self.peer} ends")
 
     def lines(self) -> list[bytes]:
         """Return the lines of the text after an answer."""
-        return self.head(LONGEST_LISTING).splitlines()
+        octets = self.head(LONGEST_LISTING)
+        if len(octets) == LONGEST_LISTING:
+            raise self._endless()
+        return octets.splitlines()
 
     def head(self, limit: int) -> bytes:
         """Return the first ``limit`` octets of the text after an answer."""
@@ -167,6 +176,9 @@ class Wire:
         """Return the error for something that the protocol does not allow; the connection is cut."""
         self._transport.cut()
         return ProtocolViolation(sentence)
+
+    def _endless(self) -> ProtocolViolation:
+        return self.violation(f"{self.peer} does not stop answering: it sent far more than one command can ask for")
 
     def _status(self, line: bytes) -> Status:
         match = _STATUS.match(line)
