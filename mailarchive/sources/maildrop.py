@@ -5,10 +5,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from mailarchive.errors import FetchRefused, MailboxUnavailable
+from mailarchive.errors import FetchRefused
 from mailarchive.mail.body import MemoryBody
 from mailarchive.mail.digest import header_digest_of
 from mailarchive.model import Body, RemoteUid
+from mailarchive.remote.meter import check_count
 from mailarchive.remote.pop3 import Pop3Session
 from mailarchive.sources.base import Spool
 
@@ -37,11 +38,7 @@ class Maildrop:
         """Why nothing is known of these messages but their place."""
         self._session = session
         self._held: dict[int, bytes] = {}
-        if (self.messages or 0) > MOST_MESSAGES:
-            raise MailboxUnavailable(
-                f"INBOX cannot be read: the server says that it has {self.messages} messages, and more than "
-                f"{MOST_MESSAGES} in one mailbox are not supported"
-            )
+        check_count("INBOX", self.messages or 0)
         given = session.names()
         numbers = sorted(self.sizes.keys() | given.keys()) or list(range(1, (self.messages or 0) + 1))
         if self.messages is None:

@@ -12,11 +12,11 @@ from mailarchive.remote.dial import Timeouts
 from mailarchive.remote.imap import answers, fetch
 from mailarchive.remote.imap.connect import connect
 from mailarchive.remote.imap.login import Password, literal_plus, log_in
-from mailarchive.remote.imap.meter import MOST_MESSAGES
 from mailarchive.remote.imap.pieces import Pieces
 from mailarchive.remote.imap.responses import Status
 from mailarchive.remote.imap.sets import Range
 from mailarchive.remote.imap.wire import Spool, Wire, astring
+from mailarchive.remote.meter import MOST_MESSAGES, check_count
 
 _STATUS_IN_FLIGHT = 50
 _SEARCH_OCTETS = 1 << 16
@@ -154,11 +154,7 @@ class ImapSession:
             raise MailboxUnavailable(f"{name} cannot be opened: {status.words}")
         if wire.exists is None:
             raise MailboxUnavailable(f"{name} cannot be opened: the server does not say how many messages it has")
-        if wire.exists > MOST_MESSAGES:
-            raise MailboxUnavailable(
-                f"{name} cannot be read: the server says that it has {wire.exists} messages, and more than "
-                f"{MOST_MESSAGES} in one mailbox are not supported"
-            )
+        check_count(str(name), wire.exists)
         return Selected(name, _cursor([*(a.status() for a in data if a.name == b"OK"), status], wire.exists))
 
     def search(self) -> list[Range] | None:

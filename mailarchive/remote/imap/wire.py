@@ -10,9 +10,9 @@ from typing import BinaryIO
 from mailarchive.errors import ConnectionLost, ProtocolViolation, SourceError, StorageFailed, Throttled
 from mailarchive.mail.body import CHUNK, SpooledBody
 from mailarchive.remote import throttling
-from mailarchive.remote.imap.meter import Meter
 from mailarchive.remote.imap.responses import Status, Untagged, read_status
 from mailarchive.remote.imap.scan import Part
+from mailarchive.remote.meter import Meter
 from mailarchive.remote.transport import Transport
 from mailarchive.remote.words import printable
 

@@ -1,5 +1,7 @@
 """How much a server may send for one command: enough for the largest accounts, and not without end."""
 
+from mailarchive.errors import MailboxUnavailable
+
 MOST_MESSAGES = 5_000_000
 """In one mailbox."""
 _RESPONSES = 250_000
@@ -7,6 +9,15 @@ _RESPONSES = 250_000
 _OCTETS = 64 << 20
 _RESPONSES_PER_MESSAGE = 3
 _OCTETS_PER_MESSAGE = 1 << 10
+
+
+def check_count(mailbox: str, messages: int) -> None:
+    """Raise MailboxUnavailable if a mailbox is said to have more messages than can be."""
+    if messages > MOST_MESSAGES:
+        raise MailboxUnavailable(
+            f"{mailbox} cannot be read: the server says that it has {messages} messages, and more than "
+            f"{MOST_MESSAGES} in one mailbox are not supported"
+        )
 
 
 class Meter:
