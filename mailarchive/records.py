@@ -68,6 +68,9 @@ class PlacementRecord:
     """How the message was recognised, if it was not downloaded for this placement."""
     run: int
     gone_run: int | None
+    account_id: str | None
+    thread_id: str | None
+    labels: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import BinaryIO
 
@@ -25,6 +25,8 @@ from mailarchive.records import Sighting
 from mailarchive.store import frames, partial
 from mailarchive.store.blocks import OpenBlock, plain_blocks, plain_path
 
+BY_LABEL = "label"
+"""How a message was identified that is in a mailbox because of a label."""
 BLOCK_SIZE = 8 << 20
 CHECKPOINT_OCTETS = 32 << 20
 CHECKPOINT_FACTS = 4096
@@ -154,8 +156,10 @@ class Writer:
         """Record that the server lists the mailbox no more."""
         self._record(f.MailboxVanished(number))
 
-    def add(self, mailbox: int, uidvalidity: int, facts: MessageFacts, prepared: Prepared) -> Added:
-        """Put a message into the archive, unless it is there, and place it in ``mailbox``.
+    def add(
+        self, mailbox: int, uidvalidity: int, facts: MessageFacts, prepared: Prepared, also: Sequence[int] = ()
+    ) -> Added:
+        """Put a message into the archive, unless it is there, and place it in mailboxes ``also``, then in ``mailbox``.
 
         When this returns the message survives the death of the process; from the next checkpoint on also that of the
         machine. Raises StorageFailed; then neither octets nor facts of this message are left behind.
@@ -166,24 +170,39 @@ class Writer:
                 stored = self._store(prepared, facts.internaldate)
             placed = _placed(mailbox, uidvalidity, facts, prepared.digest, prepared.size)
             if stored is None:
-                self._append(placed)
+                self._append(*_labelled(placed, also), placed)
             else:
-                self._append_or_cut(stored, placed)
+                self._append_or_cut(stored, *_labelled(placed, also), placed)
             self._sightings.add(_sighting(placed, prepared.header, prepared.size))
             self._checkpoint_if_due()
             return Added(prepared.digest, stored is not None, prepared.size)
 
-    def place(self, mailbox: int, uidvalidity: int, facts: MessageFacts, digest: Digest, by: str) -> None:
-        """Record a placement of a message that is in the archive; ``by`` says how it was identified."""
+    def place(
+        self,
+        mailbox: int,
+        uidvalidity: int,
+        facts: MessageFacts,
+        digest: Digest,
+        by: str,
+        also: Sequence[int] = (),
+    ) -> None:
+        """Record a placement of a message that is in the archive; ``by`` says how it was identified.
+
+        Its labels place it in mailboxes ``also``, under the same uid.
+        """
         with self._lock:
             message = self._message(digest)
             placed = _placed(mailbox, uidvalidity, facts, digest, message.size, by)
             self._sightings.add(_sighting(placed, message.header, message.size))
-            self._record(placed)
+            self._record(*_labelled(placed, also), placed)
 
     def flags(self, mailbox: int, uidvalidity: int, uid: RemoteUid, flags: frozenset[str]) -> None:
         """Record the flags that a placement has now."""
         self._record(f.FlagsChanged(mailbox, uidvalidity, uid, tuple(sorted(flags))))
+
+    def labels(self, mailbox: int, uidvalidity: int, uid: RemoteUid, labels: Sequence[str]) -> None:
+        """Record the Gmail labels that a placement has now."""
+        self._record(f.LabelsChanged(mailbox, uidvalidity, uid, tuple(labels)))
 
     def gone(self, mailbox: int, uidvalidity: int, uids: Sequence[RemoteUid]) -> None:
         """Record that placements have ended."""
@@ -216,10 +235,10 @@ class Writer:
         self._log.append(*facts)
         self._pending.extend(facts)
 
-    def _append_or_cut(self, stored: f.MessageStored, placed: f.Placed) -> None:
+    def _append_or_cut(self, stored: f.MessageStored, *placed: f.Placed) -> None:
         """Journal a message whose octets have just been appended; without a fact the octets must not stay."""
         try:
-            self._append(stored, placed)
+            self._append(stored, *placed)
         except StorageFailed:
             self._block.cut(stored.offset)
             raise
@@ -342,6 +361,11 @@ def _placed(
         by,
         facts.thread_id,
     )
+
+
+def _labelled(placed: f.Placed, mailboxes: Sequence[int]) -> list[f.Placed]:
+    """Return the placements that the labels of one give; recorded before it, they are repeated if it is not reached."""
+    return [replace(placed, mailbox=mailbox, labels=(), by=BY_LABEL) for mailbox in mailboxes]
 
 
 def _sighting(placed: f.Placed, header: HeaderDigest, size: int) -> Sighting:

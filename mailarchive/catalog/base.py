@@ -85,6 +85,9 @@ class Catalog(Protocol):
     def flags(self, mailbox: int, uidvalidity: int) -> dict[RemoteUid, tuple[str, ...]]:
         """Return the flags of all present placements."""
 
+    def labels(self, mailbox: int, uidvalidity: int) -> dict[RemoteUid, tuple[str, ...]]:
+        """Return the Gmail labels of all present placements whose octets are in the archive."""
+
     def placement(self, mailbox: int, uidvalidity: int, uid: RemoteUid) -> PlacementRecord | None:
         """Return one placement, present or gone."""
 

@@ -17,7 +17,7 @@ MAILBOX = (
 )
 PLACEMENT = (
     "SELECT p.mailbox, p.uidvalidity, p.uid, m.digest, m.size, p.epoch, p.zone, s.flags,"
-    " p.by, p.run, p.gone_run, r.began"
+    " p.by, p.run, p.gone_run, r.began, p.account_id, p.thread_id, p.labels"
     " FROM placement p JOIN message m ON m.id = p.message JOIN flag_set s ON s.id = p.flag_set"
     " LEFT JOIN run r ON r.number = p.gone_run "
 )
@@ -79,7 +79,8 @@ def sighting_of(row: Row) -> Sighting:
 
 def placement_of(row: Row) -> PlacementRecord:
     """Return a row of PLACEMENT."""
-    mailbox, uidvalidity, uid, digest, size, epoch, zone, flags, by, run, gone_run, gone = row
+    mailbox, uidvalidity, uid, digest, size, epoch, zone, flags, by, run, gone_run, gone, *ids = row
+    account_id, thread_id, labels = ids
     return PlacementRecord(
         mailbox,
         uidvalidity,
@@ -92,4 +93,7 @@ def placement_of(row: Row) -> PlacementRecord:
         by,
         run,
         gone_run,
+        account_id,
+        thread_id,
+        tuple(json.loads(labels)) if labels else (),
     )

@@ -236,6 +236,19 @@ class SqliteCatalog:
         except KeyError as error:
             raise CatalogUnusable(f"the catalog is damaged (it has no set of flags {error})") from error
 
+    def labels(self, mailbox: int, uidvalidity: int) -> dict[RemoteUid, tuple[str, ...]]:
+        sql = (
+            "SELECT uid, labels FROM placement JOIN message ON message.id = message"
+            " WHERE mailbox = ? AND uidvalidity = ? AND gone_run IS NULL AND NOT lost"
+        )
+        sets: dict[str | None, tuple[str, ...]] = {None: ()}
+        found = {}
+        for uid, text in self._all(sql, mailbox, uidvalidity):
+            if text not in sets:
+                sets[text] = tuple(json.loads(text))
+            found[uid] = sets[text]
+        return found
+
     def placement(self, mailbox: int, uidvalidity: int, uid: RemoteUid) -> PlacementRecord | None:
         rows = self._all(
             PLACEMENT + "WHERE p.mailbox = ? AND p.uidvalidity = ? AND p.uid = ?", mailbox, uidvalidity, uid

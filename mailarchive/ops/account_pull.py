@@ -15,6 +15,7 @@ from mailarchive.ops.budget import budget_of
 from mailarchive.ops.events import Detail, MailboxPlanned, MessageDone, MessagesLinked, Notice
 from mailarchive.ops.fetcher import Fetcher
 from mailarchive.ops.generation import spoken
+from mailarchive.ops.labels import Labels
 from mailarchive.ops.linking import Linker
 from mailarchive.ops.look import Look, look
 from mailarchive.ops.mailbox_pull import MailboxPull
@@ -22,6 +23,7 @@ from mailarchive.ops.options import Around, PullAccount, PullOptions
 from mailarchive.ops.parts import Parts
 from mailarchive.ops.report import AccountReport, Failure, MailboxReport
 from mailarchive.ops.survey import Survey, mailbox_key, survey, unread
+from mailarchive.ops.views import is_marked
 from mailarchive.ops.workers import Workers, worst
 from mailarchive.records import KnownMailbox
 from mailarchive.sources.base import OpenMailbox, Source
@@ -69,6 +71,7 @@ class AccountPull:
         self._lock = threading.Lock()
         self._queue: deque[ListedMailbox] = deque()
         self._found = Survey([])
+        self._labels: Labels | None = None
         self._emptied: list[Emptied] = []
         self._pulls: list[MailboxPull] = []
         self._surveyed = False
@@ -106,6 +109,9 @@ class AccountPull:
         for box in found.vanished:
             self._record_vanished(box)
         self._add(found.reports, found.failures)
+        if found.views:
+            self._labels = Labels(found.views, self._account.name, self._writer, self._writer.catalog, self._options)
+            self._labels.survey(found.listed, found.known)
         self._queue.extend(found.to_open)
         self._surveyed = True
         wanted = self._options.mailboxes
@@ -161,7 +167,8 @@ class AccountPull:
             raise
         self._warn(found)
         number = known.number if known else self._writer.new_mailbox_number()
-        pull = MailboxPull(self._writer, self._linker, self._budget, found, number, self._options)
+        labels = self._labels_of(mailbox)
+        pull = MailboxPull(self._writer, self._linker, self._budget, found, number, self._options, labels)
         pull.write_changes(self._account.name)
         with self._lock:
             self._pulls.append(pull)
@@ -169,21 +176,28 @@ class AccountPull:
         self._around.observer(MailboxPlanned(self._account.name, pull.report.mailbox, len(found.plan.fresh), 0))
         self._fetch(pull, opened)
 
+    def _labels_of(self, mailbox: ListedMailbox) -> Labels | None:
+        """Return the labels, if it is ``mailbox`` that tells them."""
+        labels = self._labels
+        return labels if labels is not None and labels.source.name.raw == mailbox.name.raw else None
+
     def _look(self, source: Source, mailbox: ListedMailbox, known: KnownMailbox | None) -> tuple[OpenMailbox, Look]:
         """Open and compare; once more if the server lists fewer messages than it announced."""
-        options, now = self._options, self._around.clock.now()
+        since, now = self._options.since, self._around.clock.now()
+        labelled = self._labels_of(mailbox) is not None
         opened = source.open(mailbox)
-        found = look(self._writer.catalog, opened, mailbox, known, options.since, now)
+        found = look(self._writer.catalog, opened, mailbox, known, since, now, labelled=labelled)
         if found.missing:
             opened = source.open(mailbox)
-            found = look(self._writer.catalog, opened, mailbox, known, options.since, now)
+            found = look(self._writer.catalog, opened, mailbox, known, since, now, labelled=labelled)
         if source.shows != "everything":
             self._parts.narrow(found.plan, opened.uids())
         return opened, found
 
     def _warn(self, found: Look) -> None:
         known, name = found.known, found.listed.name
-        if known and known.present and known.uidvalidity not in (None, found.cursor.uidvalidity):
+        numbered = known.uidvalidity if known and known.present and not is_marked(known) else None
+        if known and numbered not in {None, found.cursor.uidvalidity}:
             self._tell(
                 f"the server has numbered the messages of {name} anew "
                 f"(UIDVALIDITY {spoken(known.uidvalidity)} is now {spoken(found.cursor.uidvalidity)})"
@@ -276,6 +290,8 @@ class AccountPull:
             report.notes.extend(pull.mistaken)
         unopened = [self._unread(mailbox) for mailbox in self._queue]
         report.mailboxes.extend(unopened)
+        if self._labels is not None:
+            self._sum_up_labels(self._labels)
         report.mailboxes.sort(key=lambda mailbox: mailbox.mailbox)
         if left or unopened:
             report.warnings.append(f"{left} messages and {len(unopened)} mailboxes are left for the next run")
@@ -295,6 +311,14 @@ class AccountPull:
                 f"{again} messages that the archive has were fetched again; only then the server shows what comes after"
             )
         self._conclude(cut_short=bool(left or unopened or not self._surveyed))
+
+    def _sum_up_labels(self, labels: Labels) -> None:
+        """Report the mailboxes that only show messages of another one."""
+        is_unchanged = all(mailbox.name != labels.source.name for mailbox in self._found.to_open)
+        for box in labels.conclude(self.report, self._provider, is_unchanged=is_unchanged):
+            self._tell(f"mailbox {box.listed.name} is no longer at the server; its messages stay in the archive")
+        if not is_unchanged:
+            self.counts |= {str(box.number): box.report for box in labels.boxes if box.number}
 
     def _warn_of_losses(self) -> None:
         """Say it loudly when much of a mailbox vanished from the server, and is not elsewhere in the account."""

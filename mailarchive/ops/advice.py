@@ -58,7 +58,7 @@ def missing(found: Look, provider: Provider | None) -> str:
     text = (
         f"the server says that {found.listed.name} has {found.cursor.messages} messages but shows {found.plan.listed}"
     )
-    return f"{text}; {_ceiling_advice(provider)}"
+    return f"{text}; {about_ceilings(provider)}"
 
 
 def ceiling(found: Look, provider: Provider | None) -> Ceiling | None:
@@ -80,10 +80,11 @@ def ceiling(found: Look, provider: Provider | None) -> Ceiling | None:
         )
     else:
         text = f"{found.listed.name} shows exactly {shown} messages: perhaps the server hides others"
-    return Ceiling(f"{text}; {_ceiling_advice(provider)}", certain=is_as_before)
+    return Ceiling(f"{text}; {about_ceilings(provider)}", certain=is_as_before)
 
 
-def _ceiling_advice(provider: Provider | None) -> str:
+def about_ceilings(provider: Provider | None) -> str:
+    """Return what to do where the provider shows less than there is."""
     return _advice(provider, "ceiling") or "some providers limit what IMAP shows (look in the settings of the account)"
 
 

@@ -31,6 +31,8 @@ class Look:
     returned: list[MessageFacts] = field(default_factory=list)
     """Facts of the messages of ``plan.returned``."""
     flags: list[tuple[RemoteUid, frozenset[str]]] = field(default_factory=list)
+    relabelled: list[MessageFacts] = field(default_factory=list)
+    """Facts of known messages that have other Gmail labels now."""
     tries: dict[RemoteUid, int] = field(default_factory=dict)
     """How often each message of the failure ledger was tried."""
     missing: int = 0
@@ -44,8 +46,10 @@ def look(
     known: KnownMailbox | None,
     since: date | None,
     now: datetime,
+    *,
+    labelled: bool = False,
 ) -> Look:
-    """Find out what is new, gone and changed. Raises what the source raises."""
+    """Find out what is new, gone and changed, labels too if it is ``labelled``. Raises what the source raises."""
     cursor = continued(opened.cursor, known)
     number = known.number if known else 0
     with lend() as catalog:
@@ -69,7 +73,10 @@ def look(
     missing = max(0, (cursor.messages or 0) - found.listed)
     result = Look(listed, known, cursor, found, returned, missing=missing, tries={f.uid: f.tries for f in failures})
     if known and found.known:
-        result.flags.extend(_changed_flags(lend, opened, cursor, known))
+        if labelled:
+            _compare_facts(lend, opened, result, known)
+        else:
+            result.flags.extend(_changed_flags(lend, opened, cursor, known))
     return result
 
 
@@ -130,6 +137,27 @@ def _changed_flags(
     for uid, flags in changed or opened.flags(sorted(recorded, key=_order)):
         if uid in recorded and frozenset(recorded[uid]) != flags:
             yield uid, flags
+
+
+def _compare_facts(lend: Lend, opened: OpenMailbox, result: Look, known: KnownMailbox) -> None:
+    """Find messages whose flags or Gmail labels differ from the archive's: by CONDSTORE where offered, else of all."""
+    before, after = known.cursor, result.cursor
+    with lend() as catalog:
+        flags = catalog.flags(known.number, after.uidvalidity)
+        labels = catalog.labels(known.number, after.uidvalidity)
+    uids: Sequence[RemoteUid] = sorted(labels, key=_order)
+    if before and before.uidvalidity == after.uidvalidity and before.highestmodseq and after.highestmodseq:
+        if after.highestmodseq == before.highestmodseq:
+            return
+        uids = [uid for uid, _flags in opened.flags_since(before.highestmodseq) if uid in labels]
+    for facts in opened.facts(uids) if uids else ():
+        # A server that does not tell the id does not tell the labels either.
+        if facts.account_id is None or facts.uid not in labels:
+            continue
+        if set(labels[facts.uid]) != set(facts.labels):
+            result.relabelled.append(facts)
+        if frozenset(flags[facts.uid]) != facts.flags:
+            result.flags.append((facts.uid, facts.flags))
 
 
 def _order(uid: RemoteUid) -> tuple[int, str]:

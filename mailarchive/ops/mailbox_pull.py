@@ -11,6 +11,7 @@ from mailarchive.model import Digest, Fetched, MessageFacts, RemoteUid
 from mailarchive.ops import plan as plans
 from mailarchive.ops.budget import Admitted, Budget
 from mailarchive.ops.fetching import NotFetched
+from mailarchive.ops.labels import Labels
 from mailarchive.ops.linking import BY_SAMPLE, Linker, Place, Sorted
 from mailarchive.ops.look import Look
 from mailarchive.ops.options import PullOptions
@@ -29,7 +30,14 @@ class MailboxPull:
     """
 
     def __init__(
-        self, writer: Writer, linker: Linker, budget: Budget, look: Look, number: int, options: PullOptions
+        self,
+        writer: Writer,
+        linker: Linker,
+        budget: Budget,
+        look: Look,
+        number: int,
+        options: PullOptions,
+        labels: Labels | None = None,
     ) -> None:
         self.look = look
         self.number = number
@@ -48,6 +56,7 @@ class MailboxPull:
         self._linker = linker
         self._budget = budget
         self._options = options
+        self._labels = labels
         self._since = options.since
         self._place = Place((number, look.cursor.uidvalidity), frozenset(look.plan.gone))
         self._validity = look.cursor.uidvalidity
@@ -70,6 +79,8 @@ class MailboxPull:
         """Record the mailbox, what has vanished from it, what is there again, and changed flags."""
         look, known = self.look, self.look.known
         self._account = account
+        if self._labels is not None:
+            self._labels.begin(look)
         if (
             known is None
             or not known.present
@@ -84,6 +95,8 @@ class MailboxPull:
         for uid, flags in look.flags:
             self._writer.flags(self.number, self._validity, uid, flags)
         self.report.flags_changed = len(look.flags)
+        for facts in look.relabelled:
+            self._writer.labels(self.number, self._validity, facts.uid, facts.labels)
         for failure in look.plan.waiting:
             self._fail(failure.uid, failure.why, failure.tries)
         for facts in look.returned:
@@ -100,7 +113,7 @@ class MailboxPull:
         with self._writer.catalog() as catalog:
             before = catalog.placement(self.number, self._validity, facts.uid)
         if before is not None:
-            self._writer.place(self.number, self._validity, facts, before.digest, "uid")
+            self._writer.place(self.number, self._validity, facts, before.digest, "uid", self._also(facts))
             self.report.known += 1
 
     @property
@@ -154,7 +167,8 @@ class MailboxPull:
             self._expected.update((link.facts.uid, link.digest) for link in found.links)
             found = Sorted([], [*found.fresh, *(link.facts for link in found.links)], found.later)
         for link in found.links:
-            self._writer.place(self.number, self._validity, link.facts, link.digest, link.by)
+            also = self._also(link.facts)
+            self._writer.place(self.number, self._validity, link.facts, link.digest, link.by, also)
         admitted = self._admit(found.fresh, window)
         with self._lock:
             self.report.excluded += len(facts) - len(wanted)
@@ -205,7 +219,7 @@ class MailboxPull:
             return 0
         try:
             prepared = prepare(item.body)
-            added = self._writer.add(self.number, self._validity, facts, prepared)
+            added = self._writer.add(self.number, self._validity, facts, prepared, self._also(facts))
         finally:
             item.body.close()
         self._linker.release(self._place.here, [facts])
@@ -220,6 +234,10 @@ class MailboxPull:
                 self.stored_messages += 1
                 self.stored_bytes += added.size
         return added.size
+
+    def _also(self, facts: MessageFacts) -> Sequence[int]:
+        """Return the mailboxes in which the message is because of its labels."""
+        return self._labels.arriving(facts) if self._labels is not None else ()
 
     def give_back(self, batch: list[MessageFacts]) -> None:
         """Give back what was taken and not fetched, because the connection was lost for good or the run ends."""

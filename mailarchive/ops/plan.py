@@ -36,10 +36,15 @@ class MailboxPlan:
 
 
 def is_selected(name: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
-    """Return whether mailbox ``name`` matches a glob of ``include`` (or that is empty) and none of ``exclude``."""
-    if any(fnmatchcase(name, glob) for glob in exclude):
+    """Return whether mailbox ``name`` fits a glob of ``include`` (or that is empty) and none of ``exclude``."""
+    if any(_is_named(name, glob) for glob in exclude):
         return False
-    return not include or any(fnmatchcase(name, glob) for glob in include)
+    return not include or any(_is_named(name, glob) for glob in include)
+
+
+def _is_named(name: str, glob: str) -> bool:
+    # To a glob, the brackets of Gmail's mailboxes are a choice of characters.
+    return name == glob or fnmatchcase(name, glob)
 
 
 def is_unchanged(known: KnownMailbox, listed: ListedMailbox, since: date | None) -> bool:

@@ -1,14 +1,15 @@
 """A pull that fetches nothing and writes nothing: what would be fetched, in messages and octets."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from mailarchive.archive.archive import Catalog
 from mailarchive.archive.sightings import Sightings
 from mailarchive.errors import ArchiveDamaged, ExitCode, MailboxUnavailable, SourceError
-from mailarchive.model import Digest, ListedMailbox, RemoteUid
+from mailarchive.model import Cursor, Digest, ListedMailbox, MessageFacts, RemoteUid
 from mailarchive.ops import plan as plans
 from mailarchive.ops.advice import hint_for, provider_for, remark
+from mailarchive.ops.labels import Labels
 from mailarchive.ops.linking import Linker, Place
 from mailarchive.ops.look import Look, look
 from mailarchive.ops.mailbox_pull import WINDOW
@@ -41,6 +42,31 @@ def _unreadable(digest: Digest) -> Iterator[bytes]:
     raise ArchiveDamaged(f"message {digest.hex()} is not read in a rehearsal")
 
 
+class _Unrecorded:
+    """Records nothing; every new mailbox has the number 0."""
+
+    def new_mailbox_number(self) -> int:
+        return 0
+
+    def mailbox(self, number: int, account: str, listed: ListedMailbox, uidvalidity: int | None) -> None:
+        pass
+
+    def mailbox_vanished(self, number: int) -> None:
+        pass
+
+    def place(self, mailbox: int, uidvalidity: int, facts: MessageFacts, digest: Digest, by: str) -> None:
+        pass
+
+    def gone(self, mailbox: int, uidvalidity: int, uids: Sequence[RemoteUid]) -> None:
+        pass
+
+    def flags(self, mailbox: int, uidvalidity: int, uid: RemoteUid, flags: frozenset[str]) -> None:
+        pass
+
+    def cursor(self, mailbox: int, cursor: Cursor, since: str | None, excluded: int) -> None:
+        pass
+
+
 class _Rehearsal:
     """One account, looked at with the same eyes as by a pull."""
 
@@ -50,6 +76,7 @@ class _Rehearsal:
         self.provider = provider_for(target.account)
         self._options = options
         self._around = around
+        self._labels: Labels | None = None
         sightings = Sightings(catalog)
         self._linker = Linker(target.account.name, lambda: nullcontext(sightings), _unreadable)
 
@@ -65,6 +92,9 @@ class _Rehearsal:
         report.mailboxes.extend(
             MailboxReport(str(box.name), gone=self._catalog.present(box.number)) for box in found.vanished
         )
+        if found.views:
+            self._labels = Labels(found.views, report.account, _Unrecorded(), self._lend, self._options)
+            self._labels.survey(found.listed, found.known)
         for mailbox in found.to_open:
             if self._around.stop.is_set():
                 report.status, report.exit_code = "partial", ExitCode.PARTIAL
@@ -75,12 +105,18 @@ class _Rehearsal:
             except MailboxUnavailable as error:
                 report.mailboxes.append(unread(mailbox, known, self._lend))
                 report.failures.append(Failure(str(mailbox.name), "", str(error), 1))
+        if self._labels is not None:
+            name = self._labels.source.name
+            is_unchanged = all(box.name != name for box in found.to_open)
+            self._labels.conclude(report, self.provider, is_unchanged=is_unchanged)
         if report.failures or report.warnings:
             report.status, report.exit_code = "partial", ExitCode.PARTIAL
 
     def _count(self, source: Source, mailbox: ListedMailbox, known: KnownMailbox | None) -> MailboxReport:
         opened = source.open(mailbox)
-        found = look(self._lend, opened, mailbox, known, self._options.since, self._around.clock.now())
+        labels = self._labels if self._labels and self._labels.source.name == mailbox.name else None
+        now = self._around.clock.now()
+        found = look(self._lend, opened, mailbox, known, self._options.since, now, labelled=labels is not None)
         if source.shows != "everything":
             found.plan.gone.clear()
         remark(found, self.provider, self.report)
@@ -93,15 +129,29 @@ class _Rehearsal:
             gone=len(plan.gone),
             flags_changed=len(found.flags),
         )
+        if labels is not None:
+            labels.begin(found)
+            for facts in found.returned:
+                labels.arriving(facts)
         for start in range(0, len(plan.fresh), WINDOW):
-            self._count_new(opened, found, plan.fresh[start : start + WINDOW], counts)
+            self._count_new(opened, found, plan.fresh[start : start + WINDOW], counts, labels)
         return counts
 
-    def _count_new(self, opened: OpenMailbox, found: Look, window: list[RemoteUid], counts: MailboxReport) -> None:
+    def _count_new(
+        self,
+        opened: OpenMailbox,
+        found: Look,
+        window: list[RemoteUid],
+        counts: MailboxReport,
+        labels: Labels | None,
+    ) -> None:
         facts = list(opened.facts(window))
         wanted = [item for item in facts if not plans.is_too_old(item, self._options.since)]
         number = found.known.number if found.known else 0
         place = Place((number, found.cursor.uidvalidity), frozenset(found.plan.gone))
+        if labels is not None:
+            for item in wanted:
+                labels.arriving(item)
         to_fetch = wanted
         if not self._options.paranoid:
             to_fetch = self._linker.sort(opened, place, wanted).fresh

@@ -12,6 +12,7 @@ from mailarchive.ops.generation import continued, spoken
 from mailarchive.ops.look import Lend
 from mailarchive.ops.options import PullOptions
 from mailarchive.ops.report import Failure, MailboxReport
+from mailarchive.ops.views import Views, is_in_step, views_of
 from mailarchive.records import KnownFailure, KnownMailbox
 from mailarchive.sources.base import Source
 
@@ -38,6 +39,8 @@ class Survey:
     failures: list[Failure] = field(default_factory=list)
     vanished: list[KnownMailbox] = field(default_factory=list)
     renamed: list[tuple[KnownMailbox, ListedMailbox]] = field(default_factory=list)
+    views: Views | None = None
+    """Which of them only show messages of another one; those are neither reported nor opened."""
 
     def known_as(self, mailbox: ListedMailbox) -> KnownMailbox | None:
         """Return what the archive has of a listed mailbox."""
@@ -50,17 +53,47 @@ def survey(lend: Lend, source: Source, account: str, options: PullOptions, now: 
     with lend() as catalog:
         boxes = sorted(catalog.mailboxes(account), key=lambda box: (box.present, box.number))
     found.known = {mailbox_key(box.name.raw): box for box in boxes}
-    _follow_renames(found, lend, source)
+    found.views = views_of(found.listed, lambda box: _is_selected(box, options)) if source.has_labels else None
+    if found.views:
+        _follow_special_uses(found)
+    else:
+        _follow_renames(found, lend, source)
     found.listed = [_continued(mailbox, found.known_as(mailbox)) for mailbox in found.listed]
     here = {mailbox_key(mailbox.name.raw) for mailbox in found.listed}
     found.vanished = [box for key, box in found.known.items() if box.present and key not in here]
+    if found.views:
+        found.vanished = [box for box in found.vanished if not found.views.show(box.name, box.special_use)]
     for mailbox in found.listed:
-        if not plans.is_selected(str(mailbox.name), options.mailboxes, options.exclude):
+        if not _is_selected(mailbox, options):
             messages = _messages(mailbox)
             found.reports.append(MailboxReport(str(mailbox.name), messages, excluded=messages))
-        elif not _is_unchanged(found, lend, mailbox, options, now):
+        elif found.views and found.views.show(mailbox.name, mailbox.special_use):
+            continue
+        elif _is_behind(found, mailbox, options) or not _is_unchanged(found, lend, mailbox, options, now):
             found.to_open.append(mailbox)
     return found
+
+
+def _is_selected(mailbox: ListedMailbox, options: PullOptions) -> bool:
+    return plans.is_selected(str(mailbox.name), options.mailboxes, options.exclude)
+
+
+def _is_behind(found: Survey, mailbox: ListedMailbox, options: PullOptions) -> bool:
+    """Return whether ``mailbox`` has to be opened for the sake of those that only show its messages."""
+    if found.views is None or mailbox.name.raw != found.views.source.name.raw:
+        return False
+    known = found.known_as(mailbox)
+    listed = {mailbox_key(other.name.raw) for other in found.listed}
+    names = [(other.name, other.special_use) for other in found.listed]
+    names += [
+        (box.name, frozenset(box.special_use)) for key, box in found.known.items() if box.present and key not in listed
+    ]
+    shown = [ListedMailbox(name, use) for name, use in names if found.views.show(name, use)]
+    return not all(
+        is_in_step(found.known_as(other), known.uidvalidity if known else None)
+        for other in shown
+        if _is_selected(other, options)
+    )
 
 
 def _continued(mailbox: ListedMailbox, known: KnownMailbox | None) -> ListedMailbox:
@@ -125,6 +158,21 @@ def _follow_renames(found: Survey, lend: Lend, source: Source) -> None:
         del found.known[mailbox_key(old.name.raw)]
     for old, new in found.renamed:
         found.known[mailbox_key(new.name.raw)] = replace(old, name=new.name)
+
+
+def _follow_special_uses(found: Survey) -> None:
+    """Find mailboxes of Gmail that have another name because the user chose another language."""
+    listed = {mailbox_key(mailbox.name.raw) for mailbox in found.listed}
+    left = {
+        use: box for key, box in found.known.items() if box.present and key not in listed for use in box.special_use
+    }
+    for new in found.listed:
+        known = found.known_as(new)
+        old = next((left[use] for use in new.special_use if use in left), None)
+        if old is not None and (known is None or not known.present):
+            found.renamed.append((old, new))
+            del found.known[mailbox_key(old.name.raw)]
+            found.known[mailbox_key(new.name.raw)] = replace(old, name=new.name)
 
 
 def _perhaps_renamed(found: Survey) -> Iterator[tuple[KnownMailbox, ListedMailbox]]:

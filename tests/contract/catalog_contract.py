@@ -75,6 +75,17 @@ class CatalogContract:
         assert catalog.position() == position
         assert catalog.fingerprint()[0] == position
 
+    def test_labels_and_ids_of_placements_are_kept(self, first: Catalog) -> None:
+        labels = ("\\Inbox", "a b")
+        fold(first, f.Placed(1, 1, 4, digest(1), DATE, (), "M1", labels, thread_id="T1"))
+        assert first.labels(1, 1) == {1: (), 2: (), 3: (), 4: labels}
+        record = first.placement(1, 1, 4)
+        assert record is not None
+        assert (record.account_id, record.thread_id, record.labels) == ("M1", "T1", labels)
+        fold(first, f.LabelsChanged(1, 1, 4, ("c",)), f.Gone(1, 1, (3,)), f.Lost(digest(2), "damaged"))
+        assert first.labels(1, 1) == {1: (), 4: ("c",)}
+        assert first.labels(1, 2) == {}
+
     def test_messages_are_found_by_account_wide_id_within_their_account(self, catalog: Catalog) -> None:
         other = f.MailboxSeen(2, "you@host", ("INBOX",), "INBOX", "/", (), 1)
         named = f.Placed(1, 1, 1, digest(1), DATE, (), "M1")

@@ -66,6 +66,9 @@ def test_a_failed_message_that_is_due_is_fresh() -> None:
         ("a/b", ("a/*",), (), True),
         ("a/b", ("a*",), ("*/b",), False),
         ("a/b", (), ("x", "a/?"), False),
+        ("[Gmail]/All Mail", ("[Gmail]/All Mail",), (), True),
+        ("[Gmail]/Spam", (), ("[Gmail]/Spam",), False),
+        ("G/Spam", ("[Gmail]/Spam",), (), True),
     ],
 )
 def test_a_mailbox_is_selected_by_globs(
