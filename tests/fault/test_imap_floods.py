@@ -10,7 +10,7 @@ from itertools import count
 import pytest
 
 from mailarchive.errors import FetchRefused, MailboxUnavailable, ProtocolViolation
-from mailarchive.remote.imap import meter
+from mailarchive.remote import meter
 from mailarchive.remote.imap.fetch import bodies, facts_of
 from mailarchive.remote.imap.wire import Wire
 from tests.fault.imap_scripts import INBOX, opened, scripted
