@@ -147,3 +147,11 @@ def pull_step_by_step(root: Path, pipe: Connection) -> None:
     target = PullAccount(account.account, lambda: _SteppingSource(account, pipe))
     pull(root, [target], PullOptions(connections=1), observer=ignore, clock=SystemClock(), stop=Stop())
     pipe.send("done")
+
+
+def pull_maildrop(port: int, root: Path) -> None:
+    """Pull the maildrop of a server on loopback."""
+    shrink()
+    endpoint, clock, stop = Endpoint("pop3", "user", "127.0.0.1", port, "plain"), StillClock(), Stop()
+    target = PullAccount(account_of(endpoint), connect(endpoint, lambda: "secret", clock=clock, stop=stop), 1)
+    pull(root, [target], PullOptions(), observer=ignore, clock=clock, stop=stop)
