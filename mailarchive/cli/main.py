@@ -101,7 +101,7 @@ def _root(
         bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_version)
     ] = False,
 ) -> None:
-    """Back up mailboxes over IMAP into a deduplicated, compressed archive that outlives this program."""
+    """Back up mailboxes over IMAP and POP3 into a deduplicated, compressed archive that outlives this program."""
     if context.invoked_subcommand is None:
         out(context.get_help())
         raise typer.Exit(ExitCode.USAGE)

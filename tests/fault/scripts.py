@@ -92,8 +92,16 @@ def open_again(root: Path, at: int, death: Death) -> None:
 
 def pull_over_imap(port: int, root: Path, connections: int) -> None:
     """Pull the account of the server on loopback at ``port``."""
+    _pull(Endpoint("imap", "user", "127.0.0.1", port, "plain"), root, connections)
+
+
+def pull_over_pop3(port: int, root: Path) -> None:
+    """Pull the maildrop of the server on loopback at ``port``."""
+    _pull(Endpoint("pop3", "user", "127.0.0.1", port, "plain"), root, 1)
+
+
+def _pull(endpoint: Endpoint, root: Path, connections: int) -> None:
     shrink()
-    endpoint = Endpoint("imap", "user", "127.0.0.1", port, "plain")
     clock, stop = SystemClock(), Stop()
     target = PullAccount(account_of(endpoint), connect(endpoint, lambda: "secret", clock=clock, stop=stop))
     pull(root, [target], PullOptions(connections=connections), observer=ignore, clock=clock, stop=stop)

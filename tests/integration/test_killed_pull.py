@@ -14,9 +14,11 @@ from mailarchive.ops.pull import PullOptions
 from tests.fault.archives import Journal, no_damage
 from tests.fault.deaths import server as processes
 from tests.fault.pacing import OneAtATime
-from tests.fault.scripts import pull_over_imap
+from tests.fault.scripts import pull_over_imap, pull_over_pop3
+from tests.integration.maildrops import Maildrop, letter
 from tests.integration.sites import Site, filled, mail
 from tests.servers.faulty import faulty
+from tests.servers.scripted_pop3 import Pop3Server
 
 KILLS = 25
 DEATHS, MANY = 200, 2000
@@ -108,3 +110,33 @@ def test_a_run_that_is_asked_to_stop_keeps_what_came(tmp_path: Path, connections
         assert again.status == "complete"
         assert again.accounts[0].downloaded_messages + report.accounts[0].downloaded_messages == 205
         site.is_whole()
+
+
+def test_a_killed_pull_of_a_maildrop_costs_the_message_on_its_way(tmp_path: Path) -> None:
+    reached, go_on = threading.Event(), threading.Event()
+    with Pop3Server(capabilities=None) as server:
+        drop = Maildrop(server, tmp_path / "archive")
+        server.deliver(*map(letter, range(60)))
+        for kill in range(1, 6):
+
+            def pause(sent: int, at: int = 10 * kill) -> None:
+                if sent == at:
+                    reached.set()
+                    go_on.wait(60)
+
+            server.before_retr = pause
+            process = processes().Process(target=pull_over_pop3, args=(server.port, drop.root))
+            process.start()
+            assert reached.wait(60)
+            process.kill()
+            process.join(60)
+            reached.clear()
+            go_on.set()
+            while not server.is_free:
+                threading.Event().wait(0.001)
+            go_on.clear()
+        server.before_retr = lambda _sent: None
+        drop.inbox()
+        drop.is_whole()
+        assert sum(server.retrieved.values()) <= 60 + 5
+        assert max(server.retrieved.values()) <= 2

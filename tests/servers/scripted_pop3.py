@@ -128,6 +128,11 @@ class Pop3Server:
             self._reader = session
             return True
 
+    @property
+    def is_free(self) -> bool:
+        """Whether no session reads the maildrop."""
+        return self._reader is None
+
     def unlock(self, session: object) -> None:
         """Give the maildrop back."""
         with self._lock:
