@@ -109,6 +109,7 @@ class AccountPull:
         for box in found.vanished:
             self._record_vanished(box)
         self._add(found.reports, found.failures)
+        self.report.notes.extend(found.notes)
         if found.views:
             self._labels = Labels(found.views, self._account.name, self._writer, self._writer.catalog, self._options)
             self._labels.survey(found.listed, found.known)
@@ -317,8 +318,7 @@ class AccountPull:
         is_unchanged = all(mailbox.name != labels.source.name for mailbox in self._found.to_open)
         for box in labels.conclude(self.report, self._provider, is_unchanged=is_unchanged):
             self._tell(f"mailbox {box.listed.name} is no longer at the server; its messages stay in the archive")
-        if not is_unchanged:
-            self.counts |= {str(box.number): box.report for box in labels.boxes if box.number}
+        self.counts |= labels.counts
 
     def _warn_of_losses(self) -> None:
         """Say it loudly when much of a mailbox vanished from the server, and is not elsewhere in the account."""

@@ -77,6 +77,11 @@ class Labels:
         return [box for box in self._by_label.values() if box is not None]
 
     @property
+    def counts(self) -> dict[str, MailboxReport]:
+        """What was counted, by mailbox number, if all mail was looked at."""
+        return {str(box.number): box.report for box in self.boxes} if self._look else {}
+
+    @property
     def _validity(self) -> UidValidity:
         return self._look.cursor.uidvalidity if self._look else UidValidity(0)
 
@@ -164,7 +169,11 @@ class Labels:
     def _align_one(self, box: Box, number: int, wanted: Sequence[RemoteUid]) -> None:
         with self._lend() as catalog:
             flags = catalog.flags(box.number, self._validity)
-        self._leave(box, list(flags.keys() - set(wanted)))
+            whole = catalog.labels(box.number, self._validity).keys()
+        # What is damaged is fetched again, and placed anew with the labels that it has then.
+        if damaged := list(flags.keys() - whole):
+            self._recorder.gone(box.number, self._validity, damaged)
+        self._leave(box, list(whole - set(wanted)))
         for record in self._records(number, wanted):
             if record.uid not in flags:
                 self._enter(box, _facts(record), record.digest)
@@ -257,7 +266,10 @@ class Labels:
         """
         with self._lock:
             if self._look is None and not is_unchanged:
-                report.mailboxes.extend(unread(box.listed, box.known, self._lend) for box in self.boxes)
+                unknown = [unread(box.listed, box.known, self._lend) for box in self.boxes]
+                report.mailboxes.extend(unknown)
+                if any(box.failed for box in unknown):
+                    report.warnings.append(f"{self.source.name} was not read, and so neither were the labels")
                 return []
             self._warn_of_hidden(report, provider)
             for box in self.boxes:

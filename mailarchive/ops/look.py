@@ -142,14 +142,13 @@ def _changed_flags(
 def _compare_facts(lend: Lend, opened: OpenMailbox, result: Look, known: KnownMailbox) -> None:
     """Find messages whose flags or Gmail labels differ from the archive's: by CONDSTORE where offered, else of all."""
     before, after = known.cursor, result.cursor
-    with lend() as catalog:
-        flags = catalog.flags(known.number, after.uidvalidity)
-        labels = catalog.labels(known.number, after.uidvalidity)
-    uids: Sequence[RemoteUid] = sorted(labels, key=_order)
+    changed: list[RemoteUid] | None = None
     if before and before.uidvalidity == after.uidvalidity and before.highestmodseq and after.highestmodseq:
         if after.highestmodseq == before.highestmodseq:
             return
-        uids = [uid for uid, _flags in opened.flags_since(before.highestmodseq) if uid in labels]
+        changed = [uid for uid, _flags in opened.flags_since(before.highestmodseq)]
+    flags, labels = _recorded(lend, known.number, after, changed)
+    uids = sorted(labels, key=_order) if changed is None else [uid for uid in changed if uid in labels]
     for facts in opened.facts(uids) if uids else ():
         # A server that does not tell the id does not tell the labels either.
         if facts.account_id is None or facts.uid not in labels:
@@ -158,6 +157,18 @@ def _compare_facts(lend: Lend, opened: OpenMailbox, result: Look, known: KnownMa
             result.relabelled.append(facts)
         if frozenset(flags[facts.uid]) != facts.flags:
             result.flags.append((facts.uid, facts.flags))
+
+
+def _recorded(
+    lend: Lend, number: int, cursor: Cursor, changed: Sequence[RemoteUid] | None
+) -> tuple[dict[RemoteUid, tuple[str, ...]], dict[RemoteUid, tuple[str, ...]]]:
+    """Return flags and Gmail labels of the present messages of a mailbox, or only of a few that ``changed``."""
+    with lend() as catalog:
+        if changed is None or len(changed) > FEW:
+            return catalog.flags(number, cursor.uidvalidity), catalog.labels(number, cursor.uidvalidity)
+        records = [catalog.placement(number, cursor.uidvalidity, uid) for uid in changed]
+    present = [record for record in records if record is not None and record.gone_at is None]
+    return {record.uid: record.flags for record in present}, {record.uid: record.labels for record in present}
 
 
 def _order(uid: RemoteUid) -> tuple[int, str]:

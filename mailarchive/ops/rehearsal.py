@@ -89,6 +89,7 @@ class _Rehearsal:
         found = survey(self._lend, source, report.account, self._options, self._around.clock.now())
         report.mailboxes.extend(found.reports)
         report.failures.extend(found.failures)
+        report.notes.extend(found.notes)
         report.mailboxes.extend(
             MailboxReport(str(box.name), gone=self._catalog.present(box.number)) for box in found.vanished
         )

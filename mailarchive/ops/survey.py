@@ -12,12 +12,16 @@ from mailarchive.ops.generation import continued, spoken
 from mailarchive.ops.look import Lend
 from mailarchive.ops.options import PullOptions
 from mailarchive.ops.report import Failure, MailboxReport
-from mailarchive.ops.views import Views, is_in_step, views_of
+from mailarchive.ops.views import Views, is_in_step, shows_all_mail, views_of
 from mailarchive.records import KnownFailure, KnownMailbox
 from mailarchive.sources.base import Source
 
 MOST_COMPARED = 50
 """So many pairs of mailboxes are looked at to find out which was renamed to which."""
+HIDDEN = (
+    "All Mail is hidden from IMAP, so messages without a label are not seen; "
+    "in Gmail's settings, under Labels, let All Mail show in IMAP"
+)
 SAMPLE = 20
 """So many messages of a mailbox are looked at."""
 
@@ -39,6 +43,7 @@ class Survey:
     failures: list[Failure] = field(default_factory=list)
     vanished: list[KnownMailbox] = field(default_factory=list)
     renamed: list[tuple[KnownMailbox, ListedMailbox]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     views: Views | None = None
     """Which of them only show messages of another one; those are neither reported nor opened."""
 
@@ -54,6 +59,8 @@ def survey(lend: Lend, source: Source, account: str, options: PullOptions, now: 
         boxes = sorted(catalog.mailboxes(account), key=lambda box: (box.present, box.number))
     found.known = {mailbox_key(box.name.raw): box for box in boxes}
     found.views = views_of(found.listed, lambda box: _is_selected(box, options)) if source.has_labels else None
+    if source.has_labels and not shows_all_mail(found.listed):
+        found.notes.append(HIDDEN)
     if found.views:
         _follow_special_uses(found)
     else:

@@ -54,6 +54,11 @@ class Views:
         return ListedMailbox(mailbox_name(raw, delimiter), frozenset({use} if use else ()))
 
 
+def shows_all_mail(listed: Iterable[ListedMailbox]) -> bool:
+    """Return whether the mailbox with all mail is among those listed."""
+    return any(_ALL in box.special_use for box in listed)
+
+
 def views_of(listed: Iterable[ListedMailbox], is_selected: Callable[[ListedMailbox], bool]) -> Views | None:
     """Return the views of a Gmail account, None if the mailbox with all mail is hidden or not selected.
 

@@ -5,14 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from mailarchive.archive.archive import open_for_reading
+from mailarchive.archive.archive import open_for_reading, open_for_writing
 from mailarchive.archive.writer import Writer
 from mailarchive.loopback.gmail import CAPABILITIES, GERMAN, GmailAccount
 from mailarchive.loopback.server import LoopbackServer
 from mailarchive.ops.options import PullOptions
 from mailarchive.ops.report import MailboxReport, PullReport
-from tests.fault.archives import no_damage
+from mailarchive.ops.survey import HIDDEN
+from tests.fault.archives import ignore_text, no_damage
 from tests.integration.sites import Site, mail
+from tests.servers.faulty import RefuseCommand, faulty
+from tests.servers.still_clock import StillClock
 
 ALL, SPAM, TRASH = "[Gmail]/All Mail", "[Gmail]/Spam", "[Gmail]/Trash"
 ODD = ["2024", "a b", 'say "hi"', "back\\slash", "Entwürfe", "日本/語 & mehr", "(x)", "Work/Clients", "NIL", "&broken"]
@@ -226,6 +229,39 @@ def test_a_run_that_dies_in_between_is_done_again(site: Gmail, step: str, monkey
     again(site)
 
 
+def test_damaged_messages_come_again_and_stay_under_their_labels(site: Gmail) -> None:
+    with open_for_reading(site.root, print) as archive:
+        lost = [record.digest for record in archive.catalog.placements(1, gone=False)][:3]
+    with open_for_writing(site.root, "repair", StillClock(), ignore_text) as writer:
+        run = writer.begin("repair")
+        for digest in lost:
+            writer.lost(digest, "a test says so")
+        writer.end(run, 0, [], {}, {})
+    report = site.pull(ONE)
+    assert (report.status, site.bodies()) == ("complete", 3)
+    site.is_gmail()
+    site.server.counts.clear()
+    again(site)
+
+
+def test_what_a_budget_leaves_for_later_comes_with_its_labels(fresh: Gmail) -> None:
+    limited = PullOptions(connections=1, max_download=5000)
+    assert fresh.pull(limited).accounts[0].warnings == []
+    fresh.pull(ONE)
+    fresh.is_gmail()
+    assert fresh.bodies() == 32
+
+
+def test_if_all_mail_cannot_be_opened_the_labels_are_not_read_and_the_run_says_so(fresh: Gmail) -> None:
+    with faulty(fresh.server, RefuseCommand(name="EXAMINE", mailbox=ALL, times=None)):
+        report = fresh.pull(ONE)
+    assert (report.status, report.exit_code) == ("partial", 3)
+    assert boxes(report)["INBOX"].failed == 8
+    assert report.accounts[0].warnings == [f"{ALL} was not read, and so neither were the labels"]
+    assert fresh.pull(ONE).status == "complete"
+    fresh.is_gmail()
+
+
 def test_another_language_is_a_rename(site: Gmail) -> None:
     for before, after in (
         (ALL, GERMAN["\\All"]),
@@ -244,8 +280,9 @@ def test_another_language_is_a_rename(site: Gmail) -> None:
 
 def test_with_all_mail_hidden_the_labels_are_read_and_linked(fresh: Gmail) -> None:
     fresh.gmail.hide(ALL)
+    assert fresh.pull(PullOptions(dry_run=True)).accounts[0].notes == [HIDDEN]
     report = fresh.pull(PullOptions(connections=2))
-    assert report.status == "complete"
+    assert (report.status, report.accounts[0].notes) == ("complete", [HIDDEN])
     assert {"INBOX", "[Gmail]/Sent Mail", "Work/Clients"} <= fresh.opened()
     unlabelled = 4
     assert fresh.bodies() == 32 - unlabelled
@@ -256,7 +293,7 @@ def test_with_all_mail_hidden_the_labels_are_read_and_linked(fresh: Gmail) -> No
     fresh.server.counts.clear()
     fresh.gmail.show(ALL)
     report = fresh.pull(ONE)
-    assert (report.status, fresh.bodies()) == ("complete", unlabelled)
+    assert (report.status, report.accounts[0].notes, fresh.bodies()) == ("complete", [], unlabelled)
     fresh.is_gmail()
     fresh.server.counts.clear()
     again(fresh)
