@@ -62,6 +62,14 @@ class Life:
         self._count += 1
         return datetime(2000, 1, 1, tzinfo=UTC) + timedelta(seconds=self._count)
 
+    def _is_lasting(self, name: str) -> bool:
+        """Return whether no user can delete or rename a mailbox."""
+        return name == "INBOX" or self.account[name].special_use is not None
+
+    def _is_ordinary(self, name: str) -> bool:
+        """Return whether messages are copied out of a mailbox as out of any other."""
+        return self.account[name].special_use not in {"\\Junk", "\\Trash"}
+
     def append(self, number: int, octets: bytes, names: set[str]) -> None:
         self.account.append(self.box(number), octets, internaldate=self._date(), flags=names)
 
@@ -72,12 +80,13 @@ class Life:
             self.account.append(self.box(number), octets, internaldate=date)
 
     def copy(self, number: int, to: int, moved: bool) -> None:
-        if picked := self.pick(number):
+        if (picked := self.pick(number)) and self._is_ordinary(picked[0]):
             (self.account.move if moved else self.account.copy)(*picked, self.box(to))
 
     def move_all(self, number: int, to: int) -> None:
-        for message in self.account.messages(self.box(number)):
-            self.account.move(self.box(number), message.uid, self.box(to))
+        if self._is_ordinary(self.box(number)):
+            for message in self.account.messages(self.box(number)):
+                self.account.move(self.box(number), message.uid, self.box(to))
 
     def expunge(self, number: int) -> None:
         if picked := self.pick(number):
@@ -92,14 +101,14 @@ class Life:
             self.account.create(path)
 
     def delete(self, number: int) -> None:
-        if self.box(number) != "INBOX":
+        if not self._is_lasting(self.box(number)):
             self.account.delete(self.box(number))
 
     def rename(self, number: int, path: str) -> None:
         old = self.box(number)
         names = {box.name for box in self.account.mailboxes()}
         moving = {name for name in names if name == old or name.startswith(old + "/")}
-        if old != "INBOX" and not {path + name.removeprefix(old) for name in moving} & names:
+        if not self._is_lasting(old) and not {path + name.removeprefix(old) for name in moving} & names:
             self.account.rename(old, path)
 
     def number_anew(self, number: int, first: int) -> None:
