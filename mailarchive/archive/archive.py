@@ -222,19 +222,21 @@ def check(root: Path, tell: Tell, advance: Advance, *, quick: bool) -> Findings:
             catalog.close()
 
 
-def repair(root: Path, clock: Clock, tell: Tell) -> list[MessageStored]:
+def repair(root: Path, clock: Clock, tell: Tell) -> tuple[list[MessageStored], int]:
     """Read every message and record as lost those that are damaged, so that the next pull fetches them again.
 
-    Nothing is removed. Return the damaged messages. Raises what ``open_for_writing`` raises.
+    Nothing is removed. Return the damaged messages, and how many were lost before. Raises what ``open_for_writing``
+    raises.
     """
     with open_for_writing(root, "repair", clock, tell) as writer:
         run = writer.begin("repair")
         with writer.catalog() as catalog:
+            lost = catalog.totals().lost
             damaged = [message for _, _, found in check_blocks(Layout(root), catalog) for message in found]
         for message in damaged:
             writer.lost(message.digest, f"damaged in block {message.block}")
         writer.end(run, ExitCode.PARTIAL if damaged else ExitCode.COMPLETE, (), {"failed": len(damaged)}, {})
-    return damaged
+    return damaged, lost
 
 
 def rebuild(root: Path, tell: Tell) -> tuple[Catalog, int]:

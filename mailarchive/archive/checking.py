@@ -55,9 +55,12 @@ class Checker:
         truth = replayed or self._catalog
         if truth is not None:
             self._check_sizes(truth)
-            if not quick:
+            totals = truth.totals()
+            if quick:
+                self.findings.messages, self.findings.octets = totals.unique - totals.lost, totals.unique_bytes
+            else:
                 self._check_blocks(truth)
-            lost = truth.totals().lost
+            lost = totals.lost
             if lost:
                 self.findings.damage.append(f"{lost} messages were lost before, and were not fetched again yet")
                 self.findings.messages += lost

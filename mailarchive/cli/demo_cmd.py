@@ -15,8 +15,8 @@ from mailarchive.cli.terminal import out
 from mailarchive.clock import Stop, SystemClock
 from mailarchive.errors import ArchiveMissing, UsageError
 from mailarchive.model import Account, Digest
-from mailarchive.ops.browse import Selection
 from mailarchive.ops.pull import PullAccount, PullOptions
+from mailarchive.ops.selection import Selection
 from mailarchive.sources.base import SourceFactory
 
 DIRECTORY = Path("mailarchive-demo")

@@ -28,8 +28,8 @@ def export(
 
     An .eml file is the message octet for octet, dated when it was received.
     """
-    from mailarchive.ops.browse import Selection
     from mailarchive.ops.export import export as run_export
+    from mailarchive.ops.selection import Selection
 
     if form not in {"mbox", "eml"}:
         raise UsageError(f"there is no format {form!r}", hint="choose --format mbox or --format eml")
@@ -39,7 +39,7 @@ def export(
     with watching("export", quiet=quiet) as watcher:
         report = run_export(
             options.archive_directory(archive),
-            destination.expanduser().absolute(),
+            options.directory(destination),
             "mbox" if form == "mbox" else "eml",
             selection,
             watcher,

@@ -9,8 +9,9 @@ import typer
 
 from mailarchive.cli import options
 from mailarchive.cli.render import clean, dump, fit, iso, pad, size, when
-from mailarchive.cli.terminal import out
-from mailarchive.ops.browse import MessageRow, Selection
+from mailarchive.cli.terminal import notice, out
+from mailarchive.ops.browse import MessageRow
+from mailarchive.ops.selection import Selection
 
 _ID = 12
 _COLUMNS = ((_ID, "<"), (16, "<"), (10, ">"), (5, "<"), (24, "<"), (28, "<"))
@@ -46,7 +47,7 @@ def list_messages(
         moved,
     )
     columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    rows = browse.messages(options.archive_directory(archive), selection)
+    rows = browse.messages(options.archive_directory(archive), selection, notice)
     for number, row in enumerate(islice(rows, limit)):
         if as_json:
             out(dump(as_object(row)))

@@ -10,6 +10,8 @@ import typer
 
 from mailarchive.errors import UsageError
 
+LONGEST_NAME, LONGEST_PATH = 255, 3500
+
 Archive = Annotated[
     Path | None,
     typer.Option(
@@ -48,9 +50,20 @@ def archive_directory(given: Path | None) -> Path:
     """Return the archive that ``--archive`` or the environment names, else ``~/mail-archive``; absolute."""
     path = given or Path(os.environ.get("MAILARCHIVE_ARCHIVE") or "~/mail-archive")
     try:
-        return path.expanduser().absolute()
+        return directory(path)
     except RuntimeError:
         raise UsageError("there is no home directory to look in", hint="name the archive with --archive DIR") from None
+
+
+def directory(given: Path) -> Path:
+    """Return a directory that the command line names, absolute. Raises UsageError, and RuntimeError without a home."""
+    path = given.expanduser().absolute()
+    if any(len(os.fsencode(part)) > LONGEST_NAME for part in path.parts) or len(os.fsencode(path)) > LONGEST_PATH:
+        raise UsageError(
+            f"{path.name[:40]}… is too long for the name of a directory",
+            hint=f"a name may have {LONGEST_NAME} octets, and a whole path {LONGEST_PATH}",
+        )
+    return path
 
 
 def day(text: str | None, option: str) -> date | None:

@@ -17,13 +17,15 @@ def repair(archive: options.Archive = None, as_json: options.Json = False, quiet
 
     with watching("repair", quiet=quiet) as watcher:
         report = run_repair(options.archive_directory(archive), watcher, SystemClock())
-    code = ExitCode.PARTIAL if report.damaged else ExitCode.COMPLETE
+    code = ExitCode.PARTIAL if report.damaged or report.lost_before else ExitCode.COMPLETE
+    before = f"{plural(report.lost_before, 'message')} recorded as lost before" if report.lost_before else ""
     if as_json:
         damaged = [digest.hex() for digest in report.damaged]
-        out(dump({"exit_code": int(code), "damaged": damaged, "octets": report.octets}))
-    elif report.damaged:
-        number = plural(len(report.damaged), "message")
-        out(f"{number} ({size(report.octets)}) damaged; to fetch again: mailarchive pull")
+        facts = {"damaged": damaged, "octets": report.octets, "lost_before": report.lost_before}
+        out(dump({"exit_code": int(code), **facts}))
+    elif report.damaged or report.lost_before:
+        found = f"{plural(len(report.damaged), 'message')} ({size(report.octets)}) damaged" if report.damaged else ""
+        out(f"{', '.join(filter(None, (found, before)))}; to fetch again: mailarchive pull")
     elif not quiet:
         out("every message is what was received; nothing to repair")
     return code

@@ -9,6 +9,7 @@ import typer
 from mailarchive.cli import options
 from mailarchive.cli.render import clean, clean_lines, dump, size
 from mailarchive.cli.terminal import out, out_octets
+from mailarchive.errors import UsageError
 from mailarchive.ops.browse import ShownMessage
 
 _PRINCIPAL = {"date", "from", "sender", "reply-to", "to", "cc", "bcc", "subject", "message-id", "list-id"}
@@ -27,6 +28,8 @@ def show(
     """
     from mailarchive.ops import browse
 
+    if raw and as_json:
+        raise UsageError("--raw and --json do not go together", hint="--raw gives the exact octets; leave --json out")
     directory = options.archive_directory(archive)
     digest = browse.resolve(directory, prefix)
     if raw:

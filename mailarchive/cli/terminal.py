@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from mailarchive.cli.render import clean
 from mailarchive.errors import MailArchiveError
 
 
@@ -65,6 +66,11 @@ def say(line: str) -> None:
     """Print one line for people on standard error; what nobody can read is no error."""
     with suppress(OSError):
         print(line, file=sys.stderr, flush=True)
+
+
+def notice(sentence: str) -> None:
+    """Say on standard error, under the program's name, what somebody should know; the text may be anybody's."""
+    say(f"mailarchive: {clean(sentence)}")
 
 
 def is_watched() -> bool:

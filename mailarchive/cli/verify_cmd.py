@@ -39,10 +39,11 @@ def print_verified(report: VerifyReport) -> None:
     """Print what is damaged and what is whole."""
     for sentence in report.damage:
         out(f"damaged: {clean(sentence)}")
-    whole = report.messages - report.damaged_messages
+    messages = plural(report.messages, "message")
+    if not report.quick:
+        messages = f"{count(report.messages - report.damaged_messages)} of {messages} are what was received"
     out(
-        f"{'damaged' if report.damage else 'whole'}: {count(whole)} of {plural(report.messages, 'message')} "
-        f"{'found in place' if report.quick else 'are what was received'} ({size(report.octets)}), "
-        f"{plural(report.blocks, 'block')}, {plural(report.journal_lines, 'journal line')}, "
+        f"{'damaged' if report.damage else 'whole'}: {messages}{' not read' if report.quick else ''} "
+        f"({size(report.octets)}), {plural(report.blocks, 'block')}, {plural(report.journal_lines, 'journal line')}, "
         f"{plural(report.checkpoints, 'checkpoint')}; {seconds(report.seconds)}"
     )

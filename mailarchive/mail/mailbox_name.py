@@ -2,6 +2,7 @@
 
 import binascii
 import re
+from fnmatch import fnmatchcase
 
 from mailarchive.model import MailboxName
 
@@ -39,6 +40,12 @@ def mailbox_name(raw: bytes, delimiter: str | None) -> MailboxName:
         return MailboxName((decode_name(raw),), None, raw)
     pieces = raw.split(delimiter.encode("latin-1", "replace"))
     return MailboxName(tuple(decode_name(piece) for piece in pieces), delimiter, raw)
+
+
+def is_named(name: str, glob: str) -> bool:
+    """Return whether ``glob`` fits the printed mailbox ``name``; INBOX in any case (RFC 9051 section 5.1)."""
+    # To a glob, the brackets of Gmail's mailboxes are a choice of characters.
+    return name == glob or fnmatchcase(name, glob) or name.upper() == glob.upper() == "INBOX"
 
 
 def _decode_8bit(raw: bytes) -> str:

@@ -3,8 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from fnmatch import fnmatchcase
+from datetime import datetime
 from pathlib import Path
 
 from mailarchive.archive.archive import Archive, open_for_reading
@@ -12,6 +11,7 @@ from mailarchive.errors import ArchiveDamaged, UsageError
 from mailarchive.mail import headers, readable
 from mailarchive.model import Account, Digest
 from mailarchive.ops import plan as plans
+from mailarchive.ops.selection import Selection, chosen, matchless
 from mailarchive.records import KnownMailbox, PlacementRecord, RunRecord
 
 MOST_CANDIDATES = 8
@@ -19,20 +19,6 @@ RUN_COUNTS = ("listed", "new", "known", "failed", "excluded", "gone", "flags_cha
 
 Tell = Callable[[str], None]
 """Is told each repair in a sentence."""
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which placements: globs over the printed mailbox name, INTERNALDATE in [since, before)."""
-
-    mailboxes: tuple[str, ...] = ()
-    account: str | None = None
-    since: date | None = None
-    before: date | None = None
-    gone: bool | None = False
-    """False: those at the server; True: those that vanished from it; None: both."""
-    moved: bool = False
-    """Only those that vanished from their mailbox, and are elsewhere in the account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,30 +153,11 @@ def failures(directory: Path, account: str | None = None, tell: Tell = ignore_te
         ]
 
 
-def chosen(archive: Archive, selection: Selection) -> Iterator[tuple[KnownMailbox, PlacementRecord]]:
-    """Yield the selected placements with their mailbox, mailbox by mailbox."""
-    boxes = sorted(archive.catalog.mailboxes(selection.account), key=lambda box: (box.account, str(box.name)))
-    for box in boxes:
-        if selection.mailboxes and not any(fnmatchcase(str(box.name), glob) for glob in selection.mailboxes):
-            continue
-        for gone in (False, True) if selection.gone is None else (selection.gone,):
-            for record in archive.catalog.placements(box.number, gone=gone):
-                if _is_within(record.date, selection):
-                    yield box, record
-
-
-def _is_within(moment: datetime | None, selection: Selection) -> bool:
-    if selection.since is None and selection.before is None:
-        return True
-    if moment is None:
-        return False
-    day = moment.date()
-    return (selection.since is None or day >= selection.since) and (selection.before is None or day < selection.before)
-
-
 def messages(directory: Path, selection: Selection, tell: Tell = ignore_text) -> Iterator[MessageRow]:
     """Yield the selected placements, mailbox by mailbox, in the order of their uids. Raises ArchiveError."""
     with open_for_reading(directory, tell) as archive:
+        for sentence in matchless(archive, selection):
+            tell(sentence)
         boxes = {box.number: box for box in archive.catalog.mailboxes()}
         for box, record in chosen(archive, selection):
             moved_to = _moved_to(record, archive.catalog.placements_of(record.digest), boxes) if record.gone_at else ()

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from mailarchive.archive.archive import Archive, open_for_reading
 from mailarchive.errors import ArchiveDamaged
-from mailarchive.ops.browse import Selection, chosen
 from mailarchive.ops.events import Notice, Observer, Progress
+from mailarchive.ops.selection import Selection, chosen, matchless
 from mailarchive.records import KnownMailbox, PlacementRecord
 from mailarchive.targets.base import Place, Target
 from mailarchive.targets.registry import Format, open_target
@@ -33,8 +33,10 @@ def export(directory: Path, destination: Path, form: Format, selection: Selectio
     """
     report = ExportReport()
     with open_for_reading(directory, lambda text: observer(Notice(text))) as archive:
+        for sentence in matchless(archive, selection):
+            observer(Notice(sentence))
         total = sum(record.size for _, record in chosen(archive, selection))
-        target = open_target(form, destination)
+        target = open_target(form, destination, lambda text: observer(Notice(text)))
         try:
             done = 0
             for box, record in chosen(archive, selection):

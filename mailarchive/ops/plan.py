@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from fnmatch import fnmatchcase
 
+from mailarchive.mail.mailbox_name import is_named
 from mailarchive.model import ListedMailbox, MessageFacts, RemoteUid
 from mailarchive.records import KnownFailure, KnownMailbox
 
@@ -37,14 +37,9 @@ class MailboxPlan:
 
 def is_selected(name: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
     """Return whether mailbox ``name`` fits a glob of ``include`` (or that is empty) and none of ``exclude``."""
-    if any(_is_named(name, glob) for glob in exclude):
+    if any(is_named(name, glob) for glob in exclude):
         return False
-    return not include or any(_is_named(name, glob) for glob in include)
-
-
-def _is_named(name: str, glob: str) -> bool:
-    # To a glob, the brackets of Gmail's mailboxes are a choice of characters.
-    return name == glob or fnmatchcase(name, glob)
+    return not include or any(is_named(name, glob) for glob in include)
 
 
 def is_unchanged(known: KnownMailbox, listed: ListedMailbox, since: date | None) -> bool:

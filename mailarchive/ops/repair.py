@@ -11,10 +11,11 @@ from mailarchive.ops.events import Notice, Observer
 
 @dataclass(frozen=True, slots=True)
 class RepairReport:
-    """The messages that are damaged, and their octets."""
+    """The messages that are damaged, and their octets; how many were recorded as lost by an earlier repair."""
 
     damaged: tuple[Digest, ...]
     octets: int
+    lost_before: int
 
 
 def repair(directory: Path, observer: Observer, clock: Clock) -> RepairReport:
@@ -22,5 +23,7 @@ def repair(directory: Path, observer: Observer, clock: Clock) -> RepairReport:
 
     Raises ArchiveMissing, ArchiveLocked, ArchiveDamaged (the journal itself is damaged), StorageFailed.
     """
-    damaged = archive.repair(directory, clock, lambda text: observer(Notice(text)))
-    return RepairReport(tuple(message.digest for message in damaged), sum(message.size for message in damaged))
+    damaged, lost_before = archive.repair(directory, clock, lambda text: observer(Notice(text)))
+    return RepairReport(
+        tuple(message.digest for message in damaged), sum(message.size for message in damaged), lost_before
+    )

@@ -1,20 +1,22 @@
 """One file a message, with its exact octets; the file's time is INTERNALDATE."""
 
+import hashlib
 import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from mailarchive.errors import StorageFailed
 from mailarchive.files import storage, write_all
 from mailarchive.targets.base import Place
-from mailarchive.targets.paths import Paths
+from mailarchive.targets.paths import Paths, Tell
 
 
 class EmlTarget:
-    """Files ``<account>/<mailbox>/<uid>-<digest>.eml``; one that is there with the right size is left as it is."""
+    """Files ``<account>/<mailbox>/<uid>-<digest>.eml``; one that is there, octet for octet, is left as it is."""
 
-    def __init__(self, root: Path) -> None:
-        self._paths = Paths(root)
+    def __init__(self, root: Path, tell: Tell) -> None:
+        self._paths = Paths(root, tell)
         self._made: set[Path] = set()
         self._written = 0
 
@@ -29,7 +31,14 @@ class EmlTarget:
 
     def has(self, place: Place) -> bool:
         path = self._path(place)
-        return path.exists() and path.stat().st_size == place.size
+        try:
+            with path.open("rb") as file:
+                same_size = os.fstat(file.fileno()).st_size == place.size
+                return same_size and hashlib.file_digest(file, "sha256").digest() == place.digest
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise StorageFailed(f"cannot read {path}: {error.strerror}") from error
 
     def put(self, place: Place, chunks: Iterable[bytes]) -> None:
         path = self._path(place)

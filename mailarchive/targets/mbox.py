@@ -8,14 +8,14 @@ from pathlib import Path
 from mailarchive.files import storage, write_all
 from mailarchive.mail import mboxrd
 from mailarchive.targets.base import Place
-from mailarchive.targets.paths import Paths
+from mailarchive.targets.paths import Paths, Tell
 
 
 class MboxTarget:
     """Files ``<account>/<mailbox>.mbox``, each written anew under a temporary name and then put in place."""
 
-    def __init__(self, root: Path) -> None:
-        self._paths = Paths(root)
+    def __init__(self, root: Path, tell: Tell) -> None:
+        self._paths = Paths(root, tell)
         self._path: Path | None = None
         self._fd = -1
         self._written = 0

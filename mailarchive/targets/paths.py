@@ -1,19 +1,35 @@
 """Where mailboxes go below a directory: one place for each, also where the file system ignores case."""
 
+import hashlib
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 from mailarchive.errors import UsageError
 from mailarchive.files import make_directory, replace_durably
-from mailarchive.mail.path_name import path_name
+from mailarchive.mail.path_name import LONGEST, path_name
 from mailarchive.targets.base import Place
 
 MARK = ".mailarchive-export"
+LONGEST_PATH = 3800
+"""So many octets of a path may be a directory's; Linux takes 4,095, of which files and their endings need some."""
+DEEPEST = 64
+"""So many directories may lie in one another."""
+
+Tell = Callable[[str], None]
+
+
+def ignore_text(_text: str) -> None:
+    """Listen to nobody."""
 
 
 class Paths:
-    """Assigns each mailbox of each account a path below ``root``, the same one each time."""
+    """Assigns each mailbox of each account a path below ``root``, the same one each time.
 
-    def __init__(self, root: Path) -> None:
+    ``tell`` gets a sentence about a name that is too long, or too deep, for a path.
+    """
+
+    def __init__(self, root: Path, tell: Tell = ignore_text) -> None:
         """Make ``root``, or take one that an export made before. Raises UsageError, StorageFailed."""
         if root.exists() and not root.is_dir():
             raise UsageError(f"{root} is not a directory", hint="name a new directory to export to")
@@ -25,18 +41,38 @@ class Paths:
         if not (root / MARK).exists():
             replace_durably(root / MARK, b"This directory was written by mailarchive export.\n")
         self._root = root
+        self._tell = tell
+        self._fitting: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._taken: dict[str, tuple[str, ...]] = {}
         self._boxes: dict[str, int] = {}
 
     def of(self, place: Place, suffix: str = "") -> Path:
         """Return the path of the mailbox of ``place``; what vanished from a mailbox is kept beside it as ``….gone``."""
         path = self._root
-        names = (place.account, *place.mailbox)
+        names = self._fit((place.account, *place.mailbox))
         for depth, name in enumerate(names, 1):
             is_last = depth == len(names)
             wanted = path_name(name) + (".gone" if is_last and place.gone else "") + (suffix if is_last else "")
             path = self._free(path / wanted, (*names[:depth], wanted), place.box if is_last else None)
         return path
+
+    def _fit(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Return ``names``, or if a path has no room for them the first ones, and one that has a hash of all."""
+        if names not in self._fitting:
+            self._fitting[names] = names
+            room = LONGEST_PATH - len(os.fsencode(self._root))
+            lengths = [len(path_name(name).encode()) + 1 for name in names]
+            if len(names) > DEEPEST or sum(lengths) > room:
+                kept = min(DEEPEST, len(names)) - 1
+                while kept > 1 and sum(lengths[:kept]) + LONGEST > room:
+                    kept -= 1
+                whole = "\0".join(names).encode("utf-8", "surrogatepass")
+                self._fitting[names] = (*names[:kept], f"{names[kept][:30]}~{hashlib.sha256(whole).hexdigest()[:16]}")
+                self._tell(
+                    f"the name of mailbox {'/'.join(names[1:])[:60]}… is too long for a path; "
+                    f"its messages are in {'/'.join(map(path_name, self._fitting[names]))}"
+                )
+        return self._fitting[names]
 
     def _free(self, path: Path, owner: tuple[str, ...], box: int | None) -> Path:
         """Return ``path``, or one like it if that is another name's, or (of a mailbox) another mailbox's own."""

@@ -11,6 +11,7 @@ from mailarchive.errors import ArchiveDamaged, UsageError
 from mailarchive.mail.digest import digest_of
 from mailarchive.mail.eol import EolScanner
 from mailarchive.targets.base import Place, Target
+from mailarchive.targets.paths import Tell, ignore_text
 
 DATE = datetime(2024, 2, 29, 23, 59, 58, tzinfo=UTC)
 ODD = (
@@ -36,7 +37,7 @@ def place_of(octets: bytes, *mailbox: str, uid: int = 1, box: int = 0, gone: boo
 class TargetContract:
     """Subclasses open a target below a directory, and find messages there by the path of their mailbox."""
 
-    def open(self, root: Path) -> Target:
+    def open(self, root: Path, tell: Tell = ignore_text) -> Target:
         raise NotImplementedError
 
     def found(self, root: Path) -> Found:
@@ -80,6 +81,20 @@ class TargetContract:
         assert all(len(messages) == 1 for messages in found.values())
         assert len({"/".join(path).casefold() for path in found}) == len(mailboxes)
         assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+    def test_names_too_long_for_a_path_have_a_shorter_one_of_their_own_and_it_is_said(self, tmp_path: Path) -> None:
+        told: list[str] = []
+        target = self.open(tmp_path / "out", told.append)
+        deep, long = ("a",) * 2000, ("ü" * 120,) * 30
+        names = [deep, (*deep, "b"), long, (*long, "b"), ("short",)]
+        for box, name in enumerate(names):
+            for uid in (1, 2):
+                octets = b"%d %d" % (box, uid)
+                self.put(target, octets, place_of(octets, *name, uid=uid, box=box))
+        target.close()
+        assert [len(messages) for messages in self.found(tmp_path / "out").values()] == [2] * len(names)
+        assert len(told) == 4
+        assert all("too long for a path" in text for text in told)
 
     def test_mailboxes_whose_names_read_the_same_stay_apart(self, tmp_path: Path) -> None:
         target = self.open(tmp_path / "out")

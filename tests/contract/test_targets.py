@@ -9,14 +9,14 @@ from typing import ClassVar
 
 from mailarchive.mail import mboxrd
 from mailarchive.targets.base import Place, Target
-from mailarchive.targets.paths import MARK
+from mailarchive.targets.paths import MARK, Tell, ignore_text
 from mailarchive.targets.registry import open_target
 from tests.contract.target_contract import DATE, ODD, Found, TargetContract, place_of
 
 
 class TestEml(TargetContract):
-    def open(self, root: Path) -> Target:
-        return open_target("eml", root)
+    def open(self, root: Path, tell: Tell = ignore_text) -> Target:
+        return open_target("eml", root, tell)
 
     def found(self, root: Path) -> Found:
         found: Found = {}
@@ -40,15 +40,16 @@ class TestEml(TargetContract):
         self.put(target, b"whole", place)
         assert target.has(place)
         (path,) = (tmp_path / "out").rglob("*.eml")
-        path.write_bytes(b"who")
-        assert not target.has(place)
+        for other in (b"who", b"whose"):
+            path.write_bytes(other)
+            assert not target.has(place)
 
 
 class TestMbox(TargetContract):
     entries: ClassVar[dict[bytes, bytes]] = {}
 
-    def open(self, root: Path) -> Target:
-        return open_target("mbox", root)
+    def open(self, root: Path, tell: Tell = ignore_text) -> Target:
+        return open_target("mbox", root, tell)
 
     def put(self, target: Target, octets: bytes, place: Place) -> None:
         self.entries[mboxrd.encode(octets, place.eol, final=place.final, date=place.date)] = octets

@@ -14,10 +14,10 @@ import zstandard
 from mailarchive.errors import ArchiveDamaged, ArchiveError, ExitCode
 from mailarchive.journal import log
 from mailarchive.ops import browse
-from mailarchive.ops.browse import Selection
 from mailarchive.ops.events import ignore
 from mailarchive.ops.export import export
 from mailarchive.ops.rebuild import rebuild
+from mailarchive.ops.selection import Selection
 from mailarchive.ops.verify import verify
 from mailarchive.sources.memory import MemoryAccount
 from tests.fault.archives import (

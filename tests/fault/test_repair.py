@@ -57,7 +57,12 @@ def test_the_command_says_what_to_type_next(
 ) -> None:
     root, account = damaged
     assert main(["repair", "--archive", str(root)]) == 3
-    assert "mailarchive pull" in capsys.readouterr().out
+    first = capsys.readouterr().out
+    assert "mailarchive pull" in first
+    assert main(["repair", "--archive", str(root)]) == 3
+    again = capsys.readouterr().out
+    assert again.split()[0] == first.split()[0]
+    assert "recorded as lost before; to fetch again: mailarchive pull" in again
     pull_memory(root, account)
     assert main(["repair", "--archive", str(root)]) == 0
     assert "nothing to repair" in capsys.readouterr().out

@@ -11,10 +11,10 @@ import pytest
 
 from mailarchive.errors import ArchiveLocked, ExitCode
 from mailarchive.ops import browse
-from mailarchive.ops.browse import Selection
 from mailarchive.ops.events import ignore
 from mailarchive.ops.export import export
 from mailarchive.ops.rebuild import rebuild
+from mailarchive.ops.selection import Selection
 from mailarchive.ops.verify import verify
 from tests.fault.archives import Journal, account_at_first, held, in_account, make, no_damage, pull_memory
 from tests.fault.deaths import server

@@ -9,6 +9,7 @@ import pytest
 
 from mailarchive.ops import browse
 from mailarchive.ops.events import ignore
+from mailarchive.ops.selection import Selection
 from mailarchive.ops.verify import verify
 
 HERE = Path(__file__).parent
@@ -19,7 +20,7 @@ def test_an_archive_of_this_format_gives_every_message(tmp_path: Path, version: 
     root = tmp_path / "archive"
     shutil.copytree(HERE / f"format-{version}", root)
     expected = json.loads((HERE / f"format-{version}.json").read_text())
-    rows = list(browse.messages(root, browse.Selection(gone=None)))
+    rows = list(browse.messages(root, Selection(gone=None)))
     assert [
         [row.mailbox, row.uid, row.digest.hex(), row.size, row.gone_at is not None, list(row.flags)] for row in rows
     ] == expected

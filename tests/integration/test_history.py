@@ -10,6 +10,7 @@ from mailarchive.loopback.server import LoopbackServer
 from mailarchive.ops import browse
 from mailarchive.ops.history import MessageChange, history
 from mailarchive.ops.pull import PullOptions
+from mailarchive.ops.selection import Selection
 from tests.integration.sites import Site, filled, mail
 
 COUNT = 10
@@ -129,7 +130,7 @@ def test_only_so_many_messages_are_told_and_the_others_counted(site: Site) -> No
 
 
 def test_where_a_message_is_now_that_is_gone_from_a_mailbox(site: Site) -> None:
-    digest = next(row.digest for row in browse.messages(site.root, browse.Selection(("INBOX",))) if row.uid == "3")
+    digest = next(row.digest for row in browse.messages(site.root, Selection(("INBOX",))) if row.uid == "3")
     site.account.create("Third")
     new = site.account.move("INBOX", 3, "Other")
     site.account.copy("Other", new, "Third")
@@ -137,11 +138,11 @@ def test_where_a_message_is_now_that_is_gone_from_a_mailbox(site: Site) -> None:
     site.account.copy("INBOX", 2, "INBOX")
     site.account.expunge("INBOX", 2)
     site.pull()
-    moved = list(browse.messages(site.root, browse.Selection(gone=True, moved=True)))
+    moved = list(browse.messages(site.root, Selection(gone=True, moved=True)))
     assert [(row.uid, row.mailbox, row.moved_to, row.digest) for row in moved] == [
         ("3", "INBOX", ("Other", "Third"), digest)
     ]
-    gone = list(browse.messages(site.root, browse.Selection(gone=True)))
+    gone = list(browse.messages(site.root, Selection(gone=True)))
     assert [(row.uid, row.moved_to) for row in gone] == [("1", ()), ("2", ()), ("3", ("Other", "Third"))]
     places = browse.show(site.root, digest).placements
     assert [place.split("  ")[-1] for place in places if "gone since" in place] == ["moved to Other, Third"]

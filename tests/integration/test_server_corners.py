@@ -16,6 +16,7 @@ from mailarchive.ops.events import ignore
 from mailarchive.ops.export import export
 from mailarchive.ops.pull import PullOptions
 from mailarchive.ops.report import MailboxReport, PullReport
+from mailarchive.ops.selection import Selection
 from mailarchive.remote.imap import wire as imap_wire
 from tests.fault.archives import held, no_damage
 from tests.integration.sites import COUNT, Site, filled, mail
@@ -78,7 +79,7 @@ def test_raw_names_of_any_octets_are_mailboxes_of_their_own(
     rows = browse.mailboxes(site.root)
     assert len(rows) == len(RAW_NAMES) + 1
     out = tmp_path / "out"
-    assert export(site.root, out, "eml", browse.Selection(), ignore).messages == len(RAW_NAMES)
+    assert export(site.root, out, "eml", Selection(), ignore).messages == len(RAW_NAMES)
     assert {path.read_bytes() for path in out.rglob("*.eml")} == {mail(n) for n in range(len(RAW_NAMES))}
     no_damage(site.root)
 

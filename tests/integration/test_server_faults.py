@@ -14,6 +14,7 @@ from mailarchive.loopback.faults import Fault
 from mailarchive.loopback.server import LoopbackServer
 from mailarchive.ops import browse
 from mailarchive.ops.pull import PullAccount, PullOptions, pull
+from mailarchive.ops.selection import Selection
 from mailarchive.sources.registry import account_of, connect
 from tests.fault.archives import held
 from tests.integration.sites import COUNT, Site, filled, mail
@@ -119,7 +120,7 @@ def test_a_date_that_cannot_be_read_is_no_matter(site: Site, value: bytes) -> No
     with faulty(site.server, Alter(items={"INTERNALDATE": value})):
         assert site.pull().status == "complete"
     site.is_whole()
-    assert all(row.internaldate is None for row in browse.messages(site.root, browse.Selection()))
+    assert all(row.internaldate is None for row in browse.messages(site.root, Selection()))
 
 
 def test_untold_of_news_between_answers_is_no_matter(site: Site) -> None:
@@ -187,7 +188,7 @@ def test_a_server_with_few_extensions_is_followed_too(tmp_path: Path, missing: s
         assert sum(box.new for box in counts) == 1
         site.is_whole()
         site.fetched_once()
-        flags = {row.uid: row.flags for row in browse.messages(site.root, browse.Selection(("INBOX",)))}
+        flags = {row.uid: row.flags for row in browse.messages(site.root, Selection(("INBOX",)))}
         assert set(flags["3"]) == {"\\Flagged", "work"}
 
 
@@ -221,7 +222,7 @@ def test_names_of_any_kind_are_pulled_and_exported_apart(tmp_path: Path, delimit
     from mailarchive.ops.events import ignore
     from mailarchive.ops.export import export
 
-    report = export(site.root, tmp_path / "out" / "here", "eml", browse.Selection(), ignore)
+    report = export(site.root, tmp_path / "out" / "here", "eml", Selection(), ignore)
     files = list((tmp_path / "out" / "here").rglob("*.eml"))
     assert report.messages == len(files) == len(NAMES) + 1
     assert {path.read_bytes() for path in files} == {mail(n) for n in [*range(len(NAMES)), 99]}

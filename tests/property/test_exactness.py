@@ -16,6 +16,7 @@ from mailarchive.mail.digest import digest_of
 from mailarchive.ops import browse
 from mailarchive.ops.events import ignore
 from mailarchive.ops.export import export
+from mailarchive.ops.selection import Selection
 from mailarchive.ops.verify import verify
 from mailarchive.sources.memory import MemoryAccount
 from tests.fault.archives import SMALL, held, in_account, message, pull_memory
@@ -73,7 +74,7 @@ def test_what_was_pulled_is_what_is_read(small: None, messages: list[tuple[bytes
         assert pull_memory(root, account).status == "complete"
         assert held(root) == in_account(account)
         assert verify(root, quick=False, observer=ignore).damage == []
-        export(root, Path(name) / "out", "eml", browse.Selection(), ignore)
+        export(root, Path(name) / "out", "eml", Selection(), ignore)
         written = {path.read_bytes() for path in (Path(name) / "out").rglob("*.eml")}
         assert written == {octets for octets, _date in messages}
 

@@ -122,6 +122,36 @@ def test_the_log_tells_what_happened_to_messages_and_mailboxes(pulled: Site) -> 
     assert "moved to Sent" in pulled.program("show", digest).stdout
 
 
+def test_filters_that_match_nothing_are_said(pulled: Site, tmp_path: Path) -> None:
+    done = pulled.program("list", "--mailbox", "sent", "--mailbox", "Sent", "--limit", "1")
+    assert "no mailbox matches sent" in done.stderr
+    assert len(done.stdout.splitlines()) == 2
+    assert "no account you@host" in pulled.program("list", "--account", "you@host", "--json").stderr
+    done = pulled.program("export", str(tmp_path / "out"), "--format", "eml", "--mailbox", "nothing/*")
+    assert "no mailbox matches nothing/*" in done.stderr
+    assert pulled.program("list", "--mailbox", "S*", "--since", "2999-01-01").stderr == ""
+
+
+def test_inbox_is_found_in_any_case(pulled: Site, tmp_path: Path) -> None:
+    assert {row["mailbox"] for row in pulled.program.rows("list", "--mailbox", "inbox")} == {"INBOX"}
+    there = len(pulled.account.messages("INBOX"))
+    exported = pulled.program.json("export", str(tmp_path / "out"), "--format", "eml", "--mailbox", "Inbox")
+    assert exported["messages"] == there
+    account = pulled.program.json("pull", pulled.url, "--mailbox", "inBox")["accounts"][0]
+    assert (account["status"], account["known"]) == ("complete", there)
+
+
+def test_raw_octets_are_not_json(pulled: Site) -> None:
+    row = pulled.program.rows("list", "--limit", "1")[0]
+    assert "--raw" in pulled.program("show", row["id"], "--raw", "--json", code=2).stderr
+
+
+def test_names_that_no_directory_can_have_are_refused(program: Program) -> None:
+    for name in ("x" * 256, "ü" * 128, "/".join(["x" * 200] * 20)):
+        assert "too long" in program("list", "--archive", name, code=2).stderr
+        assert "too long" in program("export", name, "--format", "eml", code=2).stderr
+
+
 def test_eml_files_are_the_exact_octets(pulled: Site, tmp_path: Path) -> None:
     destination = tmp_path / "eml"
     pulled.program("export", str(destination), "--format", "eml")
@@ -148,6 +178,9 @@ def _messages_in(file: Path) -> int:
 def test_verify_and_rebuild_find_everything_whole(pulled: Site) -> None:
     assert pulled.program("verify").stdout.startswith("whole: ")
     assert pulled.program("verify", "--quiet", "--quick").stdout == ""
+    unique = pulled.program.json("stats")["unique"]
+    assert pulled.program("verify", "--quick").stdout.startswith(f"whole: {unique} messages not read (")
+    assert pulled.program.json("verify", "--quick")["messages"] == unique
     before = pulled.program.rows("list")
     assert pulled.program.json("rebuild")["placements"] == len(before)
     assert "301 placements in 6 mailboxes" in pulled.program("rebuild").stdout

@@ -62,7 +62,10 @@ def test_a_failed_message_that_is_due_is_fresh() -> None:
     [
         ("INBOX", (), (), True),
         ("INBOX", ("INBOX",), (), True),
-        ("inbox", ("INBOX",), (), False),
+        ("INBOX", ("Inbox",), (), True),
+        ("INBOX", (), ("inbox",), False),
+        ("INBOX", ("inbox*",), (), False),
+        ("Sent", ("sent",), (), False),
         ("a/b", ("a/*",), (), True),
         ("a/b", ("a*",), ("*/b",), False),
         ("a/b", (), ("x", "a/?"), False),
