@@ -42,7 +42,7 @@ def open_source(
     auth: Auth = "password",
 ) -> Pop3Source:
     endpoint = Endpoint("pop3", user, "127.0.0.1", server.port, security, ca_file, auth)
-    return Pop3Source(account_of(endpoint), endpoint, password or server.password, Timeouts(5.0, 5.0))
+    return Pop3Source(account_of(endpoint), endpoint, password or server.password, Timeouts(30.0, 30.0))
 
 
 def logged_in(server: Pop3Server, **how: object) -> list[bytes]:

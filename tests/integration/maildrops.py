@@ -36,11 +36,11 @@ class Maildrop:
         if isinstance(event, Notice):
             self.told.append(event.text)
 
-    def pull(self, options: PullOptions | None = None, *, stall: float = 5.0, stop: Stop | None = None) -> PullReport:
+    def pull(self, options: PullOptions | None = None, *, stall: float = 30.0, stop: Stop | None = None) -> PullReport:
         """Pull with a clock on which waiting takes no time; the counts must add up."""
         endpoint = Endpoint("pop3", self.user, "127.0.0.1", self.server.port, "plain")
         account, clock, stop = account_of(endpoint), StillClock(), stop or Stop()
-        open_one = partial(Pop3Source, account, endpoint, lambda: self.server.password, Timeouts(5.0, stall))
+        open_one = partial(Pop3Source, account, endpoint, lambda: self.server.password, Timeouts(30.0, stall))
         target = PullAccount(
             account, lambda: RetryingSource(open_one, clock=clock, stop=stop), most_connections(endpoint)
         )
@@ -48,7 +48,7 @@ class Maildrop:
             pull(self.root, [target], options or PullOptions(), observer=self.observe, clock=clock, stop=stop)
         )
 
-    def inbox(self, options: PullOptions | None = None, *, stall: float = 5.0) -> MailboxReport:
+    def inbox(self, options: PullOptions | None = None, *, stall: float = 30.0) -> MailboxReport:
         """Pull, which must be complete, and return the counts of the one mailbox."""
         report = self.pull(options, stall=stall)
         assert report.status == "complete", report
