@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Literal, Self
 
 GREETING = b"+OK ready <1896.697170952@pop.example.org>"
+NOTICE_SECONDS = 30.0
 SIGNED = re.compile(rb"APOP (\S+) ([0-9a-f]{32})")
 
 
@@ -79,6 +80,7 @@ class Pop3Server:
         self.connections = self.logins = 0
         self._next_uidl = 1
         self._lock = threading.Lock()
+        self._freed = threading.Condition()
         self._reader: object | None = None
 
     def __enter__(self) -> Self:
@@ -121,8 +123,12 @@ class Pop3Server:
         self.octets = self.most_ahead = self.connections = self.logins = 0
 
     def lock(self, session: object | None) -> bool:
-        """Take the maildrop for a session; return whether it was free."""
-        with self._lock:
+        """Take the maildrop for a session, None to give it back; return whether it was free.
+
+        A session that holds it is waited for: perhaps it has only not noticed yet that nobody is there any more.
+        """
+        with self._freed:
+            self._freed.wait_for(lambda: not isinstance(self._reader, Session), NOTICE_SECONDS)
             if session is not None and self._reader is not None:
                 return False
             self._reader = session
@@ -135,9 +141,10 @@ class Pop3Server:
 
     def unlock(self, session: object) -> None:
         """Give the maildrop back."""
-        with self._lock:
+        with self._freed:
             if self._reader is session:
                 self._reader = None
+                self._freed.notify_all()
 
     # -- connections -----------------------------------------------------------------------------------------------
 
