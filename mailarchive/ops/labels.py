@@ -18,7 +18,7 @@ from mailarchive.providers import Provider
 from mailarchive.records import KnownMailbox, PlacementRecord
 
 Recorded = Mapping[RemoteUid, tuple[str, ...]]
-"""The labels of each message of all mail, as of the last run."""
+"""The labels of each known message of all mail."""
 _SHOWN = 3
 
 
@@ -131,10 +131,11 @@ class Labels:
             for facts in look.relabelled:
                 self._of(facts.labels)
             recorded: Recorded = {}
-            if look.known and not all(is_in_step(box.known, self._validity) for box in self.boxes):
+            if look.known and not all(map(self._is_in_step, self.boxes)):
                 with self._lend() as catalog:
                     labels = catalog.labels(look.known.number, self._validity)
                 recorded = {uid: labels[uid] for uid in labels.keys() - set(look.plan.gone)}
+                recorded |= {facts.uid: facts.labels for facts in look.relabelled}
             self._align(look, recorded)
             for box in self.boxes:
                 self._update(box, look, recorded)
@@ -155,14 +156,19 @@ class Labels:
         ):
             self._recorder.mailbox(box.number, self._account, listed, self._validity)
 
+    def _is_in_step(self, box: Box) -> bool:
+        """Return whether only what changed where all mail is has to be done: not if that was gone in between."""
+        source = self._look.known if self._look else None
+        return source is not None and source.present and is_in_step(box.known, self._validity)
+
     def _align(self, look: Look, recorded: Recorded) -> None:
-        """Bring mailboxes that are not in step in line with the labels that all mail had as of the last run."""
+        """Bring mailboxes that are not in step in line with the labels of what the archive has of all mail."""
         wanted: dict[Box, list[RemoteUid]] = {}
         for uid, names in recorded.items():
             for box in self._of(names):
                 wanted.setdefault(box, []).append(uid)
         for box in self.boxes:
-            if not is_in_step(box.known, self._validity):
+            if not self._is_in_step(box):
                 self._align_one(box, look.known.number if look.known else 0, wanted.get(box, []))
                 self._recorder.cursor(box.number, mark(self._validity), None, 0)
 
@@ -202,7 +208,7 @@ class Labels:
 
     def _present(self, box: Box, uids: Sequence[RemoteUid], recorded: Recorded) -> set[RemoteUid]:
         """Return which of the messages of all mail ``box`` has, now that it is in step."""
-        if not is_in_step(box.known, self._validity):
+        if not self._is_in_step(box):
             return {uid for uid in uids if box in self._of(recorded.get(uid, ()))}
         if len(uids) <= FEW:
             return {record.uid for record in self._records(box.number, uids) if record.gone_at is None}
@@ -223,10 +229,10 @@ class Labels:
     def _of(self, labels: Iterable[str]) -> list[Box]:
         """Return the mailboxes that show ``labels``; those that the server does not list are made."""
         found = []
-        for label in dict.fromkeys(map(label_key, labels)):
-            if label not in self._by_label:
-                self._by_label[label] = self._made(label)
-            if box := self._by_label[label]:
+        for key, label in {label_key(label): label for label in labels}.items():
+            if key not in self._by_label:
+                self._by_label[key] = self._made(label)
+            if box := self._by_label[key]:
                 found.append(box)
         return found
 

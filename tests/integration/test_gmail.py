@@ -10,14 +10,14 @@ from mailarchive.archive.writer import Writer
 from mailarchive.loopback.gmail import CAPABILITIES, GERMAN, GmailAccount
 from mailarchive.loopback.server import LoopbackServer
 from mailarchive.ops.options import PullOptions
-from mailarchive.ops.report import MailboxReport, PullReport
+from mailarchive.ops.report import PullReport
 from mailarchive.ops.survey import HIDDEN
-from tests.fault.archives import ignore_text, no_damage
-from tests.integration.sites import Site, mail
+from tests.fault.archives import ignore_text
+from tests.integration.gmails import ALL, SPAM, TRASH, Gmail, boxes
+from tests.integration.sites import mail
 from tests.servers.faulty import RefuseCommand, faulty
 from tests.servers.still_clock import StillClock
 
-ALL, SPAM, TRASH = "[Gmail]/All Mail", "[Gmail]/Spam", "[Gmail]/Trash"
 ODD = ["2024", "a b", 'say "hi"', "back\\slash", "Entwürfe", "日本/語 & mehr", "(x)", "Work/Clients", "NIL", "&broken"]
 ONE = PullOptions(connections=1)
 
@@ -32,44 +32,6 @@ def fill(account: GmailAccount) -> list[str]:
     names.append(account.deliver(mail(201)))
     account.put(names[-1], "\\Junk")
     return names
-
-
-class Gmail(Site):
-    """A Gmail account and its archive."""
-
-    @property
-    def gmail(self) -> GmailAccount:
-        assert isinstance(self.account, GmailAccount)
-        return self.account
-
-    def placed(self, *, gone: bool = False) -> dict[str, dict[str, bytes]]:
-        """Return the octets that the archive has in each mailbox by account-wide id."""
-        found: dict[str, dict[str, bytes]] = {}
-        with open_for_reading(self.root, print) as archive:
-            for box in archive.catalog.mailboxes():
-                records = list(archive.catalog.placements(box.number, gone=gone))
-                octets = {str(record.account_id): b"".join(archive.octets(record.digest)) for record in records}
-                assert len(octets) == len(records)
-                if octets:
-                    found["/".join(box.name.parts)] = octets
-        return found
-
-    def is_gmail(self) -> None:
-        """Assert that the archive has in each mailbox what Gmail shows there, and is sound."""
-        shown = {name: sorted(octets.values()) for name, octets in self.gmail.expected().items() if octets}
-        assert {name: sorted(octets.values()) for name, octets in self.placed().items()} == shown
-        no_damage(self.root)
-
-    def opened(self) -> set[str]:
-        commands = self.server.counts.commands
-        return {line.partition('"')[2].partition('"')[0] for line in commands if line.startswith("EXAMINE")}
-
-    def bodies(self) -> int:
-        return sum(self.server.counts.body_fetches.values())
-
-
-def boxes(report: PullReport) -> dict[str, MailboxReport]:
-    return {box.mailbox: box for box in report.accounts[0].mailboxes}
 
 
 @pytest.fixture(params=[CAPABILITIES, CAPABILITIES - {"CONDSTORE"}], ids=["condstore", "without"])
