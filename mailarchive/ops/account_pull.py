@@ -3,7 +3,6 @@
 import threading
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 from mailarchive.archive.writer import Writer
 from mailarchive.errors import ExitCode, MailboxUnavailable, SourceError
@@ -11,6 +10,7 @@ from mailarchive.model import ListedMailbox, MessageFacts
 from mailarchive.ops import advice
 from mailarchive.ops import plan as plans
 from mailarchive.ops.advice import provider_for
+from mailarchive.ops.alarm import Emptied, alarms
 from mailarchive.ops.budget import budget_of
 from mailarchive.ops.events import Detail, MailboxPlanned, MessageDone, MessagesLinked, Notice
 from mailarchive.ops.fetcher import Fetcher
@@ -30,24 +30,6 @@ from mailarchive.sources.base import OpenMailbox, Source
 
 WORTH_A_CONNECTION = 3
 """So many mailboxes or batches must wait before one more connection is opened."""
-
-
-LEAST_ALARMING = 20
-"""So many messages of a mailbox must vanish at once before anybody is alarmed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Emptied:
-    """A mailbox of ``before`` messages of which ``gone`` have vanished."""
-
-    number: int
-    name: str
-    before: int
-    gone: int
-
-    def is_alarming(self, share: float) -> bool:
-        """Return whether more than ``share`` of it vanished."""
-        return self.gone >= LEAST_ALARMING and self.gone > share * self.before
 
 
 class AccountPull:
@@ -321,22 +303,9 @@ class AccountPull:
         self.counts |= labels.counts
 
     def _warn_of_losses(self) -> None:
-        """Say it loudly when much of a mailbox vanished from the server, and is not elsewhere in the account."""
         reports = [(pull.number, pull.report) for pull in self._pulls]
         pulled = [Emptied(number, box.mailbox, box.known + box.gone, box.gone) for number, box in reports]
-        suspects = [one for one in pulled + self._emptied if one.is_alarming(self._options.gone_alarm)]
-        if not suspects:
-            return
-        self._writer.checkpoint()
-        with self._writer.catalog() as catalog:
-            run = catalog.run_number()
-            counted = [replace(one, gone=catalog.left_for_good(one.number, run)) for one in suspects]
-        for one in counted:
-            if one.is_alarming(self._options.gone_alarm):
-                self.report.warnings.append(
-                    f"{one.gone} of {one.before} messages of {one.name} have vanished from the server since the last "
-                    "run; the archive keeps them all (see: mailarchive list --gone)"
-                )
+        self.report.warnings += alarms(self._writer, pulled + self._emptied, self._options.gone_alarm)
 
     def _conclude(self, *, cut_short: bool) -> None:
         """Say how it ended. An error counts only if it kept something from being done: others may have done it."""
