@@ -182,7 +182,7 @@ class Linker:
         used = Counter(one.digest for _message, one in chosen)
         for message, one in chosen:
             if used[one.digest] <= _most_in_one_mailbox(seen, one.digest):
-                by = BY_HEADER if message.size == one.size else BY_SAMPLE
+                by = BY_SAMPLE if _lied(message, one) else BY_HEADER
                 if by == BY_HEADER or self._ends_alike(opened, message.uid, one):
                     yield message.uid, Link(message, one.digest, by)
 
@@ -199,6 +199,11 @@ class Linker:
             return theirs == ours
         except (FetchRefused, ArchiveDamaged):
             return False
+
+
+def _lied(message: MessageFacts, seen: Sighting) -> bool:
+    """Return whether a size is not the true one; POP3 (no dates) has no other, and tells the same one each time."""
+    return message.size != seen.size and (message.internaldate, seen.date) != (None, None)
 
 
 def _keys(message: MessageFacts) -> list[Key]:

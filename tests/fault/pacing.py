@@ -14,6 +14,20 @@ TICK = 0.001
 Key = tuple[str, int]
 
 
+class Process:
+    """What the server and the test tell each other about one process."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self.go_on = threading.Event()
+
+    def check_end(self) -> None:
+        """Once the place is reached: wait until the test goes on, and end the connection."""
+        if self.reached.is_set():
+            self.go_on.wait(60)
+            raise Hangup
+
+
 class OneAtATime(Fault):
     """Sends a body only when the one before it, over the same connection, is in the journal of ``root``.
 
@@ -25,8 +39,7 @@ class OneAtATime(Fault):
         self.sent: Counter[Key] = Counter()
         self.recorded: set[Key] = set()
         self.again: list[Key] = []
-        self.reached = threading.Event()
-        self.go_on = threading.Event()
+        self._process = Process()
         self._root = root
         self._sealed: dict[Path, bytes] = {}
         self._left = 0
@@ -35,39 +48,56 @@ class OneAtATime(Fault):
         self._lock = threading.Lock()
 
     def arm(self, last: int, part: int | None) -> None:
-        """Begin anew, for a new process."""
-        self._left, self._part = last, part
-        self.reached.clear()
-        self.go_on.clear()
+        """Begin anew, for a new process; connections of the one before end."""
+        with self._lock:
+            self._process.go_on.set()
+            self._process = Process()
+            self._left, self._part = last, part
+
+    @property
+    def reached(self) -> threading.Event:
+        """Is set when the place is reached."""
+        return self._process.reached
+
+    @property
+    def go_on(self) -> threading.Event:
+        """Is to be set when the process has been dealt with."""
+        return self._process.go_on
 
     def answer(self, wire: Wire, answer: FetchAnswer) -> FetchAnswer | None:
         item = body_item(answer)
         if item is None:
             return answer
+        process = self._process
         while not self._is_recorded(self._before.get(wire)):
             wire.pause(TICK)
-            self._check_end()
+            process.check_end()
+        left = self._count(process, wire, answer, item)
+        if left > 0:
+            return answer
+        if left == 0:
+            if self._part is None:
+                wire.send(*answer.pieces())
+            else:
+                send_part(wire, answer, self._part)
+            process.reached.set()
+        process.reached.wait(60)
+        process.check_end()
+        return None
+
+    def _count(self, process: Process, wire: Wire, answer: FetchAnswer, item: str) -> int:
+        """Count a body that is asked for; return how many may still come after it, -1 if it may not come itself."""
         with self._lock:
-            self._check_end()
+            if process is not self._process:
+                raise Hangup
+            if not self._left:
+                return -1
             self._left -= 1
             self.sent[answer.mailbox, answer.uid] += 1
             if (answer.mailbox, answer.uid) in self.recorded:
                 self.again.append((answer.mailbox, answer.uid))
-            if self._left:
-                self._before[wire] = hashlib.sha256(answer.items[item]).hexdigest().encode()
-                return answer
-        if self._part is None:
-            wire.send(*answer.pieces())
-        else:
-            send_part(wire, answer, self._part)
-        self.reached.set()
-        self.go_on.wait(60)
-        raise Hangup
-
-    def _check_end(self) -> None:
-        if self.reached.is_set():
-            self.go_on.wait(60)
-            raise Hangup
+            self._before[wire] = hashlib.sha256(answer.items[item]).hexdigest().encode()
+            return self._left
 
     def _is_recorded(self, digest: bytes | None) -> bool:
         if digest is None:

@@ -1,6 +1,6 @@
 """A maildrop is pulled over the wire: each message is sent once, whatever the server lacks or does wrong."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,9 @@ def test_nothing_new_is_nothing_sent(drop: Maildrop) -> None:
     assert drop.server.counts["TOP"] == 0
 
 
-def test_messages_whose_uidl_changed_are_linked(drop: Maildrop) -> None:
+@pytest.mark.parametrize("list_size", [lambda size: size, lambda size: 3 * size + 7], ids=["true", "wrong"])
+def test_messages_whose_uidl_changed_are_linked(drop: Maildrop, list_size: Callable[[int], int]) -> None:
+    drop.server.list_size = list_size
     drop.inbox()
     drop.server.forget_counts()
     drop.server.renumber()
