@@ -14,6 +14,9 @@ HeaderDigest = NewType("HeaderDigest", bytes)
 UidValidity = NewType("UidValidity", int)
 """RFC 9051 section 2.3.1.1. POP3 has none and uses 0."""
 
+LABELLED = 1 << 52
+"""Added to the UIDVALIDITY of the mailbox with all mail where its UIDs name messages in mailboxes that show labels."""
+
 RemoteUid = int | str
 """IMAP: the UID as int (RFC 9051 section 2.3.1.1). POP3: the UIDL as str (RFC 1939 section 7)."""
 

@@ -20,7 +20,7 @@ from mailarchive.clock import Clock
 from mailarchive.errors import ArchiveDamaged, StorageFailed
 from mailarchive.files import remove, storage, sync_directory
 from mailarchive.journal.log import Log
-from mailarchive.model import Account, Cursor, Digest, HeaderDigest, ListedMailbox, MessageFacts, RemoteUid
+from mailarchive.model import LABELLED, Account, Cursor, Digest, HeaderDigest, ListedMailbox, MessageFacts, RemoteUid
 from mailarchive.records import Sighting
 from mailarchive.store import frames, partial
 from mailarchive.store.blocks import OpenBlock, plain_blocks, plain_path
@@ -365,7 +365,8 @@ def _placed(
 
 def _labelled(placed: f.Placed, mailboxes: Sequence[int]) -> list[f.Placed]:
     """Return the placements that the labels of one give; recorded before it, they are repeated if it is not reached."""
-    return [replace(placed, mailbox=mailbox, labels=(), by=BY_LABEL) for mailbox in mailboxes]
+    uidvalidity = placed.uidvalidity + LABELLED
+    return [replace(placed, mailbox=mailbox, uidvalidity=uidvalidity, labels=(), by=BY_LABEL) for mailbox in mailboxes]
 
 
 def _sighting(placed: f.Placed, header: HeaderDigest, size: int) -> Sighting:

@@ -23,7 +23,7 @@ from mailarchive.ops.options import Around, PullAccount, PullOptions
 from mailarchive.ops.parts import Parts
 from mailarchive.ops.report import AccountReport, Failure, MailboxReport
 from mailarchive.ops.survey import Survey, mailbox_key, survey, unread
-from mailarchive.ops.views import is_marked
+from mailarchive.ops.views import is_from_labels
 from mailarchive.ops.workers import Workers, worst
 from mailarchive.records import KnownMailbox
 from mailarchive.sources.base import OpenMailbox, Source
@@ -179,7 +179,7 @@ class AccountPull:
 
     def _warn(self, found: Look) -> None:
         known, name = found.known, found.listed.name
-        numbered = known.uidvalidity if known and known.present and not is_marked(known) else None
+        numbered = known.uidvalidity if known and known.present and not is_from_labels(known) else None
         if known and numbered not in {None, found.cursor.uidvalidity}:
             self._tell(
                 f"the server has numbered the messages of {name} anew "

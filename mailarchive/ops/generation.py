@@ -7,7 +7,7 @@ server's number then stands for the first generation; a further one has 2**32 mo
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mailarchive.model import Cursor, MessageFacts, RemoteUid, UidValidity
+from mailarchive.model import LABELLED, Cursor, MessageFacts, RemoteUid, UidValidity
 from mailarchive.records import KnownMailbox, Sighting
 
 _GENERATION = 1 << 32
@@ -22,7 +22,9 @@ def spoken(uidvalidity: int | None) -> int | None:
 
 def continued(cursor: Cursor, known: KnownMailbox | None) -> Cursor:
     """Return a server's cursor as one of the generation that the archive has."""
-    if known is None or known.uidvalidity is None or spoken(known.uidvalidity) != cursor.uidvalidity:
+    if known is None or known.uidvalidity is None or known.uidvalidity >= LABELLED:
+        return cursor
+    if spoken(known.uidvalidity) != cursor.uidvalidity:
         return cursor
     return replace(cursor, uidvalidity=UidValidity(known.uidvalidity))
 

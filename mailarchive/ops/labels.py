@@ -13,9 +13,9 @@ from mailarchive.ops.look import FEW, Lend, Look
 from mailarchive.ops.options import PullOptions
 from mailarchive.ops.report import AccountReport, MailboxReport
 from mailarchive.ops.survey import unread
-from mailarchive.ops.views import Views, is_in_step, label_key, label_of, mark
+from mailarchive.ops.views import Views, is_in_step, label_key, label_of, labelled, mark
 from mailarchive.providers import Provider
-from mailarchive.records import KnownMailbox, PlacementRecord
+from mailarchive.records import Here, KnownMailbox, PlacementRecord
 
 Recorded = Mapping[RemoteUid, tuple[str, ...]]
 """The labels of each known message of all mail."""
@@ -82,8 +82,12 @@ class Labels:
         return {str(box.number): box.report for box in self.boxes} if self._look else {}
 
     @property
-    def _validity(self) -> UidValidity:
+    def _source_validity(self) -> UidValidity:
         return self._look.cursor.uidvalidity if self._look else UidValidity(0)
+
+    @property
+    def _validity(self) -> UidValidity:
+        return labelled(self._source_validity)
 
     def survey(self, listed: Iterable[ListedMailbox], known: Mapping[bytes, KnownMailbox]) -> None:
         """Take in what the server lists, and what the archive has by the server's name."""
@@ -124,7 +128,7 @@ class Labels:
         with self._lock:
             self._look = look
             for known in self._left_out:
-                if is_in_step(known, self._validity):
+                if is_in_step(known, self._source_validity):
                     self._recorder.cursor(known.number, mark(0), None, 0)
             for box in self.boxes:
                 self._open(box)
@@ -133,7 +137,7 @@ class Labels:
             recorded: Recorded = {}
             if look.known and not all(map(self._is_in_step, self.boxes)):
                 with self._lend() as catalog:
-                    labels = catalog.labels(look.known.number, self._validity)
+                    labels = catalog.labels(look.known.number, self._source_validity)
                 recorded = {uid: labels[uid] for uid in labels.keys() - set(look.plan.gone)}
                 recorded |= {facts.uid: facts.labels for facts in look.relabelled}
             self._align(look, recorded)
@@ -159,7 +163,7 @@ class Labels:
     def _is_in_step(self, box: Box) -> bool:
         """Return whether only what changed where all mail is has to be done: not if that was gone in between."""
         source = self._look.known if self._look else None
-        return source is not None and source.present and is_in_step(box.known, self._validity)
+        return source is not None and source.present and is_in_step(box.known, self._source_validity)
 
     def _align(self, look: Look, recorded: Recorded) -> None:
         """Bring mailboxes that are not in step in line with the labels of what the archive has of all mail."""
@@ -170,7 +174,7 @@ class Labels:
         for box in self.boxes:
             if not self._is_in_step(box):
                 self._align_one(box, look.known.number if look.known else 0, wanted.get(box, []))
-                self._recorder.cursor(box.number, mark(self._validity), None, 0)
+                self._recorder.cursor(box.number, mark(self._source_validity), None, 0)
 
     def _align_one(self, box: Box, number: int, wanted: Sequence[RemoteUid]) -> None:
         with self._lend() as catalog:
@@ -180,17 +184,17 @@ class Labels:
         if damaged := list(flags.keys() - whole):
             self._recorder.gone(box.number, self._validity, damaged)
         self._leave(box, list(whole - set(wanted)))
-        for record in self._records(number, wanted):
+        for record in self._records((number, self._source_validity), wanted):
             if record.uid not in flags:
                 self._enter(box, _facts(record), record.digest)
             elif flags[record.uid] != record.flags:
                 self._reflag(box, record.uid, frozenset(record.flags))
 
-    def _records(self, number: int, uids: Sequence[RemoteUid]) -> Iterator[PlacementRecord]:
+    def _records(self, here: Here, uids: Sequence[RemoteUid]) -> Iterator[PlacementRecord]:
         """Yield placements of a mailbox, a few at a time, so that others can write in between."""
         for start in range(0, len(uids), FEW):
             with self._lend() as catalog:
-                records = [catalog.placement(number, self._validity, uid) for uid in uids[start : start + FEW]]
+                records = [catalog.placement(*here, uid) for uid in uids[start : start + FEW]]
             yield from filter(None, records)
 
     def _update(self, box: Box, look: Look, recorded: Recorded) -> None:
@@ -203,7 +207,7 @@ class Labels:
         self._leave(box, [uid for uid in leaving if uid in present])
         for uid in reflagged.keys() & present - set(leaving):
             self._reflag(box, uid, reflagged[uid])
-        for record in self._records(number, [uid for uid in labelled if uid not in present]):
+        for record in self._records((number, self._source_validity), [uid for uid in labelled if uid not in present]):
             self._enter(box, labelled[record.uid], record.digest)
 
     def _present(self, box: Box, uids: Sequence[RemoteUid], recorded: Recorded) -> set[RemoteUid]:
@@ -211,7 +215,9 @@ class Labels:
         if not self._is_in_step(box):
             return {uid for uid in uids if box in self._of(recorded.get(uid, ()))}
         if len(uids) <= FEW:
-            return {record.uid for record in self._records(box.number, uids) if record.gone_at is None}
+            return {
+                record.uid for record in self._records((box.number, self._validity), uids) if record.gone_at is None
+            }
         with self._lend() as catalog:
             here = catalog.uids(box.number, self._validity)
         return {uid for uid in uids if here.get(uid)}
@@ -242,8 +248,8 @@ class Labels:
             return None
         box = self._box(mailbox, is_listed=False)
         self._open(box)
-        if self._look and (self._look.known is None or self._look.known.uidvalidity != self._validity):
-            self._recorder.cursor(box.number, mark(self._validity), None, 0)
+        if self._look and (self._look.known is None or self._look.known.uidvalidity != self._source_validity):
+            self._recorder.cursor(box.number, mark(self._source_validity), None, 0)
         return box
 
     # -- facts and counts --------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from mailarchive.ops.generation import continued, spoken
 from mailarchive.ops.look import Lend
 from mailarchive.ops.options import PullOptions
 from mailarchive.ops.report import Failure, MailboxReport
-from mailarchive.ops.views import Views, is_in_step, shows_all_mail, views_of
+from mailarchive.ops.views import Views, is_from_labels, is_in_step, shows_all_mail, views_of
 from mailarchive.records import KnownFailure, KnownMailbox
 from mailarchive.sources.base import Source
 
@@ -190,6 +190,8 @@ def _perhaps_renamed(found: Survey) -> Iterator[tuple[KnownMailbox, ListedMailbo
     by_validity: defaultdict[int | None, list[KnownMailbox]] = defaultdict(list)
     listed = {mailbox_key(mailbox.name.raw): mailbox for mailbox in found.listed}
     for key, box in found.known.items():
+        if is_from_labels(box):
+            continue
         if box.present and (key not in listed or _validity(listed[key]) not in {None, spoken(box.uidvalidity)}):
             by_validity[spoken(box.uidvalidity)].append(box)
     appeared = [mailbox for mailbox in found.listed if not _is_known(found, mailbox)]

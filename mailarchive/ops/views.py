@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from mailarchive.mail.mailbox_name import decode_name, encode_name, mailbox_name
-from mailarchive.model import Cursor, ListedMailbox, MailboxName, UidValidity
+from mailarchive.model import LABELLED, Cursor, ListedMailbox, MailboxName, UidValidity
 from mailarchive.records import KnownMailbox
 
 _ALL = "\\All"
@@ -60,17 +60,9 @@ def shows_all_mail(listed: Iterable[ListedMailbox]) -> bool:
 
 
 def views_of(listed: Iterable[ListedMailbox], is_selected: Callable[[ListedMailbox], bool]) -> Views | None:
-    """Return the views of a Gmail account, None if the mailbox with all mail is hidden or not selected.
-
-    Also None if another mailbox has its UIDVALIDITY: then UIDs of both could not be told apart.
-    """
-    boxes = list(listed)
-    source = next((box for box in boxes if _ALL in box.special_use and is_selected(box)), None)
-    if source is None:
-        return None
-    views = Views(source)
-    others = {box.cursor.uidvalidity for box in boxes if box.cursor and views.show(box.name, box.special_use)}
-    return None if source.cursor and source.cursor.uidvalidity in others else views
+    """Return the views of a Gmail account, None if the mailbox with all mail is hidden or not selected."""
+    source = next((box for box in listed if _ALL in box.special_use and is_selected(box)), None)
+    return None if source is None else Views(source)
 
 
 def label_key(label: str) -> str:
@@ -85,18 +77,26 @@ def label_of(name: MailboxName, special_use: Collection[str]) -> str:
     return next((use for use in _SYSTEM.values() if use in special_use), decode_name(name.raw))
 
 
+def labelled(uidvalidity: int) -> UidValidity:
+    """Return what UIDs of the mailbox with all mail, under ``uidvalidity``, stand under in mailboxes of labels.
+
+    So they are never taken for those that the mailbox of a label has itself.
+    """
+    return UidValidity(uidvalidity + LABELLED)
+
+
 def mark(uidvalidity: int) -> Cursor:
     """Return the cursor of a mailbox that is kept in step with the one with all mail under ``uidvalidity``."""
-    return Cursor(UidValidity(uidvalidity), None, None, None)
+    return Cursor(labelled(uidvalidity), None, None, None)
 
 
-def is_marked(known: KnownMailbox | None) -> bool:
+def is_from_labels(known: KnownMailbox) -> bool:
     """Return whether what is known of a mailbox came from labels."""
-    return known is not None and known.cursor is not None and known.cursor == mark(known.cursor.uidvalidity)
+    return known.uidvalidity is not None and known.uidvalidity >= LABELLED
 
 
 def is_in_step(known: KnownMailbox | None, uidvalidity: int | None) -> bool:
     """Return whether a mailbox has exactly the placements that the labels recorded under ``uidvalidity`` give it."""
     if known is None or uidvalidity is None:
         return False
-    return known.present and known.uidvalidity == uidvalidity and known.cursor == mark(uidvalidity)
+    return known.present and known.uidvalidity == labelled(uidvalidity) and known.cursor == mark(uidvalidity)

@@ -325,3 +325,20 @@ def test_chats_are_read_where_they_are(fresh: Gmail) -> None:
     assert fresh.opened() == {ALL, SPAM, TRASH, "[Gmail]/Chats"}
     assert fresh.bodies() == 33
     fresh.is_gmail()
+
+
+def test_a_server_with_one_uidvalidity_for_all_mailboxes(fresh: Gmail) -> None:
+    for box in fresh.account.mailboxes():
+        box.uidvalidity = 1
+    assert fresh.pull(ONE).status == "complete"
+    assert fresh.opened() == {ALL, SPAM, TRASH}
+    bodies = fresh.bodies()
+    fresh.is_gmail()
+    fresh.gmail.hide(ALL)
+    fresh.pull(ONE)
+    fresh.gmail.show(ALL)
+    fresh.pull(ONE)
+    fresh.gmail.label("G1", "New")
+    fresh.pull(ONE)
+    assert fresh.bodies() == bodies
+    fresh.is_gmail()

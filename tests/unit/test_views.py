@@ -1,5 +1,7 @@
 """Which of Gmail's mailboxes show labels, and what they are called."""
 
+from dataclasses import replace
+
 import pytest
 
 from mailarchive.mail.mailbox_name import encode_name, mailbox_name
@@ -37,10 +39,6 @@ def test_mailboxes_of_labels_are_told_from_places() -> None:
 def test_without_all_mail_there_are_no_views() -> None:
     assert views.views_of(OTHERS, lambda _box: True) is None
     assert views.views_of([*OTHERS, ALL], lambda box: box != ALL) is None
-
-
-def test_a_uidvalidity_that_is_shared_would_mix_uids_up() -> None:
-    assert views.views_of([*OTHERS, listed("x", uidvalidity=11), ALL], lambda _box: True) is None
 
 
 def test_all_mail_may_stand_alone() -> None:
@@ -82,11 +80,19 @@ def test_a_mailbox_is_in_step_only_with_the_uidvalidity_of_all_mail() -> None:
         name = listed("x").name
         return KnownMailbox(1, "me", name, (), uidvalidity, present=present, cursor=cursor, since=None, excluded=0)
 
-    assert views.is_in_step(known(11, views.mark(11)), 11)
-    assert not views.is_in_step(known(11, views.mark(11)), 12)
-    assert not views.is_in_step(known(11, views.mark(0)), 11)
-    assert not views.is_in_step(known(11, views.mark(11), present=False), 11)
-    assert not views.is_in_step(known(11, None), 11)
-    assert not views.is_in_step(known(11, Cursor(UidValidity(11), 5, None, 3)), 11)
+    assert views.is_in_step(known(views.labelled(11), views.mark(11)), 11)
+    assert not views.is_in_step(known(views.labelled(11), views.mark(11)), 12)
+    assert not views.is_in_step(known(views.labelled(11), views.mark(0)), 11)
+    assert not views.is_in_step(known(views.labelled(11), views.mark(11), present=False), 11)
+    assert not views.is_in_step(known(views.labelled(11), None), 11)
+    assert not views.is_in_step(known(views.labelled(11), Cursor(UidValidity(11), 5, None, 3)), 11)
     assert not views.is_in_step(None, 11)
-    assert not views.is_in_step(known(11, views.mark(11)), None)
+    assert not views.is_in_step(known(views.labelled(11), views.mark(11)), None)
+
+
+def test_uids_of_labels_are_under_a_uidvalidity_that_no_server_has() -> None:
+    name = mailbox_name(b"x", "/")
+    own = KnownMailbox(1, "me", name, (), 11, present=True, cursor=None, since=None, excluded=0)
+    assert not views.is_from_labels(own)
+    assert views.is_from_labels(replace(own, uidvalidity=views.labelled(11)))
+    assert views.labelled(11) < 2**53
