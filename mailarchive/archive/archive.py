@@ -16,7 +16,6 @@ from mailarchive.catalog.base import Catalog, CatalogUnusable
 from mailarchive.clock import Clock, SystemClock
 from mailarchive.errors import ArchiveDamaged, ArchiveLocked, ArchiveMissing, ExitCode, StorageFailed
 from mailarchive.facts import MessageStored
-from mailarchive.files import remove
 from mailarchive.journal import log
 from mailarchive.model import Digest
 from mailarchive.store import frames
@@ -105,7 +104,8 @@ def _distrust_catalog(layout: Layout, tell: Tell) -> None:
         lock.release()
 
 
-def _readable_catalog(layout: Layout, tell: Tell) -> Catalog:
+def _readable_catalog(layout: Layout, tell: Tell, strange: list[str] | None = None) -> Catalog:
+    """Return the catalog, mended as far as need be; ``strange`` gets what no crash explains."""
     catalog = None
     try:
         catalog = sqlite.open_existing(layout.catalog)
@@ -122,7 +122,10 @@ def _readable_catalog(layout: Layout, tell: Tell) -> Catalog:
     except StorageFailed:
         return _catalog_in_memory(layout)
     try:
-        repaired = Recovery(layout, tell).run()
+        recovery = Recovery(layout, tell)
+        repaired = recovery.run()
+        if strange is not None:
+            strange.extend(recovery.strange)
     except ArchiveDamaged as error:
         if catalog is None:
             raise
@@ -211,12 +214,15 @@ def check(root: Path, tell: Tell, advance: Advance, *, quick: bool) -> Findings:
     layout = Layout(root)
     layout.read_settings()
     catalog: Catalog | None = None
+    strange: list[str] = []
     try:
-        catalog = _readable_catalog(layout, tell)
+        catalog = _readable_catalog(layout, tell, strange)
     except ArchiveDamaged as error:
         tell(str(error))
     try:
-        return Checker(layout, catalog, advance).run(quick=quick)
+        found = Checker(layout, catalog, advance).run(quick=quick)
+        found.damage[:0] = strange
+        return found
     finally:
         if catalog is not None:
             catalog.close()
@@ -242,7 +248,7 @@ def repair(root: Path, clock: Clock, tell: Tell) -> tuple[list[MessageStored], i
 def rebuild(root: Path, tell: Tell) -> tuple[Catalog, int]:
     """Make the catalog anew from the journal; return it, and how many lines the journal has.
 
-    The old one is removed only after the whole journal was seen to be sound.
+    The old one stays until the new one is whole.
     Raises ArchiveMissing, ArchiveLocked, ArchiveDamaged, StorageFailed.
     """
     layout = Layout(root)
@@ -251,8 +257,7 @@ def rebuild(root: Path, tell: Tell) -> tuple[Catalog, int]:
     try:
         replay = log.Replay(layout.journal, frames.decompress)
         replay.check()
-        for suffix in ("", "-wal", "-shm"):
-            remove(layout.catalog.with_name(layout.catalog.name + suffix))
+        Recovery(layout, tell).replace_catalog()
         return Recovery(layout, tell).run(), replay.lines
     finally:
         lock.release()

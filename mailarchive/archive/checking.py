@@ -2,9 +2,10 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from mailarchive.archive.layout import Layout
@@ -12,7 +13,7 @@ from mailarchive.archive.messages import MessageReader
 from mailarchive.catalog import sqlite
 from mailarchive.catalog.base import Catalog, CatalogUnusable
 from mailarchive.errors import ArchiveDamaged
-from mailarchive.facts import BlockPacked, Fact, MessageStored, Position
+from mailarchive.facts import ArchiveMade, BlockPacked, Fact, MessageStored, Placed, Position
 from mailarchive.journal import log
 from mailarchive.store import frames
 from mailarchive.store.blocks import plain_path
@@ -40,6 +41,26 @@ class Findings:
     damage: list[str] = field(default_factory=list)
 
 
+class _Written:
+    """What the journal says of the archive itself, and of the entries of blocks that are still plain."""
+
+    def __init__(self) -> None:
+        self.archive_id: str | None = None
+        self.dates: dict[int, dict[int, datetime | None]] = {}
+        """INTERNALDATE with which the entry at an offset of a block was written."""
+        self._last: MessageStored | None = None
+
+    def note(self, fact: Fact) -> None:
+        """Take notice of a fact."""
+        if isinstance(fact, Placed) and self._last is not None and fact.digest == self._last.digest:
+            self.dates.setdefault(self._last.block, {})[self._last.offset] = fact.date
+        elif isinstance(fact, BlockPacked):
+            self.dates.pop(fact.block, None)
+        elif isinstance(fact, ArchiveMade):
+            self.archive_id = fact.id
+        self._last = fact if isinstance(fact, MessageStored) else None
+
+
 class Checker:
     """Checks the archive at ``layout``; ``catalog`` is the one it has, or None if that cannot be used."""
 
@@ -48,6 +69,7 @@ class Checker:
         self._layout = layout
         self._catalog = catalog
         self._advance = advance
+        self._written = _Written()
 
     def run(self, *, quick: bool) -> Findings:
         """Check everything; ``quick`` leaves out the content of the blocks. Raises StorageFailed."""
@@ -55,6 +77,7 @@ class Checker:
         truth = replayed or self._catalog
         if truth is not None:
             self._check_sizes(truth)
+            self._check_block_headers(truth)
             totals = truth.totals()
             if quick:
                 self.findings.messages, self.findings.octets = totals.unique - totals.lost, totals.unique_bytes
@@ -66,6 +89,8 @@ class Checker:
                 self.findings.messages += lost
                 self.findings.damaged_messages += lost
         if replayed is not None:
+            if self._written.archive_id != self._layout.read_settings().get("id"):
+                self.findings.damage.append(f"{self._layout.settings} does not have the id that the journal has")
             replayed.close()
         return self.findings
 
@@ -77,7 +102,10 @@ class Checker:
         try:
             for facts in _until(replay, position.checkpoints if position else None):
                 replayed.apply(facts, replay.position)
+                for fact in facts:
+                    self._written.note(fact)
             if position is not None:
+                _must_reach(replay, position)
                 self._compare(replayed.fingerprint()[1], expected)
             log.Replay(self._layout.journal, frames.decompress, replay.position).check()
         except ArchiveDamaged as error:
@@ -121,6 +149,35 @@ class Checker:
             if truth.block(number) is None and size < end and not self._packed_since(number):
                 self.findings.damage.append(f"{path} has {size} octets; it must have {end}")
 
+    def _check_block_headers(self, truth: Catalog) -> None:
+        """Look at what stands before each packed block, by which segments can be read without a journal."""
+        for number in truth.blocks():
+            frame = truth.block(number)
+            path = segment_path(self._layout.mail, frame.segment) if frame else None
+            if frame is None or path is None or _size(path) < frame.end or not truth.block_end(number):
+                continue
+            wanted = frames.block_header(number, frame.size)
+            with path.open("rb") as file:
+                file.seek(max(0, frame.offset - len(wanted)))
+                if file.read(len(wanted)) != wanted:
+                    self.findings.damage.append(f"{path} is damaged before block {number}, outside of its messages")
+
+    def _check_frames(self, truth: Catalog, number: int, messages: Sequence[MessageStored]) -> None:
+        """Look at what stands around the messages of a plain block; in a packed one zstd's checksum covers it."""
+        dates = self._written.dates.get(number, {})
+        reader = MessageReader(self._layout.mail, truth)
+        known = [message for message in messages if message.offset in dates]
+        try:
+            damaged = [message for message in known if not reader.is_framed(message, dates[message.offset])]
+        except (ArchiveDamaged, FileNotFoundError):
+            if self._packed_since(number):
+                return
+            raise
+        if damaged:
+            self.findings.damage.append(
+                f"block {number}: the separators of {len(damaged)} messages are damaged, the messages are not"
+            )
+
     def _check_blocks(self, truth: Catalog) -> None:
         """Read every message."""
         total = truth.totals().unique_bytes
@@ -132,6 +189,8 @@ class Checker:
             self.findings.messages += len(messages)
             self.findings.octets += octets
             self._advance(octets, total)
+            if not truth.block(number):
+                self._check_frames(truth, number, [message for message in messages if message not in damaged])
             if damaged:
                 self.findings.damaged_messages += len(damaged)
                 self.findings.damage.append(
@@ -142,6 +201,11 @@ class Checker:
     def _packed_since(self, number: int) -> BlockPacked | None:
         """Return where a block is that a writer has packed since the journal was read."""
         return self._catalog.block(number) if self._catalog else None
+
+
+def _must_reach(replay: log.Replay, position: Position) -> None:
+    if replay.position.checkpoints < position.checkpoints:
+        raise ArchiveDamaged("the journal is damaged in its last line: a checkpoint that was there is none any more")
 
 
 def _size(path: Path) -> int:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 from mailarchive.catalog.base import Catalog, CatalogUnusable
@@ -56,6 +57,15 @@ class MessageReader:
         except (ArchiveDamaged, FileNotFoundError, ValueError):
             return False
         return True
+
+    def is_framed(self, message: MessageStored, date: datetime | None) -> bool:
+        """Return whether the entry of ``message``, which is whole, is also what was written around it with ``date``."""
+        wanted, found = hashlib.sha256(), hashlib.sha256()
+        for piece in mboxrd.encode_stream(self.octets(message), message.eol, final=message.final, date=date):
+            wanted.update(piece)
+        for piece in self._entry(message, None):
+            found.update(piece)
+        return wanted.digest() == found.digest()
 
     def _entry(self, message: MessageStored, frame: BlockPacked | None, most: int | None = None) -> Iterator[bytes]:
         """Yield the entry, or its first ``most`` octets; a block that is packed while we look is looked up again."""

@@ -6,6 +6,7 @@ are copied to ``aside/`` before they are cut, unless they are the one entry or l
 
 import os
 from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -14,17 +15,31 @@ from mailarchive.archive.layout import Layout
 from mailarchive.archive.messages import MessageReader
 from mailarchive.catalog import sqlite
 from mailarchive.catalog.base import Catalog, CatalogUnusable
-from mailarchive.errors import ArchiveDamaged
+from mailarchive.errors import ArchiveDamaged, StorageFailed
 from mailarchive.facts import BlockPacked, Checkpoint, Fact, Lost, MessageStored, Part, Position
-from mailarchive.files import make_directory, remove, replace_durably, storage
+from mailarchive.files import make_directory, remove, replace_durably, storage, sync_directory
 from mailarchive.journal import log
 from mailarchive.journal.lines import to_line
+from mailarchive.mail import mboxrd
 from mailarchive.store import frames
 from mailarchive.store.blocks import plain_blocks, plain_path
 from mailarchive.store.segments import pack, segment_path, segments, surplus, torn_block
 
 Tell = Callable[[str], None]
 BATCH = 20_000
+
+
+def _begins(path: Path, offset: int, wanted: bytes) -> bool:
+    """Return whether ``path`` goes on at ``offset`` like ``wanted``, as far as it goes (zeros: a power failure)."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        found = file.read(len(wanted)).rstrip(b"\0")
+    return wanted.startswith(found)
+
+
+def _remove_catalog(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        remove(path.with_name(path.name + suffix))
 
 
 def is_clean(layout: Layout, catalog: Catalog) -> bool:
@@ -50,6 +65,8 @@ class Recovery:
     tell: Tell
     facts: list[Fact] = field(default_factory=list)
     """What was found out about blocks, to be recorded."""
+    strange: list[str] = field(default_factory=list)
+    """What was put right although no crash explains it, in sentences."""
     packed: list[int] = field(default_factory=list)
     """Blocks whose frame is whole and recorded: their plain files can go."""
 
@@ -83,8 +100,9 @@ class Recovery:
     def _remove_temporary_files(self) -> None:
         for directory in (self.layout.root, self.layout.mail, self.layout.journal, self.layout.partial):
             make_directory(directory)
-            for path in directory.glob("*.tmp"):
-                remove(path)
+            for pattern in ("*.tmp", "*.tmp-wal", "*.tmp-shm"):
+                for path in directory.glob(pattern):
+                    remove(path)
 
     def _replay(self) -> tuple[Catalog, log.Replay, list[tuple[int, Fact]]]:
         """Bring the catalog to the last checkpoint; return also the facts after it, with their offsets in the tail."""
@@ -119,13 +137,33 @@ class Recovery:
         catalog.apply([fact for _, fact in late[:settled]], replay.position)
         return replay, late[settled:]
 
+    def replace_catalog(self) -> None:
+        """Make the catalog anew beside the old one, and put it in the place of that when it is whole.
+
+        If the process dies before, the old one is there; between removing that and renaming the new one there is
+        none, and the next open makes it. Raises ArchiveDamaged, StorageFailed.
+        """
+        path = self.layout.catalog
+        new = path.with_name(path.name + ".tmp")
+        _remove_catalog(new)
+        try:
+            with closing(sqlite.create(new)) as catalog:
+                self._replay_into(catalog)
+            _remove_catalog(path)
+            with storage(path):
+                new.replace(path)
+                sync_directory(path.parent)
+        except BaseException:
+            with suppress(StorageFailed):
+                _remove_catalog(new)
+            raise
+
     def set_catalog_aside(self) -> None:
         """Move the catalog out of the way, so that the next open makes it anew."""
         path = self.layout.catalog
         if path.exists():
             self._aside(path.name, path.read_bytes())
-        for suffix in ("", "-wal", "-shm"):
-            remove(path.with_name(path.name + suffix))
+        _remove_catalog(path)
 
     def _whole(self, catalog: Catalog, late: list[tuple[int, Fact]]) -> int | None:
         """Drop from ``late`` everything from the first message on whose octets are not whole; return where it was."""
@@ -196,11 +234,23 @@ class Recovery:
         path = plain_path(self.layout.mail, number)
         end, size = catalog.block_end(number), path.stat().st_size
         if size > end:
+            if not self._begins_an_entry(path, end):
+                self.strange.append(f"{path} had {size - end} octets at its end that are no message")
             self._cut(path, end)
         elif size < end:
             messages = catalog.messages_in(number)
             self._lose([message for message in messages if message.offset + message.length > size], path)
             self._cut(path, max((m.offset + m.length for m in messages if m.offset + m.length <= size), default=0))
+
+    @staticmethod
+    def _begins_an_entry(path: Path, offset: int) -> bool:
+        """Return whether what stands there may be what a crash left of an entry."""
+        return _begins(path, offset, mboxrd.ENTRY)
+
+    def _begins_a_frame(self, path: Path, offset: int, plain: set[int]) -> bool:
+        """Return whether what stands there may be what a crash left of packing one of the ``plain`` blocks."""
+        sizes = {number: plain_path(self.layout.mail, number).stat().st_size for number in plain}
+        return any(_begins(path, offset, frames.block_header(number, size)) for number, size in sizes.items())
 
     def _settle_surplus(self, catalog: Catalog, segment: int, end: int, plain: set[int]) -> None:
         """Record anew the whole frames after ``end`` whose plain file is gone; cut the rest."""
@@ -219,6 +269,9 @@ class Recovery:
             if torn_block(self.layout.mail, segment, end) in plain:
                 self._truncate(path, end)
             else:
+                if not self._begins_a_frame(path, end, plain):
+                    size = path.stat().st_size
+                    self.strange.append(f"{path} had {size - end} octets at its end that no fact explains")
                 self._cut(path, end, always_aside=True)
 
     def _lose(self, messages: list[MessageStored], path: Path) -> None:

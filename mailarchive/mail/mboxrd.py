@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from mailarchive.mail.eol import to_crlf, to_lf
 from mailarchive.model import Eol
 
+ENTRY = b"From MAILER-DAEMON "
+"""What each entry begins with."""
 _FROM = re.compile(rb"^(>*From )", re.MULTILINE)
 _FROM_INSIDE = re.compile(rb"(?<=\n)(>*From )")
 _QUOTED = re.compile(rb"^>(>*From )", re.MULTILINE)
@@ -23,9 +25,8 @@ def from_line(date: datetime | None) -> bytes:
         moment = (date or _EPOCH).astimezone(UTC)
     except (OverflowError, ValueError):
         moment = _EPOCH
-    return (
-        f"From MAILER-DAEMON {_DAYS[moment.weekday()]} {_MONTHS[moment.month - 1]} {moment.day:2d} "
-        f"{moment:%H:%M:%S} {moment.year:04d}\n"
+    return ENTRY + (
+        f"{_DAYS[moment.weekday()]} {_MONTHS[moment.month - 1]} {moment.day:2d} {moment:%H:%M:%S} {moment.year:04d}\n"
     ).encode("ascii")
 
 

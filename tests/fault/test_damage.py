@@ -3,6 +3,7 @@
 import itertools
 import os
 import random
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -11,7 +12,10 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from mailarchive.errors import ArchiveDamaged, ArchiveError, ExitCode
+from mailarchive import files
+from mailarchive.archive import recovery
+from mailarchive.catalog.sqlite import SqliteCatalog
+from mailarchive.errors import ArchiveDamaged, ArchiveError, ExitCode, StorageFailed
 from mailarchive.journal import log
 from mailarchive.ops import browse
 from mailarchive.ops.events import ignore
@@ -211,6 +215,7 @@ def test_a_tail_that_was_sealed_already_is_replaced(tmp_path: Path) -> None:
     shutil.copytree(root, tmp_path / "copy")
     stale = tmp_path / "copy"
     (stale / "journal" / "tail.jsonl").write_bytes(decompressed(sealed))
+    opened(stale)  # what was packed after the part was sealed has no fact any more, and is put aside
     can_be_completed(stale, account, Journal.of(stale))
 
 
@@ -357,6 +362,80 @@ def test_a_flipped_octet_in_mail_is_named_and_the_rest_is_read(whole: Whole, tmp
     no_damage(root)
 
 
+def test_a_flipped_octet_of_the_open_block_is_always_noticed(whole: Whole) -> None:
+    root, _account = whole
+    path = max((root / "mail").glob("open-*.mbox"))
+    octets = path.read_bytes()
+    assert octets.count(b"From MAILER-DAEMON ") > 1
+    entries = [found.start() for found in re.finditer(rb"^From MAILER-DAEMON ", octets, re.MULTILINE)]
+    around = {at for start in [*entries, len(octets)] for at in range(start - 2, start + 45) if 0 <= at < len(octets)}
+    for at in sorted(around.union(range(0, len(octets), 97))):
+        path.write_bytes(flipped(path, at))
+        found = verify(root, quick=False, observer=ignore)
+        assert any("block" in text for text in found.damage), (at, octets[at - 5 : at + 5])
+        path.write_bytes(octets)
+    no_damage(root)
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_a_flipped_octet_between_the_frames_of_a_segment_is_noticed(whole: Whole, quick: bool) -> None:
+    root, _account = whole
+    path = root / "mail" / "00000001.mbox.zst"
+    octets = path.read_bytes()
+    headers = [found.start() for found in re.finditer(re.escape(b"\x50\x2a\x4d\x18"), octets)]
+    assert len(headers) > 1
+    for at in (place for start in headers for place in (start, start + 4, start + 8, start + 17)):
+        path.write_bytes(flipped(path, at))
+        (damage,) = verify(root, quick=quick, observer=ignore).damage
+        assert "outside of its messages" in damage
+        path.write_bytes(octets)
+    no_damage(root)
+
+
+@pytest.mark.parametrize(("name", "part"), [("00000001.mbox.zst", "end"), ("open-*.mbox", "end")])
+def test_what_somebody_appends_to_mail_is_damage_and_kept_aside(whole: Whole, name: str, part: str) -> None:
+    root, account = whole
+    path = max((root / "mail").glob(name))
+    octets = path.read_bytes()
+    path.write_bytes(octets + b"something else\n" * 3)
+    (damage,) = verify(root, quick=False, observer=ignore).damage
+    assert part in damage
+    assert path.read_bytes() == octets
+    no_damage(root)
+    assert held(root) == in_account(account)
+
+
+def test_what_a_crash_leaves_at_an_end_is_no_damage(whole: Whole) -> None:
+    root, _account = whole
+    path = max((root / "mail").glob("open-*.mbox"))
+    octets = path.read_bytes()
+    line = b"From MAILER-DAEMON Thu Jan  1 00:00:00 1970\n"
+    for rest in (line[:9], line + b"Subj", bytes(100), line[:9] + bytes(9)):
+        path.write_bytes(octets + rest)
+        no_damage(root)
+        assert path.read_bytes() == octets
+
+
+def test_a_flipped_octet_at_the_very_end_of_the_journal_is_noticed(whole: Whole) -> None:
+    root, account = whole
+    path = root / "journal" / "tail.jsonl"
+    octets = path.read_bytes()
+    path.write_bytes(flipped(path, len(octets) - 1))
+    assert any("journal" in text for text in verify(root, quick=True, observer=ignore).damage)
+    path.write_bytes(octets)
+    no_damage(root)
+    assert held(root) == in_account(account)
+
+
+def test_an_archive_that_has_another_id_than_its_journal_is_noticed(whole: Whole) -> None:
+    root, _account = whole
+    path = root / "archive.toml"
+    text = path.read_text()
+    start = text.index('id = "') + len('id = "')
+    path.write_text(text[:start] + ("0" if text[start] != "0" else "1") + text[start + 1 :])
+    assert verify(root, quick=True, observer=ignore).damage == [f"{path} does not have the id that the journal has"]
+
+
 def has_content(path: Path, content: bytes) -> bool:
     """Return whether a frame still holds ``content``: some bits of its header mean nothing."""
     try:
@@ -398,6 +477,54 @@ def test_a_rebuild_from_a_damaged_journal_keeps_the_catalog(whole: Whole) -> Non
     with pytest.raises(ArchiveDamaged):
         rebuild(root, ignore)
     assert held(root) == in_account(account)
+
+
+def test_a_rebuild_that_the_disk_has_no_room_for_keeps_the_catalog(
+    whole: Whole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, account = whole
+    real = SqliteCatalog.apply
+
+    def full(_catalog: SqliteCatalog, _facts: object, _position: object) -> None:
+        raise StorageFailed("the disk is full")
+
+    told: list[str] = []
+    monkeypatch.setattr(SqliteCatalog, "apply", full)
+    with pytest.raises(StorageFailed):
+        rebuild(root, ignore)
+    monkeypatch.setattr(SqliteCatalog, "apply", real)
+    assert not list(root.glob("*.tmp*"))
+    assert opened(root) == []
+    assert held(root) == in_account(account)
+    report = rebuild(root, lambda event: told.append(str(event)))
+    assert report.messages
+    assert told == []
+    no_damage(root)
+
+
+@pytest.mark.parametrize("step", range(3))
+def test_a_rebuild_that_is_cut_short_leaves_a_catalog_or_none(
+    whole: Whole, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    root, account = whole
+    (root / "catalog.sqlite3.tmp-wal").write_bytes(b"left by a rebuild that was killed")
+    left = [step]
+
+    def failing(path: Path) -> None:
+        if not path.name.startswith("catalog.sqlite3.tmp"):
+            left[0] -= 1
+            if left[0] < 0:
+                raise KeyboardInterrupt
+        files.remove(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recovery, "remove", failing)
+        with pytest.raises(KeyboardInterrupt):
+            rebuild(root, ignore)
+    assert held(root) == in_account(account)
+    assert rebuild(root, ignore).messages
+    assert not list(root.glob("*.tmp*"))
+    no_damage(root)
 
 
 def test_a_damaged_journal_is_not_written_to(whole: Whole) -> None:

@@ -220,9 +220,9 @@ class WireMachine(ArchiveMachine):
             return
         no_damage(self.root)
         recorded = set(map(key_of_line, Journal.of(self.root).of_type("placed")))
-        flying = [key for key in self.ledger.in_this_run if key not in recorded]
-        assert len(flying) <= connections
-        self.ledger.damaged.update(flying)
+        sent = [self.ledger.key(self.account[box].messages[uid]) for box, uid in pace.sent.elements()]
+        assert sum(key not in recorded for key in sent) <= connections
+        self.ledger.damaged.update(key for key in self.ledger.in_this_run if key not in recorded)
         self.sent_once()
 
     # -- what must be true -----------------------------------------------------------------------------------------
