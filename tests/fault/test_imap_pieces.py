@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mailarchive.errors import ConnectionLost, FetchRefused, PiecesUnsupported
 from mailarchive.remote.imap import pieces as module
-from mailarchive.remote.imap.wire import LARGEST_IN_MEMORY
+from mailarchive.remote.receiving import LARGEST_IN_MEMORY
 from tests.fault.imap_scripts import opened
 from tests.servers.scripted_imap import CUT, Rule
 

@@ -8,7 +8,8 @@ from mailarchive.mail.body import JoinedBody, MemoryBody, SpooledBody
 from mailarchive.model import Body, Fetched, MessageFacts
 from mailarchive.remote.imap import answers
 from mailarchive.remote.imap.responses import Status, Untagged
-from mailarchive.remote.imap.wire import LARGEST_IN_MEMORY, LONGEST_LINE, Spool, Wire
+from mailarchive.remote.imap.wire import LONGEST_LINE, Wire
+from mailarchive.remote.receiving import LARGEST_IN_MEMORY, Spool
 
 _BODY_FOLLOWS = re.compile(
     rb"\* \d+ FETCH \("

@@ -15,8 +15,9 @@ from mailarchive.remote.imap.login import Password, literal_plus, log_in
 from mailarchive.remote.imap.pieces import Pieces
 from mailarchive.remote.imap.responses import Status
 from mailarchive.remote.imap.sets import Range
-from mailarchive.remote.imap.wire import Spool, Wire, astring
+from mailarchive.remote.imap.wire import Wire, astring
 from mailarchive.remote.meter import MOST_MESSAGES, check_count
+from mailarchive.remote.receiving import Spool
 
 _STATUS_IN_FLIGHT = 50
 _SEARCH_OCTETS = 1 << 16

@@ -4,25 +4,21 @@ import contextlib
 import io
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import BinaryIO
 
-from mailarchive.errors import ConnectionLost, ProtocolViolation, SourceError, StorageFailed, Throttled
-from mailarchive.mail.body import CHUNK, SpooledBody
+from mailarchive.errors import ConnectionLost, ProtocolViolation, SourceError, Throttled
+from mailarchive.mail.body import CHUNK
 from mailarchive.remote import throttling
 from mailarchive.remote.imap.responses import Status, Untagged, read_status
 from mailarchive.remote.imap.scan import Part
 from mailarchive.remote.meter import Meter
+from mailarchive.remote.receiving import LARGEST_IN_MEMORY, Spool, spooled
 from mailarchive.remote.transport import Transport
 from mailarchive.remote.words import printable
 
-Spool = Callable[[], BinaryIO]
-"""Makes an empty read-write file for a literal too large for memory."""
-
 BUFFER = 1 << 20
 LONGEST_LINE = 64 << 20
-LARGEST_IN_MEMORY = 4 << 20
-"""Octets of the largest literal that is held in memory; a larger one is spooled, or skipped without a spool."""
 
 _LITERAL = re.compile(rb"~?\{(\d{1,19})\+?\}\r?\n\Z")
 _UNTAGGED = re.compile(rb"\* (?:(\d{1,10}) )?([A-Za-z][A-Za-z0-9-]*)(?= |\(|\r?\n)")
@@ -300,28 +296,12 @@ class Wire:
             for _chunk in self._chunks(size):
                 pass
             return b""
-        return self._spooled(size, spool)
+        return spooled(self._chunks(size), spool, self._transport.cut)
 
     def abandon(self) -> None:
         """End the connection without a word; never raises, from any thread."""
         self._closed = True
         self._transport.cut()
-
-    def _spooled(self, size: int, spool: Spool) -> SpooledBody:
-        file = None
-        try:
-            file = spool()
-            for chunk in self._chunks(size):
-                file.write(chunk)
-            file.flush()
-        except BaseException as error:
-            self._transport.cut()
-            if file is not None:
-                file.close()
-            if isinstance(error, OSError):
-                raise StorageFailed(f"no room for a message of {size} octets: {error.strerror}") from error
-            raise
-        return SpooledBody(file, size)
 
     def _chunks(self, size: int) -> Iterator[bytes]:
         while size:

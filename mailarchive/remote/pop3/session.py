@@ -13,7 +13,8 @@ from mailarchive.remote import throttling
 from mailarchive.remote.dial import Timeouts
 from mailarchive.remote.pop3.connect import capabilities, connect
 from mailarchive.remote.pop3.login import Password, log_in
-from mailarchive.remote.pop3.wire import Spool, Status, Wire
+from mailarchive.remote.pop3.wire import Status, Wire
+from mailarchive.remote.receiving import Spool
 
 _T = TypeVar("_T")
 

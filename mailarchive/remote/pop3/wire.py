@@ -3,21 +3,18 @@
 import re
 import socket
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from itertools import chain
 
-from mailarchive.errors import ConnectionLost, ProtocolViolation, SourceError, StorageFailed
-from mailarchive.mail.body import MemoryBody, SpooledBody
+from mailarchive.errors import ConnectionLost, ProtocolViolation, SourceError
+from mailarchive.mail.body import MemoryBody
 from mailarchive.model import Body
 from mailarchive.remote.pop3.incoming import Incoming
+from mailarchive.remote.receiving import LARGEST_IN_MEMORY, Spool, spooled
 from mailarchive.remote.transport import Transport
 from mailarchive.remote.words import printable
 
-Spool = Callable[[], BinaryIO]
-"""Makes an empty read-write file for a text too large for memory."""
-
-LARGEST_IN_MEMORY = 4 << 20
 LONGEST_LISTING = 128 << 20
 LONGEST_TEXT = 4 << 30
 QUIET_SECONDS = 2.0
@@ -119,29 +116,15 @@ class Wire:
 
     def body(self, spool: Spool) -> Body:
         """Return the text after an answer, in memory or spooled. Raises StorageFailed."""
-        pieces: list[bytes] = []
-        file: BinaryIO | None = None
+        text = self.text()
+        begun: list[bytes] = []
         size = 0
-        try:
-            for piece in self.text():
-                size += len(piece)
-                pieces.append(piece)
-                if file is None and size > LARGEST_IN_MEMORY:
-                    file = spool()
-                if file is not None:
-                    file.writelines(pieces)
-                    pieces.clear()
-            if file is None:
-                return MemoryBody(pieces[0] if len(pieces) == 1 else b"".join(pieces))
-            file.flush()
-        except BaseException as error:
-            self._transport.cut()
-            if file is not None:
-                file.close()
-            if isinstance(error, OSError):
-                raise StorageFailed(f"no room for a message of {size} octets or more: {error.strerror}") from error
-            raise
-        return SpooledBody(file, size)
+        for piece in text:
+            begun.append(piece)
+            size += len(piece)
+            if size > LARGEST_IN_MEMORY:
+                return spooled(chain(begun, text), spool, self._transport.cut)
+        return MemoryBody(b"".join(begun))
 
     def settle(self) -> None:
         """Read away what is still to come for commands that were sent."""
