@@ -7,7 +7,7 @@ from mailarchive.catalog.base import Catalog
 from mailarchive.model import HeaderDigest
 from mailarchive.records import Here, Looks, Sighting
 
-MOST = 64
+MOST = 4096
 """So many placements with one header say nothing about which message it is."""
 
 
@@ -18,23 +18,31 @@ class Sightings:
         self._catalog = catalog
         self._accounts = {mailbox.number: mailbox.account for mailbox in catalog.mailboxes()}
         self._by_id: dict[tuple[str, str], Sighting] = {}
-        self._by_size: defaultdict[int, list[Sighting]] = defaultdict(list)
+        self._by_looks: defaultdict[Looks, set[Here]] = defaultdict(set)
+        self._by_size: defaultdict[int, set[Here]] = defaultdict(set)
         self._by_header: defaultdict[HeaderDigest, list[Sighting]] = defaultdict(list)
 
     def mailbox(self, number: int, account: str) -> None:
         """Note whose mailbox it is."""
         self._accounts[number] = account
 
+    def account(self, mailbox: int) -> str | None:
+        """Return whose mailbox it is."""
+        return self._accounts.get(mailbox)
+
     def add(self, sighting: Sighting) -> None:
         """Note a placement that has been journaled."""
         if sighting.account_id is not None:
             self._by_id[self._accounts.get(sighting.mailbox, ""), sighting.account_id] = sighting
-        self._by_size[sighting.said_size].append(sighting)
+        here = (sighting.mailbox, sighting.uidvalidity)
+        self._by_looks[sighting.said_size, sighting.date].add(here)
+        self._by_size[sighting.said_size].add(here)
         self._by_header[sighting.header].append(sighting)
 
     def forget(self) -> None:
         """Forget what was noted: the catalog has it now."""
         self._by_id.clear()
+        self._by_looks.clear()
         self._by_size.clear()
         self._by_header.clear()
 
@@ -49,14 +57,13 @@ class Sightings:
         """Return those of ``looks`` that a placement has, left out those present ``here``; no date is like any date."""
         wanted = set(looks)
         found = self._catalog.look_alike(wanted, here)
-        return found | {
-            (size, date)
-            for size, date in wanted - found
-            if any(
-                (seen.mailbox, seen.uidvalidity) != here and (None in {date, seen.date} or seen.date == date)
-                for seen in self._by_size.get(size, ())
-            )
-        }
+        return found | {looks for looks in wanted - found if self._places_of(looks) - {here}}
+
+    def _places_of(self, looks: Looks) -> set[Here]:
+        size, date = looks
+        if date is None:
+            return self._by_size.get(size, set())
+        return self._by_looks.get(looks, set()) | self._by_looks.get((size, None), set())
 
     def with_header(self, header: HeaderDigest) -> list[Sighting]:
         """Return where messages with this header digest were seen; nothing if there are too many."""

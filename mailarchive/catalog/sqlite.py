@@ -264,11 +264,13 @@ class SqliteCatalog:
 
     def look_alike(self, looks: Iterable[Looks], here: Here | None) -> set[Looks]:
         wanted = {(size, moment_columns(date)[0]): (size, date) for size, date in looks}
+        elsewhere = "NOT (gone_run IS NULL AND (mailbox, uidvalidity) IS (?2, ?3))"
+        same_size = "SELECT 1 FROM placement WHERE said_size = json_extract(j.value, '$[0]')"
         sql = (
-            "SELECT json_extract(j.value, '$[0]'), json_extract(j.value, '$[1]') FROM json_each(?) j WHERE EXISTS"
-            " (SELECT 1 FROM placement WHERE said_size = json_extract(j.value, '$[0]')"
-            " AND (epoch IS NULL OR COALESCE(json_extract(j.value, '$[1]'), epoch) = epoch)"
-            " AND NOT (gone_run IS NULL AND (mailbox, uidvalidity) IS (?, ?)))"
+            "SELECT json_extract(j.value, '$[0]'), json_extract(j.value, '$[1]') FROM json_each(?1) j"  # noqa: S608
+            f" WHERE CASE WHEN json_extract(j.value, '$[1]') IS NULL THEN EXISTS ({same_size} AND {elsewhere})"
+            f" ELSE EXISTS ({same_size} AND epoch = json_extract(j.value, '$[1]') AND {elsewhere})"
+            f" OR EXISTS ({same_size} AND epoch IS NULL AND {elsewhere}) END"
         )
         return {wanted[row] for row in self._all(sql, json.dumps(list(wanted)), *(here or (None, None)))}
 
@@ -294,7 +296,7 @@ class SqliteCatalog:
         sql = (
             "SELECT COALESCE(SUM(m.size), 0) FROM run r JOIN placement p ON p.run = r.number"
             " JOIN mailbox b ON b.number = p.mailbox JOIN message m ON m.id = p.message"
-            " WHERE r.began >= ? AND b.account = ? AND p.by IS NULL"
+            " WHERE (r.began >= ?1 OR r.ended >= ?1) AND b.account = ?2 AND p.by IS NULL"
         )
         return int(self._all(sql, since.astimezone(UTC).isoformat(), account)[0][0])
 

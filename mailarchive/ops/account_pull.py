@@ -150,6 +150,7 @@ class AccountPull:
             raise
         self._warn(found)
         number = known.number if known else self._writer.new_mailbox_number()
+        self._note_renumbered(found)
         labels = self._labels_of(mailbox)
         pull = MailboxPull(self._writer, self._linker, self._budget, found, number, self._options, labels)
         pull.write_changes(self._account.name)
@@ -158,6 +159,14 @@ class AccountPull:
             self.counts.setdefault(str(pull.number), pull.report)
         self._around.observer(MailboxPlanned(self._account.name, pull.report.mailbox, len(found.plan.fresh), 0))
         self._fetch(pull, opened)
+
+    def _note_renumbered(self, found: Look) -> None:
+        """Note that all messages of a mailbox end under their numbers; those that come again are not missed."""
+        known = found.known
+        if known and known.present and known.uidvalidity not in {None, found.cursor.uidvalidity}:
+            with self._writer.catalog() as catalog:
+                before = catalog.present(known.number)
+            self._emptied.append(Emptied(known.number, str(found.listed.name), before, before))
 
     def _labels_of(self, mailbox: ListedMailbox) -> Labels | None:
         """Return the labels, if it is ``mailbox`` that tells them."""
@@ -220,7 +229,8 @@ class AccountPull:
             pull.give_up(str(error))
             return True
         if opened.cursor.uidvalidity != spoken(pull.look.cursor.uidvalidity):
-            return False
+            pull.give_up("the mailbox was numbered anew while it was read")
+            return True
         self._fetch(pull, opened)
         return True
 

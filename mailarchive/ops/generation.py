@@ -4,10 +4,10 @@ Some servers have the same UIDVALIDITY for ever, also for a mailbox that was del
 server's number then stands for the first generation; a further one has 2**32 more than the one before.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from mailarchive.model import LABELLED, Cursor, MessageFacts, RemoteUid, UidValidity
+from mailarchive.model import LABELLED, Cursor, HeaderDigest, MessageFacts, RemoteUid, UidValidity
 from mailarchive.records import KnownMailbox, Sighting
 
 _GENERATION = 1 << 32
@@ -40,19 +40,28 @@ def spread(uids: Sequence[RemoteUid]) -> list[RemoteUid]:
     return [*uids[:-1:step][: SAMPLE - 1], *uids[-1:]]
 
 
-def is_replaced(
+def suspects(
     seen: Sequence[Sighting], facts: Sequence[MessageFacts], returned: frozenset[RemoteUid] = frozenset()
-) -> bool:
-    """Return whether most of the messages that were looked at again are clearly others, or one that ``returned``."""
+) -> list[Sighting]:
+    """Return known messages that do not look as they did: if most do not, or one that ``returned``, or a POP3 one.
+
+    A size alone may change with the server, and a date too: their headers tell (``are_others``).
+    """
     now = {item.uid: item for item in facts}
     pairs = [(before, now[before.uid]) for before in seen if before.uid in now]
-    others = [before.uid for before, item in pairs if _is_other(before, item)]
-    return 2 * len(others) > len(pairs) or not returned.isdisjoint(others)
+    changed = [before for before, item in pairs if _looks_different(before, item)]
+    sure = any(isinstance(before.uid, str) or before.uid in returned for before in changed)
+    return changed if sure or 2 * len(changed) > len(pairs) else []
 
 
-def _is_other(before: Sighting, item: MessageFacts) -> bool:
+def are_others(changed: Sequence[Sighting], headers: Mapping[RemoteUid, HeaderDigest]) -> bool:
+    """Return whether the headers of messages that look different are those of other messages."""
+    compared = [before.header != headers[before.uid] for before in changed if before.uid in headers]
+    return any(compared) if any(isinstance(one.uid, str) for one in changed) else 2 * sum(compared) > len(compared)
+
+
+def _looks_different(before: Sighting, item: MessageFacts) -> bool:
     if before.account_id is not None and item.account_id is not None:
         return before.account_id != item.account_id
-    if None in {before.date, item.internaldate, item.size}:
-        return False
-    return before.date != item.internaldate and item.size not in {before.size, before.said_size}
+    has_other_date = None not in {before.date, item.internaldate} and before.date != item.internaldate
+    return has_other_date or (item.size is not None and item.size not in {before.size, before.said_size})

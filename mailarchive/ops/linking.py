@@ -1,10 +1,10 @@
 """Link before download: recognise messages that the archive has, so that only what is new is fetched."""
 
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from mailarchive.archive.sightings import Sightings
@@ -23,6 +23,7 @@ Lend = Callable[[], AbstractContextManager[Sightings]]
 """Lends what is known of messages for as long as nobody writes."""
 Read = Callable[[Digest], Iterator[bytes]]
 Key = tuple[object, ...]
+Claim = tuple[Here, RemoteUid]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class Place:
 
     here: Here
     leaving: frozenset[RemoteUid] = frozenset()
+    account: frozenset[int] = frozenset()
+    """Mailboxes of the same account, among those in question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,9 @@ class Linker:
         self._lend = lend
         self._read = read
         self._lock = threading.Lock()
-        self._claims: dict[Key, Here] = {}
+        self._claims: defaultdict[Key, set[Claim]] = defaultdict(set)
+        self._used_twice: set[str] = set()
+        """Account-wide ids that the server gives to different messages."""
 
     def sort(self, opened: OpenMailbox, place: Place, messages: Sequence[MessageFacts]) -> Sorted:
         """Return what to do with each of ``messages``; each of ``fresh`` is claimed until it is released.
@@ -69,7 +74,7 @@ class Linker:
         found = Sorted()
         mine = self._claim(place.here, messages, found.later)
         try:
-            rest = self._by_id(mine, found.links)
+            rest = self._by_id(opened, place, mine, found.links)
             found.fresh.extend(self._by_header(opened, place, rest, found.links))
         except BaseException:
             self.release(place.here, mine)
@@ -80,9 +85,12 @@ class Linker:
     def release(self, here: Here, messages: Sequence[MessageFacts]) -> None:
         """Say that ``messages`` are in the archive now, or will not be fetched."""
         with self._lock:
-            for key in (key for message in messages for key in _keys(message)):
-                if self._claims.get(key) == here:
-                    del self._claims[key]
+            for message in messages:
+                for key in self._keys(message):
+                    claims = self._claims.get(key, set())
+                    claims.discard((here, message.uid))
+                    if not claims:
+                        self._claims.pop(key, None)
 
     def is_ready(self, here: Here, messages: Sequence[MessageFacts]) -> bool:
         """Return whether one of ``messages`` need not wait for another fetch any more."""
@@ -97,7 +105,8 @@ class Linker:
                     later.append(message)
                 else:
                     mine.append(message)
-                    self._claims.update(dict.fromkeys(_keys(message), here))
+                    for key in self._keys(message):
+                        self._claims[key].add((here, message.uid))
         return mine
 
     def _is_claimed(self, here: Here, message: MessageFacts) -> bool:
@@ -105,21 +114,45 @@ class Linker:
 
         Within a mailbox only an account-wide id tells: two messages listed at once are two, however alike they look.
         """
-        owners = [(key, self._claims.get(key)) for key in _keys(message)]
-        return any(owner is not None and (owner != here or key[0] == BY_ID) for key, owner in owners)
+        return any(
+            owner != here or key[0] == BY_ID for key in self._keys(message) for owner, _uid in self._claims.get(key, ())
+        )
+
+    def _keys(self, message: MessageFacts) -> list[Key]:
+        keys: list[Key] = []
+        if message.account_id is not None and message.account_id not in self._used_twice:
+            keys.append((BY_ID, message.account_id))
+        if (looks := _looks(message)) is not None and message.internaldate is not None:
+            keys.append((BY_HEADER, *looks))
+        return keys
 
     # -- by account-wide id ----------------------------------------------------------------------------------------
 
-    def _by_id(self, messages: Sequence[MessageFacts], links: list[Link]) -> list[MessageFacts]:
+    def _by_id(
+        self, opened: OpenMailbox, place: Place, messages: Sequence[MessageFacts], links: list[Link]
+    ) -> list[MessageFacts]:
+        """Link those whose account-wide id is known; return the others.
+
+        Two messages of a mailbox may have one id because they are copies, or because the server is wrong: their
+        headers tell.
+        """
         named = [message.account_id for message in messages if message.account_id is not None]
         if not named:
             return list(messages)
         with self._lend() as sightings:
             known = sightings.with_ids(self._account, named)
+        seen_as = {message.uid: known.get(message.account_id or "") for message in messages}
+        doubtful = [message for message in messages if (seen := seen_as[message.uid]) and _stays(seen, place)]
+        headers = self._headers(opened, doubtful) if doubtful else {}
         rest = []
         for message in messages:
-            seen = known.get(message.account_id or "")
-            if seen is not None and message.size in {None, seen.size, seen.said_size}:
+            seen = seen_as[message.uid]
+            is_same = seen is not None and message.size in {None, seen.size, seen.said_size}
+            if is_same and seen is not None and _stays(seen, place):
+                is_same = headers.get(message.uid) == seen.header
+                if not is_same:
+                    self._used_twice.add(message.account_id or "")
+            if is_same and seen is not None:
                 links.append(Link(message, seen.digest, BY_ID))
             else:
                 rest.append(message)
@@ -164,25 +197,28 @@ class Linker:
         described = sorted((message for message in messages if message.uid in headers), key=kind)
         for (header, _size), group in groupby(described, kind):
             with self._lend() as sightings:
-                seen = [one for one in sightings.with_header(HeaderDigest(header)) if not _stays(one, place)]
-            yield from self._match_group(opened, list(group), seen)
+                seen = sightings.with_header(HeaderDigest(header))
+                ours = frozenset(one.mailbox for one in seen if sightings.account(one.mailbox) == self._account)
+            yield from self._match_group(opened, replace(place, account=ours), list(group), seen)
 
     def _match_group(
-        self, opened: OpenMailbox, group: Sequence[MessageFacts], seen: Sequence[Sighting]
+        self, opened: OpenMailbox, place: Place, group: Sequence[MessageFacts], seen: Sequence[Sighting]
     ) -> Iterator[tuple[RemoteUid, Link]]:
         """Link messages with the same header and size, if it is clear which is which.
 
-        A known message stands for no more new ones than it had placements in one mailbox.
+        A known message stands for no more messages of a mailbox than it had placements in another, or in this one
+        before: those that stay here are such messages too.
         """
         chosen: list[tuple[MessageFacts, Sighting]] = []
         for message in group:
-            fitting = {one.digest: one for one in seen if _fits(message, one)}
+            fitting = {one.digest: one for one in seen if _fits(message, one, place)}
             if len(fitting) == 1:
                 chosen.append((message, next(iter(fitting.values()))))
         used = Counter(one.digest for _message, one in chosen)
+        used.update(one.digest for one in seen if _stays(one, place))
         for message, one in chosen:
-            if used[one.digest] <= _most_in_one_mailbox(seen, one.digest):
-                by = BY_SAMPLE if _lied(message, one) else BY_HEADER
+            if used[one.digest] <= _most_in_one_mailbox(seen, one.digest, place):
+                by = BY_SAMPLE if _lied(message, one) or _is_named_otherwise(message, one) else BY_HEADER
                 if by == BY_HEADER or self._ends_alike(opened, message.uid, one):
                     yield message.uid, Link(message, one.digest, by)
 
@@ -206,17 +242,18 @@ def _lied(message: MessageFacts, seen: Sighting) -> bool:
     return message.size != seen.size and (message.internaldate, seen.date) != (None, None)
 
 
-def _keys(message: MessageFacts) -> list[Key]:
-    keys: list[Key] = []
-    if message.account_id is not None:
-        keys.append((BY_ID, message.account_id))
-    if (looks := _looks(message)) is not None and message.internaldate is not None:
-        keys.append((BY_HEADER, *looks))
-    return keys
+def _is_named_otherwise(message: MessageFacts, seen: Sighting) -> bool:
+    """Return whether the account-wide ids differ: two messages, or a server that has new ids for all."""
+    return None not in {message.account_id, seen.account_id} and message.account_id != seen.account_id
 
 
 def _looks(message: MessageFacts) -> Looks | None:
-    return (message.size, message.internaldate) if message.size else None
+    return None if message.size is None else (message.size, message.internaldate)
+
+
+def _is_there_too(seen: Sighting, place: Place) -> bool:
+    """Return whether the server shows another message of the account, which no new numbering has just ended."""
+    return seen.present and seen.mailbox in place.account and seen.mailbox != place.here[0]
 
 
 def _stays(seen: Sighting, place: Place) -> bool:
@@ -224,13 +261,17 @@ def _stays(seen: Sighting, place: Place) -> bool:
     return seen.present and (seen.mailbox, seen.uidvalidity) == place.here and seen.uid not in place.leaving
 
 
-def _fits(message: MessageFacts, seen: Sighting) -> bool:
+def _fits(message: MessageFacts, seen: Sighting, place: Place) -> bool:
+    if _stays(seen, place) or (_is_named_otherwise(message, seen) and _is_there_too(seen, place)):
+        return False
     same_date = None in {message.internaldate, seen.date} or message.internaldate == seen.date
     return same_date and message.size in {seen.size, seen.said_size}
 
 
-def _most_in_one_mailbox(seen: Sequence[Sighting], digest: Digest) -> int:
-    return max(Counter((one.mailbox, one.uidvalidity) for one in seen if one.digest == digest).values())
+def _most_in_one_mailbox(seen: Sequence[Sighting], digest: Digest, place: Place) -> int:
+    """Return the most placements that a message had in one mailbox; what stays here is no proof of another one."""
+    others = [one for one in seen if one.digest == digest and not _stays(one, place)]
+    return max(Counter((one.mailbox, one.uidvalidity) for one in others).values(), default=0)
 
 
 def _tail(pieces: Iterator[bytes], count: int) -> bytes:

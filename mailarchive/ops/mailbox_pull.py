@@ -277,7 +277,10 @@ class MailboxPull:
         with self._lock:
             self._is_open = False
             self.report.failed += self._waiting()
-            self._linker.release(self._place.here, [facts for batch in self._batches for facts in batch])
+            waiting = [facts for batch in self._batches for facts in batch]
+            self._linker.release(self._place.here, waiting)
+            for facts in waiting:
+                self._budget.settle(facts, 0)
             self._batches.clear()
             self._windows.clear()
             self._later.clear()

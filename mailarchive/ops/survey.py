@@ -17,7 +17,7 @@ from mailarchive.records import KnownFailure, KnownMailbox
 from mailarchive.sources.base import Source
 
 MOST_COMPARED = 50
-"""So many pairs of mailboxes are looked at to find out which was renamed to which."""
+"""So many pairs of mailboxes are looked at in vain to find out which was renamed to which."""
 HIDDEN = (
     "All Mail is hidden from IMAP, so messages without a label are not seen; "
     "in Gmail's settings, under Labels, let All Mail show in IMAP"
@@ -155,8 +155,14 @@ def _follow_renames(found: Survey, lend: Lend, source: Source) -> None:
     """Find known mailboxes under other names: with the same UIDVALIDITY, and the same messages under the same UIDs."""
     moved: set[int] = set()
     taken: set[bytes] = set()
-    for _, (old, new) in zip(range(MOST_COMPARED), _perhaps_renamed(found), strict=False):
-        if old.number in moved or new.name.raw in taken or not _has_the_messages_of(old, new, lend, source):
+    in_vain = 0
+    for old, new in _perhaps_renamed(found):
+        if in_vain == MOST_COMPARED:
+            break
+        if old.number in moved or new.name.raw in taken:
+            continue
+        if not _has_the_messages_of(old, new, lend, source):
+            in_vain += 1
             continue
         moved.add(old.number)
         taken.add(new.name.raw)

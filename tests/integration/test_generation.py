@@ -12,6 +12,7 @@ from mailarchive.model import Cursor, UidValidity
 from mailarchive.ops.generation import SAMPLE, following, spoken, spread
 from tests.fault.archives import no_damage
 from tests.integration.sites import Site, filled, mail
+from tests.servers.faulty import WrongSizes, faulty
 
 START = datetime(2021, 1, 1, tzinfo=UTC)
 PLAIN = CAPABILITIES - {"OBJECTID", "CONDSTORE"}
@@ -107,3 +108,38 @@ def test_a_sample_is_spread_over_all(count: int) -> None:
     assert len(sample) == len(set(sample)) == min(count, SAMPLE)
     assert sample[:1] == list(range(count))[:1]
     assert sample[-1:] == list(range(count))[-1:]
+
+
+@pytest.mark.parametrize(("hours", "more"), [(1, 0), (0, 500)], ids=["dates", "sizes"])
+def test_messages_that_differ_only_in_date_or_size_are_others_by_their_headers(
+    tmp_path: Path, hours: int, more: int
+) -> None:
+    account = filled(0, PLAIN)
+    with LoopbackServer(account) as server:
+        site = Site(server, tmp_path / "archive")
+        for first, pull in ((0, True), (100, False)):
+            account.create("Box").uidvalidity = 1
+            for number in range(12):
+                moment = START + timedelta(hours=number + (0 if pull else hours))
+                account.append("Box", mail(100 + first + number, 640 + (0 if pull else more)), internaldate=moment)
+            if pull:
+                site.pull()
+                account.delete("Box")
+        account.append("Box", mail(999))
+        site.pull()
+        in_archive(site)
+
+
+def test_a_server_that_now_tells_other_sizes_shows_the_same_messages(tmp_path: Path) -> None:
+    account = filled(0, PLAIN)
+    make(account, 100, 12)
+    with LoopbackServer(account) as server:
+        site = Site(server, tmp_path / "archive")
+        site.pull()
+        account.append("Box", mail(999))
+        server.counts.clear()
+        with faulty(server, WrongSizes()):
+            site.pull()
+        assert sum(server.counts.body_fetches.values()) >= 1
+        assert set(server.counts.body_fetches) == {("Box", 13)}
+        assert not any("anew" in text for text in site.told)

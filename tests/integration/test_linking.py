@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from mailarchive.loopback.account import CAPABILITIES
+from mailarchive.loopback.gmail import GmailAccount
 from mailarchive.loopback.server import LoopbackServer
 from mailarchive.ops.options import PullOptions
 from mailarchive.ops.report import PullReport
+from tests.fault.archives import held
 from tests.integration.sites import COUNT, Site, filled, mail
 from tests.servers.faulty import WrongSizes, faulty
 
@@ -232,3 +234,66 @@ def test_where_sizes_are_not_true_the_end_of_the_text_decides_and_the_report_say
         assert server.counts.body_octets < 6000 * COUNT
         assert "true size of 40 messages" in report.accounts[0].notes[0]
         site.is_whole()
+
+
+TWIN = b"Subject: Cron <root@nas>\r\nDate: Wed, 1 May 2024 12:00:00 +0000\r\n\r\n"
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_messages_that_the_servers_ids_tell_apart_are_never_taken_for_one(tmp_path: Path, hidden: bool) -> None:
+    account = GmailAccount()
+    account.deliver(TWIN + b"disk sda FAILED\r\n", ["a"], internaldate=DATE)
+    other = account.deliver(TWIN + b"disk sdb FAILED\r\n", ["b"], internaldate=DATE)
+    if hidden:
+        account.hide("[Gmail]/All Mail")
+    else:
+        account.put(other, "\\Trash")
+    with LoopbackServer(account) as server:
+        site = Site(server, tmp_path / "archive")
+        site.pull()
+        site.pull()
+        assert set(held(site.root).values()) == {TWIN + b"disk sda FAILED\r\n", TWIN + b"disk sdb FAILED\r\n"}
+
+
+def test_a_twin_beside_a_message_that_was_numbered_anew_is_no_copy_of_it(tmp_path: Path) -> None:
+    account = filled(0, PLAIN)
+    account.append("INBOX", TWIN + b"one", internaldate=DATE)
+    with LoopbackServer(account) as server:
+        site = Site(server, tmp_path / "archive")
+        site.pull()
+        account.reset_uidvalidity("INBOX")
+        assert linked(site.pull()) == 1
+        account.append("INBOX", TWIN + b"two", internaldate=DATE)
+        site.pull()
+        site.is_whole()
+
+
+def test_one_id_for_all_messages_is_not_believed(tmp_path: Path) -> None:
+    account = filled(0)
+    for number in range(5):
+        account.append("INBOX", mail(number), internaldate=DATE, email_id="M0")
+    account.append("INBOX", mail(0), internaldate=DATE, email_id="M0")
+    with LoopbackServer(account) as server:
+        site = Site(server, tmp_path / "archive")
+        site.pull()
+        site.is_whole()
+
+
+def test_a_message_of_very_many_mailboxes_is_fetched_once(tmp_path: Path) -> None:
+    account = filled(0, PLAIN)
+    for number in range(90):
+        account.create(f"box {number}")
+        account.append(f"box {number}", mail(0), internaldate=DATE)
+    with LoopbackServer(account) as server:
+        site = Site(server, tmp_path / "archive")
+        site.pull()
+        assert sum(server.counts.body_fetches.values()) == 5 + 1
+        site.is_whole()
+
+
+def test_an_alarm_is_raised_for_a_mailbox_made_anew(site: Site) -> None:
+    site.account.delete("INBOX")
+    site.account.create("INBOX")
+    site.account.append("INBOX", mail(999))
+    assert "40 of 40 messages of INBOX have vanished" in site.pull().accounts[0].warnings[0]
+    site.is_whole()

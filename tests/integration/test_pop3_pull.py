@@ -366,3 +366,28 @@ def test_a_line_that_is_cut_loses_nothing_of_a_part(gmail: Pop3Server, tmp_path:
     assert (box.listed, box.new) == (35, 35)
     assert set(gmail.retrieved.values()) == {1}
     drop.is_whole()
+
+
+def test_a_uidl_that_names_another_message_now_is_not_believed(tmp_path: Path) -> None:
+    with Pop3Server() as server:
+        drop = Maildrop(server, tmp_path / "archive")
+        server.deliver(*(letter(number, 100 + 10 * number) for number in range(6)))
+        names = [one.uidl for one in server.letters]
+        drop.inbox()
+        server.forget_counts()
+        del server.letters[2]
+        server.deliver(letter(50, 700))
+        for one, name in zip(server.letters, names, strict=True):
+            one.uidl = name
+        drop.pull()
+        drop.is_whole()
+        assert server.counts["RETR"] == 1
+
+
+def test_sizes_of_nought_do_not_keep_messages_from_being_linked(drop: Maildrop) -> None:
+    drop.server.list_size = lambda _size: 0
+    drop.inbox()
+    drop.server.forget_counts()
+    drop.server.renumber()
+    assert drop.inbox().linked == COUNT
+    drop.nothing_was_sent()

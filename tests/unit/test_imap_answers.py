@@ -171,7 +171,12 @@ def test_data_behind_the_closing_parenthesis_is_read_too() -> None:
     assert items == {b"BODY[]": b"abc", b"UID": b"7"}
 
 
-@pytest.mark.parametrize(("value", "octets"), [(b'"a \\"b\\""', b'a "b"'), (b'""', b""), (b"word", b"word")])
+@pytest.mark.parametrize("value", [b"NIL", b"word", b"{-5}", b"{99999999999999999999999999}"])
+def test_a_body_is_no_atom(value: bytes) -> None:
+    assert answers.body(answers.read_fetch(untagged(b"FETCH", b" (BODY[] " + value + b")"))) is None
+
+
+@pytest.mark.parametrize(("value", "octets"), [(b'"a \\"b\\""', b'a "b"'), (b'""', b"")])
 def test_a_body_may_be_a_quoted_string(value: bytes, octets: bytes) -> None:
     body = answers.body(answers.read_fetch(untagged(b"FETCH", b" (BODY[] " + value + b")")))
     assert isinstance(body, MemoryBody)

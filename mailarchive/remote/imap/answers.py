@@ -142,10 +142,10 @@ def body(items: dict[bytes, Value]) -> Body | None:
 
 
 def as_body(value: Value) -> Body | None:
-    """Return a string as octets of a message; NIL is none."""
+    """Return a string as octets of a message; NIL and any other atom is none."""
     if isinstance(value, SpooledBody):
         return value
-    return MemoryBody(bytes(value)) if isinstance(value, bytes) else None
+    return MemoryBody(bytes(value)) if isinstance(value, bytes) and not isinstance(value, Atom) else None
 
 
 def facts(items: dict[bytes, Value]) -> MessageFacts | None:
