@@ -190,10 +190,11 @@ class AccountPull:
         known, name = found.known, found.listed.name
         numbered = known.uidvalidity if known and known.present and not is_from_labels(known) else None
         if known and numbered not in {None, found.cursor.uidvalidity}:
-            self._tell(
-                f"the server has numbered the messages of {name} anew "
-                f"(UIDVALIDITY {spoken(known.uidvalidity)} is now {spoken(found.cursor.uidvalidity)})"
+            before, after = spoken(known.uidvalidity), spoken(found.cursor.uidvalidity)
+            how = (
+                f"UIDVALIDITY {before} is now {after}" if before != after else "the numbers are those of other messages"
             )
+            self._tell(f"the server has numbered the messages of {name} anew ({how})")
         with self._lock:
             advice.remark(found, self._provider, self.report)
 

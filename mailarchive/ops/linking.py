@@ -9,8 +9,8 @@ from itertools import groupby
 
 from mailarchive.archive.sightings import Sightings
 from mailarchive.errors import ArchiveDamaged, FetchRefused
-from mailarchive.mail.digest import header_digest_of
 from mailarchive.model import Digest, HeaderDigest, MessageFacts, RemoteUid
+from mailarchive.ops.headers import NO_HEADER, header_digests
 from mailarchive.records import Here, Looks, Sighting
 from mailarchive.sources.base import OpenMailbox
 
@@ -143,7 +143,7 @@ class Linker:
             known = sightings.with_ids(self._account, named)
         seen_as = {message.uid: known.get(message.account_id or "") for message in messages}
         doubtful = [message for message in messages if (seen := seen_as[message.uid]) and _stays(seen, place)]
-        headers = self._headers(opened, doubtful) if doubtful else {}
+        headers = header_digests(opened, [message.uid for message in doubtful])
         rest = []
         for message in messages:
             seen = seen_as[message.uid]
@@ -169,20 +169,11 @@ class Linker:
         candidates = [message for message in messages if _looks(message) in alike]
         if not candidates:
             return list(messages)
-        headers = self._headers(opened, candidates)
+        headers = header_digests(opened, [message.uid for message in candidates])
+        headers = {uid: header for uid, header in headers.items() if header != NO_HEADER}
         links_of = dict(self._matches(opened, place, candidates, headers))
         links.extend(links_of.values())
         return [message for message in messages if message.uid not in links_of]
-
-    def _headers(self, opened: OpenMailbox, messages: Sequence[MessageFacts]) -> dict[RemoteUid, HeaderDigest]:
-        found: dict[RemoteUid, HeaderDigest] = {}
-        try:
-            for uid, octets in opened.headers([message.uid for message in messages]):
-                if octets.strip():  # an empty header is no evidence
-                    found[uid] = header_digest_of(octets)
-        except FetchRefused:
-            return found
-        return found
 
     def _matches(
         self,

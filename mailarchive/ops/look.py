@@ -1,16 +1,15 @@
 """Compare a mailbox at the server with the archive, writing nothing."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from mailarchive.archive.archive import Catalog
-from mailarchive.errors import FetchRefused
-from mailarchive.mail.digest import header_digest_of
-from mailarchive.model import Cursor, HeaderDigest, ListedMailbox, MessageFacts, RemoteUid
+from mailarchive.model import Cursor, ListedMailbox, MessageFacts, RemoteUid
 from mailarchive.ops import plan as plans
 from mailarchive.ops.generation import SAMPLE, are_others, continued, following, spoken, spread, suspects
+from mailarchive.ops.headers import header_digests
 from mailarchive.ops.plan import MailboxPlan
 from mailarchive.records import KnownMailbox, Sighting
 from mailarchive.sources.base import OpenMailbox
@@ -71,7 +70,7 @@ def look(
     sample = spread(shared) if spoken(cursor.uidvalidity) else shared
     before = _sightings(lend, number, cursor, [*sample, *found.returned])
     changed = suspects(before, [*returned, *_again(opened, sample)], frozenset(found.returned))
-    if changed and are_others(changed, _headers(opened, changed)):
+    if changed and are_others(changed, header_digests(opened, spread([one.uid for one in changed]))):
         cursor, failures, returned = following(cursor), [], []
         found = plans.compare(opened.uids(), {}, failures, now)
     missing = max(0, (cursor.messages or 0) - found.listed)
@@ -86,14 +85,6 @@ def look(
 
 def _again(opened: OpenMailbox, uids: Sequence[RemoteUid]) -> Iterator[MessageFacts]:
     return opened.facts(uids) if uids else iter(())
-
-
-def _headers(opened: OpenMailbox, changed: Sequence[Sighting]) -> dict[RemoteUid, HeaderDigest]:
-    found: dict[RemoteUid, HeaderDigest] = {}
-    with suppress(FetchRefused):
-        for uid, octets in opened.headers(spread([one.uid for one in changed])):
-            found[uid] = header_digest_of(octets)
-    return found
 
 
 def _sightings(lend: Lend, number: int, cursor: Cursor, uids: Sequence[RemoteUid]) -> list[Sighting]:

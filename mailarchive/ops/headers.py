@@ -1,0 +1,21 @@
+"""Ask for headers alone, to recognise messages by them."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from mailarchive.errors import FetchRefused
+from mailarchive.mail.digest import header_digest_of
+from mailarchive.model import HeaderDigest, RemoteUid
+from mailarchive.sources.base import OpenMailbox
+
+NO_HEADER = header_digest_of(b"")
+"""That of a message that begins with an empty line: no evidence of anything."""
+
+
+def header_digests(opened: OpenMailbox, uids: Sequence[RemoteUid]) -> dict[RemoteUid, HeaderDigest]:
+    """Return the header digests of those of ``uids`` whose header the server shows."""
+    found: dict[RemoteUid, HeaderDigest] = {}
+    with suppress(FetchRefused):
+        for uid, octets in opened.headers(uids) if uids else ():
+            found[uid] = header_digest_of(octets)
+    return found
