@@ -49,7 +49,7 @@ def fetch_each(
         if not left:
             continue
         if len(batch) == 1:
-            why = _why(opened, left[0], refusal)
+            why = (str(refusal) if refusal else OMITTED) if _still_there(opened, left) else None
             rescued = rescue(left[0]) if rescue and why is not None else None
             if refusal:
                 refused_in_a_row = 0 if rescued else refused_in_a_row + 1
@@ -60,11 +60,12 @@ def fetch_each(
             half = (len(left) + 1) // 2
             waiting.extendleft(part for part in (left[half:], left[:half]) if part)
         else:
-            waiting.extendleft([uid] for uid in reversed(left))
+            there = _still_there(opened, left)
+            yield from (NotFetched(uid, None) for uid in left if uid not in there)
+            waiting.extendleft([uid] for uid in reversed(left) if uid in there)
 
 
-def _why(opened: OpenMailbox, uid: RemoteUid, refusal: FetchRefused | None) -> str | None:
-    """Tell a message that cannot be fetched from one that was expunged meanwhile."""
-    if not any(facts.uid == uid for facts in opened.facts([uid])) and uid not in opened.uids():
-        return None
-    return str(refusal) if refusal else OMITTED
+def _still_there(opened: OpenMailbox, uids: Sequence[RemoteUid]) -> set[RemoteUid]:
+    """Return those of ``uids`` that were not expunged meanwhile; servers may leave out facts as well as octets."""
+    found = {facts.uid for facts in opened.facts(uids)}
+    return found if len(found) == len(uids) else found.union(set(opened.uids()).intersection(uids))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mailarchive.clock import Stop
 from mailarchive.loopback.account import LoopbackAccount
-from mailarchive.loopback.faults import Fault, FetchAnswer
+from mailarchive.loopback.faults import Fault, FetchAnswer, Refused
 from mailarchive.loopback.server import LoopbackServer
 from mailarchive.loopback.wire import Wire
 from mailarchive.ops import plan
@@ -81,6 +81,22 @@ def test_a_large_message_comes_in_pieces_that_are_each_asked_for_once(site: Site
     assert found == list(range(0, found[-1] + 1, SIZE - OVERLAP))
     assert found[-1] < len(BIG) + SIZE
     assert max(site.server.counts.body_fetches["INBOX", uid] for uid in range(1, UID)) == 1
+    assert asked(site, rf"UID FETCH \S*\b{UID}\b\S* \(UID BODY.PEEK\[\]\)") == 0
+    nothing_is_left(site)
+
+
+class RefusesWhatIsBeyond(Fault):
+    """Answers NO to a piece that lies beyond the end."""
+
+    def answer(self, wire: Wire, answer: FetchAnswer) -> FetchAnswer:
+        if any(re.fullmatch(PIECE, name) and not value for name, value in answer.items.items()):
+            raise Refused("there is no such octet")
+        return answer
+
+
+def test_a_server_that_refuses_what_lies_beyond_the_end_is_not_asked_again(site: Site) -> None:
+    with faulty(site.server, RefusesWhatIsBeyond()):
+        assert site.pull().status == "complete"
     assert asked(site, rf"UID FETCH \S*\b{UID}\b\S* \(UID BODY.PEEK\[\]\)") == 0
     nothing_is_left(site)
 

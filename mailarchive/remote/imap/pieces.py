@@ -50,7 +50,12 @@ class Pieces:
                 while not is_whole and len(reading.waiting) < (_AHEAD if self._is_proven else 1):
                     reading.ask(following)
                     following += PIECE - OVERLAP
-                octets = reading.next()
+                try:
+                    octets = reading.next()
+                except FetchRefused as error:
+                    if is_whole and not isinstance(error, PiecesUnsupported):
+                        continue  # nothing but what lies beyond the end was refused
+                    raise
                 if octets[: len(known)] != known or (is_whole and octets != known):
                     raise PiecesUnsupported("the server's pieces of a message do not fit together")  # noqa: TRY301
                 if len(octets) > len(known):
