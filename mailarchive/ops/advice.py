@@ -40,8 +40,8 @@ def hint_for(error: MailArchiveError, provider: Provider | None) -> str:
 def remark(found: Look, provider: Provider | None, report: AccountReport) -> None:
     """Add to ``report`` what is suspicious about the number of messages that a mailbox shows."""
     if found.missing:
-        report.warnings.append(missing(found, provider))
-    elif suspicion := ceiling(found, provider):
+        report.warnings.append(missing(found, provider, report.protocol))
+    elif suspicion := ceiling(found, provider, report.protocol):
         (report.warnings if suspicion.certain else report.notes).append(suspicion.text)
 
 
@@ -53,15 +53,15 @@ class Ceiling:
     certain: bool
 
 
-def missing(found: Look, provider: Provider | None) -> str:
+def missing(found: Look, provider: Provider | None, protocol: str = "imap") -> str:
     """Return the sentence about a mailbox that lists fewer messages than the server says it has."""
     text = (
         f"the server says that {found.listed.name} has {found.cursor.messages} messages but shows {found.plan.listed}"
     )
-    return f"{text}; {about_ceilings(provider)}"
+    return f"{text}; {about_ceilings(provider, protocol)}"
 
 
-def ceiling(found: Look, provider: Provider | None) -> Ceiling | None:
+def ceiling(found: Look, provider: Provider | None, protocol: str = "imap") -> Ceiling | None:
     """Return what to say of a mailbox that ends at a round number; nothing if that was said and is as it was.
 
     A round number alone may be true. One that stays although new messages came is a window over more of them.
@@ -80,12 +80,13 @@ def ceiling(found: Look, provider: Provider | None) -> Ceiling | None:
         )
     else:
         text = f"{found.listed.name} shows exactly {shown} messages: perhaps the server hides others"
-    return Ceiling(f"{text}; {about_ceilings(provider)}", certain=is_as_before)
+    return Ceiling(f"{text}; {about_ceilings(provider, protocol)}", certain=is_as_before)
 
 
-def about_ceilings(provider: Provider | None) -> str:
-    """Return what to do where the provider shows less than there is."""
-    return _advice(provider, "ceiling") or "some providers limit what IMAP shows (look in the settings of the account)"
+def about_ceilings(provider: Provider | None, protocol: str = "imap") -> str:
+    """Return what to do where the provider shows less than there is; what is known of providers is about IMAP."""
+    general = f"some providers limit what {protocol.upper()} shows (look in the settings of the account)"
+    return (_advice(provider, "ceiling") if protocol == "imap" else "") or general
 
 
 def _advice(provider: Provider | None, topic: Topic) -> str:

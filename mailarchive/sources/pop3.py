@@ -7,7 +7,7 @@ from mailarchive.errors import MailboxUnavailable, PiecesUnsupported
 from mailarchive.mail.mailbox_name import mailbox_name
 from mailarchive.model import Account, Cursor, Fetched, ListedMailbox, MessageFacts, RemoteUid, UidValidity
 from mailarchive.providers import provider_of
-from mailarchive.remote.pop3 import Password, Pop3Session, Timeouts
+from mailarchive.remote.pop3 import Pace, Password, Pop3Session, Timeouts
 from mailarchive.sources.base import Shows, Spool
 from mailarchive.sources.maildrop import Maildrop
 
@@ -18,14 +18,23 @@ class Pop3Source:
     """One session of a POP3 account. What it shows does not change until it ends (RFC 1939 section 3)."""
 
     def __init__(
-        self, account: Account, endpoint: Endpoint, password: Password, timeouts: Timeouts | None = None
+        self,
+        account: Account,
+        endpoint: Endpoint,
+        password: Password,
+        timeouts: Timeouts | None = None,
+        *,
+        pace: Pace | None = None,
     ) -> None:
-        """Connect and log in. Raises AuthenticationFailed, SourceUnreachable, TlsFailed, ProtocolViolation."""
+        """Connect and log in. Raises AuthenticationFailed, SourceUnreachable, TlsFailed, ProtocolViolation.
+
+        ``pace`` is what the connections to the account before this one have learned.
+        """
         self._account = account
         self._is_recent = endpoint.user.startswith(RECENT)
         provider = provider_of(endpoint.host, endpoint.port)
         self._shows_part = provider is not None and provider.pop_shows_part
-        self._session = Pop3Session(endpoint, password, timeouts)
+        self._session = Pop3Session(endpoint, password, timeouts, pace)
         self._maildrop: Maildrop | None = None
 
     @property

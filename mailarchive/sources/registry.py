@@ -2,10 +2,12 @@
 
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from mailarchive.clock import Clock
 from mailarchive.config import RECENT, Endpoint, default_port, url_of
 from mailarchive.model import Account
+from mailarchive.remote.pop3 import Pace
 from mailarchive.sources.base import Source, SourceFactory
 from mailarchive.sources.imap import ImapSource
 from mailarchive.sources.patience import Crew, OnWait
@@ -14,7 +16,11 @@ from mailarchive.sources.retrying import RetryingSource
 
 Opener = Callable[[Account, Endpoint, Callable[[], str]], Source]
 
-_OPENERS: dict[str, Opener] = {"imap": ImapSource, "pop3": Pop3Source}
+_OPENERS: dict[str, Callable[[], Opener]] = {
+    "imap": lambda: ImapSource,
+    "pop3": lambda: partial(Pop3Source, pace=Pace()),
+}
+"""What opens the connections to one account, one after the other."""
 _MOST_CONNECTIONS = {"pop3": 1}
 """A maildrop is locked by who reads it (RFC 1939 section 3)."""
 
@@ -55,7 +61,7 @@ def connect(
     """
     account = account_of(endpoint)
     crew = Crew()
-    opener = _OPENERS[endpoint.protocol]
+    opener = _OPENERS[endpoint.protocol]()
 
     def one_connection() -> Source:
         return opener(account, endpoint, password)

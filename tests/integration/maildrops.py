@@ -9,7 +9,7 @@ from mailarchive.config import Endpoint
 from mailarchive.ops.events import Event, Notice
 from mailarchive.ops.pull import PullAccount, PullOptions, pull
 from mailarchive.ops.report import MailboxReport, PullReport
-from mailarchive.remote.pop3 import Timeouts
+from mailarchive.remote.pop3 import Pace, Timeouts
 from mailarchive.sources.pop3 import Pop3Source
 from mailarchive.sources.registry import account_of, most_connections
 from mailarchive.sources.retrying import RetryingSource
@@ -40,7 +40,8 @@ class Maildrop:
         """Pull with a clock on which waiting takes no time; the counts must add up."""
         endpoint = Endpoint("pop3", self.user, "127.0.0.1", self.server.port, "plain")
         account, clock, stop = account_of(endpoint), StillClock(), stop or Stop()
-        open_one = partial(Pop3Source, account, endpoint, lambda: self.server.password, Timeouts(30.0, stall))
+        timeouts = Timeouts(30.0, stall)
+        open_one = partial(Pop3Source, account, endpoint, lambda: self.server.password, timeouts, pace=Pace())
         target = PullAccount(
             account, lambda: RetryingSource(open_one, clock=clock, stop=stop), most_connections(endpoint)
         )

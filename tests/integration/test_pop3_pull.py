@@ -182,6 +182,67 @@ def test_a_dot_behind_a_last_line_without_end_is_the_end(capabilities: tuple[str
         drop.is_whole()
 
 
+QUOTING = letter(60) + b"A session:\r\n.\r\n+OK 12\r\n.dot.\r\n+OK bye\r\n"
+
+
+@pytest.mark.parametrize("lacks", [{}, {"uidl": "none", "top": False}], ids=["nothing", "names"])
+def test_a_message_that_quotes_pop3_makes_nothing_come_twice(lacks: dict[str, Any], drop: Maildrop) -> None:
+    for name, value in lacks.items():
+        setattr(drop.server, name, value)
+    drop.server.deliver(QUOTING, *map(letter, range(100, 130)))
+    drop.inbox()
+    drop.is_whole()
+    assert set(drop.server.retrieved.values()) == {1}
+    assert drop.server.logins == 1
+
+
+def test_two_dots_alone_on_a_line_are_no_doubt_even_if_list_lies(drop: Maildrop) -> None:
+    drop.server.list_size = lambda size: 3 * size + 7
+    drop.server.deliver(letter(60) + b"A session:\r\n.\r\n+OK 12\r\n", *map(letter, range(100, 130)))
+    drop.inbox()
+    drop.is_whole()
+    assert drop.server.counts["RETR"] == len(drop.server.letters)
+
+
+@pytest.mark.parametrize("lacks", [{}, {"uidl": "none", "top": False}], ids=["nothing", "names"])
+def test_after_a_doubt_commands_go_one_by_one(lacks: dict[str, Any], drop: Maildrop) -> None:
+    for name, value in lacks.items():
+        setattr(drop.server, name, value)
+    drop.server.list_size = lambda size: 3 * size + 7
+    drop.server.deliver(QUOTING, *map(letter, range(100, 130)), QUOTING + b"again\r\n", letter(200))
+    drop.inbox()
+    drop.is_whole()
+    assert drop.server.logins == 2
+    assert drop.server.counts["RETR"] <= 2 * len(drop.server.letters)
+
+
+def test_a_header_without_end_does_not_block_those_of_other_messages(drop: Maildrop) -> None:
+    drop.server.glues_dot = True
+    drop.server.deliver(b"Subject: nothing else", *map(letter, range(100, 110)))
+    drop.inbox(stall=2.0)
+    drop.server.renumber()
+    drop.server.deliver(letter(200))
+    drop.server.forget_counts()
+    box = drop.inbox(stall=2.0)
+    assert (box.new, box.linked) == (COUNT + 12, COUNT + 11)
+    drop.is_whole()
+    assert drop.server.retrieved == {letter(200): 1}
+
+
+@pytest.mark.parametrize(("eol", "text_eol"), [(b"\n", b"\r\n"), (b"\r\n", b"\n")], ids=["lf-crlf", "crlf-lf"])
+@pytest.mark.parametrize("capabilities", [("TOP", "UIDL", "USER", "PIPELINING"), None], ids=["ahead", "one-by-one"])
+def test_texts_may_end_their_lines_in_another_way_than_answers(
+    eol: bytes, text_eol: bytes, capabilities: tuple[str, ...] | None, tmp_path: Path
+) -> None:
+    with Pop3Server(capabilities=capabilities, eol=eol, text_eol=text_eol) as server:
+        drop = Maildrop(server, tmp_path / "archive")
+        server.deliver(*(letter(number).replace(b"\r\n", text_eol) for number in range(5)))
+        drop.inbox()
+        drop.is_whole()
+        assert server.logins == 1
+        assert server.counts["NOOP"] == 0
+
+
 def test_text_that_looks_like_an_answer_is_text(tmp_path: Path) -> None:
     sent = [letter(1), letter(2) + b"It said.\r\n+OK\r\n.\r\n-ERR\r\n", letter(3)]
     with Pop3Server() as server:
@@ -259,6 +320,7 @@ def test_more_messages_announced_than_listed_is_a_warning(drop: Maildrop) -> Non
     report = drop.pull()
     assert report.exit_code == ExitCode.PARTIAL
     assert "32 messages but shows 30" in report.accounts[0].warnings[0]
+    assert "limit what POP3 shows" in report.accounts[0].warnings[0]
     drop.is_whole()
 
 

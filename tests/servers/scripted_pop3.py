@@ -64,6 +64,8 @@ class Pop3Server:
     """With a certificate: STLS, or TLS at once if ``tls``."""
     tls: bool = False
     eol: bytes = b"\r\n"
+    text_eol: bytes | None = None
+    """How lines of listings and messages end, if not as answers do."""
     before_retr: Callable[[int], object] = lambda _count: None
     """Is told how many messages have been sent."""
 
@@ -217,7 +219,9 @@ class Session:
         return line.rstrip(b"\r")
 
     def _say(self, *lines: bytes) -> None:
-        self._socket.sendall(b"".join(line + self._server.eol for line in lines))
+        server = self._server
+        ends = [server.eol, *[server.text_eol or server.eol] * (len(lines) - 1)]
+        self._socket.sendall(b"".join(line + end for line, end in zip(lines, ends, strict=True)))
 
     # -- before log-in ---------------------------------------------------------------------------------------------
 
@@ -353,7 +357,7 @@ class Session:
 
     def _sent(self, octets: bytes) -> bytes:
         """Return a text as it goes over the wire (RFC 1939 section 3)."""
-        eol = self._server.eol
+        eol = self._server.text_eol or self._server.eol
         text = (eol + octets).replace(eol + b".", eol + b"..")[len(eol) :]
         if text and not text.endswith(eol) and not self._server.glues_dot:
             text += eol

@@ -3,5 +3,6 @@
 from mailarchive.remote.dial import Timeouts
 from mailarchive.remote.pop3.login import Password
 from mailarchive.remote.pop3.session import Pop3Session
+from mailarchive.remote.pop3.wire import Pace
 
-__all__ = ["Password", "Pop3Session", "Timeouts"]
+__all__ = ["Pace", "Password", "Pop3Session", "Timeouts"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from mailarchive.config import Endpoint
 from mailarchive.errors import ConnectionLost, ProtocolViolation
 from mailarchive.remote import dial, throttling
-from mailarchive.remote.pop3.wire import Wire
+from mailarchive.remote.pop3.wire import Pace, Wire
 from mailarchive.remote.words import printable
 
 Capabilities = Mapping[str, str]
@@ -22,16 +22,16 @@ class Connected:
     capabilities: Capabilities
 
 
-def connect(endpoint: Endpoint, timeouts: dial.Timeouts) -> Connected:
+def connect(endpoint: Endpoint, timeouts: dial.Timeouts, pace: Pace) -> Connected:
     """Connect and, if the endpoint says so, start TLS. Raises SourceUnreachable, TlsFailed, ProtocolViolation."""
     sock = dial.dial(endpoint, timeouts)
-    wire = Wire(sock, dial.peer_of(endpoint))
+    wire = Wire(sock, dial.peer_of(endpoint), pace)
     try:
         greeting = _greeted(wire)
         offered = capabilities(wire)
         if endpoint.security == "starttls":
             _start_tls(wire, endpoint, offered)
-            wire = Wire(dial.secured(sock, endpoint), wire.peer)
+            wire = Wire(dial.secured(sock, endpoint), wire.peer, pace)
             offered = capabilities(wire)
         return Connected(wire, greeting, offered)
     except BaseException:

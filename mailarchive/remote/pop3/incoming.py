@@ -12,7 +12,9 @@ LONGEST_LINE = 1 << 20
 
 _KEPT = 8
 """Octets that are held back while more may come: longer than all that is looked for."""
-_FOLLOWED = (b".\r\n+OK", b".\r\n-ERR")
+_ANSWERS = (b"\n+OK", b"\n-ERR")
+_FOLLOWED = {eol: re.compile(rb"\.(?<!%b\.\.)\r?\n(?:\+OK|-ERR)" % eol) for eol in (b"\r\n", b"\n")}
+"""A dot that may be an end, and an answer behind it. Two dots alone on a line are one dot of a text."""
 _ANSWER = re.compile(rb"(?:\+OK|-ERR)[^\n]*\n")
 
 
@@ -25,6 +27,8 @@ class Incoming:
     def __init__(self, transport: Transport, peer: str, quiet: float) -> None:
         self.is_doubtful = False
         """Whether the last text holds what may be its end and the next answer."""
+        self._eol_of_texts = b""
+        """As listings showed it."""
         self._transport = transport
         self._peer = peer
         self._quiet = quiet
@@ -51,23 +55,31 @@ class Incoming:
         self._eol = b"\r\n" if line.endswith(b"\r\n") else b"\n"
         return line.rstrip(b"\r\n")
 
+    def listing(self) -> Iterator[bytes]:
+        """Yield the lines that follow a line, up to the lone dot."""
+        while (line := self.line()) != b".":
+            yield line
+        self._eol_of_texts = self._eol
+
     def text(self, *, alone: bool) -> Iterator[bytes]:
         """Yield the text that follows a line, in pieces of about CHUNK, without the dots put in front of dots.
 
-        Its lines end as that line does; other line ends are octets like any. ``alone`` says that no further answer
-        is on its way. Then a dot behind a last line without end, as Exchange sends it, is the end if the server
-        falls silent and answers another command.
+        Its lines end as those of listings, or else as that line; other line ends are octets like any. ``alone`` says
+        that no further answer is on its way. Then a dot behind a last line without end, as Exchange sends it, or
+        with another line end, is the end if the server falls silent and answers another command. If there are
+        further answers, and it is doubtful whether one of them was taken for text, silence ends the text.
         """
-        eol = self._eol
-        end = self._data.find(eol + b"." + eol, self._at - len(eol))
+        eol = self._eol_of_texts or self._eol
+        begin = self._at - len(eol)
+        end = self._data.find(eol + b"." + eol, begin) if self._data.startswith(eol, begin) else -1
         if end < 0:
             window = eol + self._data[self._at :]
             self._data, self._at = b"", 0
             yield from self._long_text(window, eol, alone=alone)
             return
-        start, self._at = self._at - len(eol), end + 2 * len(eol) + 1
-        self.is_doubtful = _is_followed(self._data, start, end)
-        yield _unstuffed(self._data[start : end + len(eol)], eol, len(eol))
+        self.is_doubtful = _is_followed(self._data, eol, self._at, end)
+        self._at = end + 2 * len(eol) + 1
+        yield _unstuffed(self._data[begin : end + len(eol)], eol, len(eol))
 
     def _long_text(self, window: bytes, eol: bytes, *, alone: bool) -> Iterator[bytes]:
         """Yield a text that has not come whole; ``window`` is a line end, and what has come."""
@@ -75,12 +87,16 @@ class Incoming:
         known = len(eol)
         has_asked = self.is_doubtful = False
         while (end := window.find(end_mark)) < 0:
-            self.is_doubtful = self.is_doubtful or _is_followed(window, 0, len(window))
+            self.is_doubtful = self.is_doubtful or _is_followed(window, eol, known, len(window))
             if (cut := len(window) - _KEPT) > len(end_mark):
                 yield _unstuffed(window[:cut], eol, known)
                 known = len(eol) + 1
                 window = window[cut - known :]
-            if not (alone and window.endswith(b"." + eol)):
+            if self.is_doubtful and not alone:
+                if not (more := self._read_within(self._quiet)):
+                    return
+                window += more
+            elif not (alone and window.endswith((b".\n", b".\r\n"))):
                 window += self._read()
             elif not has_asked and (more := self._read_within(self._quiet)):
                 window += more
@@ -90,10 +106,10 @@ class Incoming:
                     has_asked = True
                 more = self._read_answer()
                 if _ANSWER.fullmatch(more):
-                    yield _unstuffed(window[: -len(eol) - 1], eol, known)
+                    yield _unstuffed(window[: window.rindex(b".")], eol, known)
                     return
                 window += more
-        self.is_doubtful = self.is_doubtful or _is_followed(window, 0, end)
+        self.is_doubtful = self.is_doubtful or _is_followed(window, eol, known, end)
         self._data = window[end + len(end_mark) :]
         yield _unstuffed(window[: end + len(eol)], eol, known)
         if has_asked:
@@ -129,5 +145,8 @@ def _unstuffed(window: bytes, eol: bytes, known: int) -> bytes:
     return window.replace(eol + b"..", eol + b".")[known:]
 
 
-def _is_followed(window: bytes, start: int, end: int) -> bool:
-    return any(window.find(mark, start, end) >= 0 for mark in _FOLLOWED)
+def _is_followed(window: bytes, eol: bytes, start: int, end: int) -> bool:
+    """Return whether an end and an answer may be between ``start`` and ``end``; what is before ``start`` counts too."""
+    if not any(window.find(answer, start, end) >= 0 for answer in _ANSWERS):
+        return False
+    return _FOLLOWED[eol].search(window, start, end) is not None

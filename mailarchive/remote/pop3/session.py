@@ -13,7 +13,7 @@ from mailarchive.remote import throttling
 from mailarchive.remote.dial import Timeouts
 from mailarchive.remote.pop3.connect import capabilities, connect
 from mailarchive.remote.pop3.login import Password, log_in
-from mailarchive.remote.pop3.wire import Status, Wire
+from mailarchive.remote.pop3.wire import Pace, Status, Wire
 from mailarchive.remote.receiving import Spool
 
 _T = TypeVar("_T")
@@ -32,9 +32,12 @@ class Pop3Session:
     ProtocolViolation when the connection is of no more use.
     """
 
-    def __init__(self, endpoint: Endpoint, password: Password, timeouts: Timeouts | None = None) -> None:
+    def __init__(
+        self, endpoint: Endpoint, password: Password, timeouts: Timeouts | None = None, pace: Pace | None = None
+    ) -> None:
         """Connect and log in. Raises AuthenticationFailed, SourceUnreachable, TlsFailed, ProtocolViolation."""
-        connected = connect(endpoint, timeouts or Timeouts())
+        self._pace = pace or Pace()
+        connected = connect(endpoint, timeouts or Timeouts(), self._pace)
         self._wire: Wire = connected.wire
         try:
             log_in(connected, endpoint, password)
@@ -86,29 +89,29 @@ class Pop3Session:
         if not self._has_top:
             raise FetchRefused("the server has no TOP: it does not show headers alone")
         commands = {number: b"TOP %d 0" % number for number in numbers}
-        for number, octets in self._each(commands, lambda: self._wire.head(HEADER_LIMIT), {}):
+        for number, octets in self._each(commands, lambda _size: self._wire.head(HEADER_LIMIT), {}):
             yield number, header_section(octets)
 
     def bodies(self, numbers: Sequence[int], spool: Spool) -> Iterator[tuple[int, Body]]:
         """Yield messages (RETR). Raises FetchRefused at the end."""
         commands = {number: b"RETR %d" % number for number in numbers}
-        return self._each(commands, lambda: self._wire.body(spool), self._sizes)
+        return self._each(commands, lambda size: self._wire.body(spool, size), self._sizes)
 
     def texts(self, numbers: Sequence[int]) -> Iterator[tuple[int, Iterator[bytes]]]:
         """Yield messages (RETR) piece by piece; each must be read to its end. Raises FetchRefused at the end."""
         return self._each({number: b"RETR %d" % number for number in numbers}, self._wire.text, self._sizes)
 
     def _each(
-        self, commands: Mapping[int, bytes], take: Callable[[], _T], sizes: Mapping[int, int]
+        self, commands: Mapping[int, bytes], take: Callable[[int | None], _T], sizes: Mapping[int, int]
     ) -> Iterator[tuple[int, _T]]:
-        """Yield for each command what ``take`` reads, with many on their way (RFC 2449 section 6.6).
+        """Yield for each command what ``take`` reads, given its size, with many on their way (RFC 2449 section 6.6).
 
         Raises FetchRefused at the end if any was refused.
         """
         wire = self._wire
         refused: Status | None = None
         waiting, asked = deque(commands), deque[int]()
-        ahead = AHEAD if "PIPELINING" in self.capabilities else 1
+        ahead = AHEAD if "PIPELINING" in self.capabilities and not self._pace.is_one_by_one else 1
         octets = 0
         wire.settle()
         while waiting or asked:
@@ -124,7 +127,7 @@ class Pop3Session:
             octets -= sizes.get(number, 0)
             status = wire.answer()
             if status.ok:
-                yield number, take()
+                yield number, take(sizes.get(number))
             else:
                 refused = refused or status
                 if demand := throttling.demand(wire.peer, "NO", status.code, status.words):

@@ -34,11 +34,20 @@ class Status:
     """What follows +OK or -ERR."""
 
 
+@dataclass(slots=True)
+class Pace:
+    """How commands are sent to an account, over all connections to it."""
+
+    is_one_by_one: bool = False
+    """Whether it was once not clear where a text ends, with answers behind it: no command is sent ahead any more."""
+
+
 class Wire:
     """One connection. Every method raises ConnectionLost, Stalled or ProtocolViolation when it is of no more use."""
 
-    def __init__(self, sock: socket.socket, peer: str) -> None:
+    def __init__(self, sock: socket.socket, peer: str, pace: Pace) -> None:
         self.peer = peer
+        self._pace = pace
         self._transport = Transport(sock, peer)
         self._incoming = Incoming(self._transport, peer, min(QUIET_SECONDS, (sock.gettimeout() or 60.0) / 2))
         self._expected: deque[bool] = deque()
@@ -85,24 +94,33 @@ class Wire:
         """Send a line within AUTH."""
         self._transport.send(line + b"\r\n")
 
-    def text(self) -> Iterator[bytes]:
-        """Yield the text after an answer in pieces; it must be read to its end."""
-        left = LONGEST_TEXT
+    def text(self, size: int | None = None) -> Iterator[bytes]:
+        """Yield the text after an answer in pieces; it must be read to its end.
+
+        A text of ``size`` octets is believed to be one, whatever is in it.
+        """
+        come = 0
         for piece in self._incoming.text(alone=len(self._expected) == 1):
-            left -= len(piece)
-            if left < 0:
+            come += len(piece)
+            if come > LONGEST_TEXT:
                 raise self._endless()
             yield piece
         self._expected.popleft()
-        if self._incoming.is_doubtful and self._expected:
+        if self._incoming.is_doubtful and self._expected and come != size:
+            self._pace.is_one_by_one = True
             raise self.violation(f"it is not clear where a message of {self.peer} ends")
 
     def lines(self) -> list[bytes]:
         """Return the lines of the text after an answer."""
-        octets = self.head(LONGEST_LISTING)
-        if len(octets) == LONGEST_LISTING:
-            raise self._endless()
-        return octets.splitlines()
+        lines: list[bytes] = []
+        left = LONGEST_LISTING
+        for line in self._incoming.listing():
+            left -= len(line) + 1
+            if left < 0:
+                raise self._endless()
+            lines.append(line)
+        self._expected.popleft()
+        return lines
 
     def head(self, limit: int) -> bytes:
         """Return the first ``limit`` octets of the text after an answer."""
@@ -114,9 +132,9 @@ class Wire:
                 size += len(pieces[-1])
         return b"".join(pieces)
 
-    def body(self, spool: Spool) -> Body:
-        """Return the text after an answer, in memory or spooled. Raises StorageFailed."""
-        text = self.text()
+    def body(self, spool: Spool, size: int | None = None) -> Body:
+        """Return the text after an answer, in memory or spooled; ``size`` as for ``text``. Raises StorageFailed."""
+        text = self.text(size)
         begun: list[bytes] = []
         size = 0
         for piece in text:
