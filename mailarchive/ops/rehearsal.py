@@ -77,6 +77,8 @@ class _Rehearsal:
         self._options = options
         self._around = around
         self._labels: Labels | None = None
+        self._counted: set[str] = set()
+        """Account-wide ids of what would be fetched."""
         sightings = Sightings(catalog)
         self._linker = Linker(target.account.name, lambda: nullcontext(sightings), _unreadable)
 
@@ -157,6 +159,8 @@ class _Rehearsal:
         if not self._options.paranoid:
             to_fetch = self._linker.sort(opened, place, wanted).fresh
             self._linker.release(place.here, to_fetch)
+            to_fetch = [item for item in to_fetch if item.account_id is None or item.account_id not in self._counted]
+            self._counted.update(item.account_id for item in to_fetch if item.account_id is not None)
         counts.listed -= len(window) - len(facts)
         counts.excluded += len(facts) - len(wanted)
         counts.new += len(wanted)

@@ -119,6 +119,16 @@ def test_paranoid_downloads_and_compares(tmp_path: Path) -> None:
         site.is_whole()
 
 
+def test_a_rehearsal_counts_copies_once_where_the_server_names_them(tmp_path: Path) -> None:
+    account = filled()
+    for uid in range(1, COUNT + 1):
+        account.copy("INBOX", uid, "Other")
+    with LoopbackServer(account) as server:
+        site = Site(server, tmp_path / "archive")
+        report = site.pull(PullOptions(dry_run=True))
+        assert (report.accounts[0].to_fetch_messages, linked(report)) == (COUNT + 5, COUNT)
+
+
 def test_mail_without_header_is_never_linked_by_it(tmp_path: Path) -> None:
     account = filled(0, PLAIN)
     account.append("INBOX", b"\r\none", internaldate=DATE)
