@@ -71,3 +71,14 @@ def test_what_may_be_two_texts_is_doubtful(text: bytes, sizes: list[int]) -> Non
     stuffed = sent(text + b"\r\n", b"\r\n").removesuffix(b"\r\n.\r\n")
     both = b"+OK\r\n" + stuffed + b".\r\n+OK\r\nother\r\n.\r\n+OK\r\n"
     assert read(both, sizes)[2].is_doubtful
+
+
+@given(before=st.binary(max_size=30), sizes=_cuts, eol=st.sampled_from([b"\r\n", b"\n"]))
+def test_two_dots_alone_on_a_line_are_no_doubt_wherever_the_octets_are_cut(
+    before: bytes, sizes: list[int], eol: bytes
+) -> None:
+    before = before.replace(b"+", b"").replace(b"-", b"")
+    quoted = before + eol + b"." + eol + b"+OK" + eol
+    assert not read(b"+OK" + eol + sent(quoted, eol) + b"+OK" + eol, list(sizes))[2].is_doubtful
+    ended = before + b"x." + eol + b"+OK" + eol
+    assert read(b"+OK" + eol + sent(ended, eol) + b"+OK" + eol, sizes)[2].is_doubtful
