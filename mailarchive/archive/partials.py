@@ -55,6 +55,12 @@ class Partials:
             self._left[key.name] = key
         return Partial(self._directory, key, size, self._clock)
 
+    def length(self, key: Key, size: int | None) -> int:
+        """Return how many octets have come of a message of ``size`` octets."""
+        with self._lock:
+            about = partial.read_about(self._directory / (key.name + partial.ABOUT)) if key.name in self._left else None
+        return about.length if about is not None and (about.key, about.size) == (key, size) else 0
+
     def received(self, account: str, since: datetime) -> int:
         """Return the octets of an account's partial messages to which something was added at ``since`` or later."""
         with self._lock:

@@ -239,7 +239,7 @@ class AccountPull:
 
     def _fetch(self, pull: MailboxPull, opened: OpenMailbox) -> None:
         """Fetch batches of ``pull`` until none is left, or the mailbox is of no more use."""
-        fetcher = Fetcher(opened, self._writer, pull.key, lambda: self._workers.is_stopping, self._detail)
+        fetcher = Fetcher(opened, self._writer, pull.key, pull.sizes, lambda: self._workers.is_stopping, self._detail)
         try:
             while not self._workers.is_stopping:
                 batch = pull.take(opened)
@@ -281,7 +281,7 @@ class AccountPull:
             report.downloaded_bytes += pull.downloaded_bytes
             report.stored_messages += pull.stored_messages
             report.stored_bytes += pull.stored_bytes
-            report.notes.extend(pull.mistaken)
+            report.notes.extend([*pull.mistaken, *pull.sizes.notes()])
         unopened = [self._unread(mailbox) for mailbox in self._queue]
         report.mailboxes.extend(unopened)
         if self._labels is not None:

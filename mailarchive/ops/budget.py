@@ -1,12 +1,12 @@
 """What an account may download in a day: bodies beyond it are not asked for, and counted."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from mailarchive.archive.writer import Writer
-from mailarchive.model import MessageFacts
+from mailarchive.model import MessageFacts, RemoteUid
 from mailarchive.ops.plan import UNKNOWN_SIZE
 
 _MOST_DAYS = 100_000
@@ -33,12 +33,15 @@ class Budget:
         self._spent = spent
         self._lock = threading.Lock()
 
-    def admit(self, messages: Iterable[MessageFacts]) -> Admitted:
-        """Reserve room for each of ``messages`` that fits; a smaller one may fit behind a larger one that does not."""
+    def admit(self, messages: Iterable[MessageFacts], came: Mapping[RemoteUid, int] | None = None) -> Admitted:
+        """Reserve room for each of ``messages`` that fits; a smaller one may fit behind a larger one that does not.
+
+        ``came`` says how many octets of a message need not come any more.
+        """
         found = Admitted()
         with self._lock:
             for message in messages:
-                size = _size(message)
+                size = _missing(message, came.get(message.uid, 0) if came else 0)
                 if self.limit is None or self._spent + size <= self.limit:
                     self._spent += size
                     found.now.append(message)
@@ -50,10 +53,10 @@ class Budget:
                     found.later.append(message)
         return found
 
-    def settle(self, message: MessageFacts, octets: int) -> None:
-        """Replace what was reserved for ``message`` by what came."""
+    def settle(self, message: MessageFacts, octets: int, came: int = 0) -> None:
+        """Replace what was reserved for ``message``, of which ``came`` octets were there, by the octets that came."""
         with self._lock:
-            self._spent += octets - _size(message)
+            self._spent += octets - _missing(message, came)
 
     def done_by(self, today: date) -> date | None:
         """Return the day on which all that is left will have come, if nothing new does; None if nothing is left."""
@@ -62,8 +65,8 @@ class Budget:
         return today + timedelta(days=min(max(1, -(-self.left_bytes // self.limit)), _MOST_DAYS))
 
 
-def _size(message: MessageFacts) -> int:
-    return UNKNOWN_SIZE if message.size is None else message.size
+def _missing(message: MessageFacts, came: int) -> int:
+    return max(0, (UNKNOWN_SIZE if message.size is None else message.size) - came)
 
 
 def budget_of(writer: Writer, account: str, limit: int | None, now: datetime) -> Budget:

@@ -1,7 +1,7 @@
 """Fetch each message in the way that brings it: many at once, a large one in pieces, a refused one in other ways."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 
 from mailarchive.archive.partials import Key, Partial
 from mailarchive.archive.writer import Writer
@@ -9,13 +9,12 @@ from mailarchive.errors import FetchRefused, PiecesUnsupported
 from mailarchive.mail.body import JoinedBody, SpooledBody
 from mailarchive.model import Body, Fetched, MessageFacts, RemoteUid
 from mailarchive.ops import plan as plans
-from mailarchive.ops.fetching import NotFetched, fetch_each
+from mailarchive.ops.fetching import NotFetched, Rescue, fetch_each
+from mailarchive.ops.sizes import Sizes
 from mailarchive.sources.base import OpenMailbox
 
 TAIL = 64
 """So many of the last octets of a message are compared when more is asked for."""
-MOST_SHORT = 10
-"""So many messages that are shorter than the server says, and whole, show that its sizes mean nothing."""
 
 
 class Fetcher:
@@ -26,6 +25,7 @@ class Fetcher:
         opened: OpenMailbox,
         writer: Writer,
         key: Callable[[MessageFacts], Key],
+        sizes: Sizes,
         is_stopping: Callable[[], bool],
         tell: Callable[[str], None],
     ) -> None:
@@ -33,11 +33,9 @@ class Fetcher:
         self._opened = opened
         self._writer = writer
         self._key = key
+        self._sizes = sizes
         self._is_stopping = is_stopping
         self._tell = tell
-        self._true_sizes = 0
-        self._false_sizes = 0
-        self._short = 0
 
     def each(self, batch: Sequence[MessageFacts]) -> Iterator[Fetched | NotFetched]:
         """Yield for each of ``batch`` either the message or why it did not come; nothing more when stopping.
@@ -54,11 +52,20 @@ class Fetcher:
         def rescue(uid: RemoteUid) -> Fetched | None:
             return self._rescue(messages[uid], in_pieces=in_pieces)
 
-        for item in fetch_each(self._opened, list(messages), self._writer.spool, rescue):
-            if isinstance(item, NotFetched):
-                yield item
-            else:
-                yield self._checked(item, messages[item.uid], in_pieces=in_pieces)
+        short: list[Fetched] = []
+        try:
+            for item in fetch_each(self._opened, list(messages), self._writer.spool, rescue):
+                found = item if isinstance(item, NotFetched) else self._checked(item, messages[item.uid], rescue)
+                if isinstance(found, NotFetched) or not self._is_short(found, messages[item.uid]):
+                    yield found
+                else:
+                    short.append(found)
+            while short and not self._is_stopping():
+                item = short.pop()
+                yield self._judged(item, messages[item.uid])
+        finally:
+            for item in short:
+                item.body.close()
 
     # -- large ones, in pieces -------------------------------------------------------------------------------------
 
@@ -73,13 +80,22 @@ class Fetcher:
             else:
                 if self._is_stopping():
                     return
-                if partial.length != facts.size:
-                    self._tell_size(facts, partial.length, "and that is all it has")
-                yield Fetched(facts.uid, partial.body())
-                self._writer.partials.stored(partial.key)
+                found = self._of_pieces(facts, partial)
+                yield found
+                if isinstance(found, Fetched):
+                    self._writer.partials.stored(partial.key)
                 return
         if not self._is_stopping():
             yield from self._whole({facts.uid: facts}, in_pieces=False)
+
+    def _of_pieces(self, facts: MessageFacts, partial: Partial) -> Fetched | NotFetched:
+        item = Fetched(facts.uid, partial.body())
+        if self._is_short(item, facts):
+            return self._judged(item, facts, in_pieces=True)
+        self._sizes.seen(facts, partial.length)
+        if partial.length != facts.size:
+            self._tell_size(facts, partial.length, "in pieces")
+        return item
 
     def _receive(self, facts: MessageFacts, partial: Partial) -> None:
         """Receive what is still to come of a message: to where the server says that it ends, or to where it does."""
@@ -92,7 +108,7 @@ class Fetcher:
             if partial.length in {had, facts.size}:
                 break
         if not partial.length and facts.size:
-            raise FetchRefused(_nothing(facts))
+            raise FetchRefused(_wrong(facts, 0))
 
     # -- what did not come, or not as the server says ------------------------------------------------------------
 
@@ -102,16 +118,12 @@ class Fetcher:
         if halves is not None and facts.size in {None, halves.size}:
             return Fetched(facts.uid, halves)
         body = self._pieces(facts) if in_pieces else None
-        if body is None and halves is not None and not self._sizes_are_true:
+        if body is None and halves is not None and not self._sizes.are_true:
             self._tell_size(facts, halves.size, "in two halves")
             return Fetched(facts.uid, halves)
         if halves is not None:
             halves.close()
         return None if body is None else Fetched(facts.uid, body)
-
-    @property
-    def _sizes_are_true(self) -> bool:
-        return self._true_sizes > 0 and not self._false_sizes
 
     def _halves(self, facts: MessageFacts) -> Body | None:
         try:
@@ -141,17 +153,17 @@ class Fetcher:
             raise
         return SpooledBody(file, size)
 
-    def _checked(self, item: Fetched, facts: MessageFacts, *, in_pieces: bool) -> Fetched | NotFetched:
+    def _checked(self, item: Fetched, facts: MessageFacts, rescue: Rescue) -> Fetched | NotFetched:
         """Return a message that came; of one that is shorter than the server says, ask whether there is more."""
         size = item.body.size
         if facts.size is None or size == facts.size:
-            self._true_sizes += facts.size is not None
+            self._sizes.seen(facts, size)
             return item
         if not size:
             item.body.close()
-            return self._rescue(facts, in_pieces=in_pieces) or NotFetched(facts.uid, _nothing(facts))
-        if size > facts.size or self._short >= MOST_SHORT:
-            self._false_sizes += 1
+            return rescue(facts.uid) or NotFetched(facts.uid, _wrong(facts, 0))
+        if size > facts.size or self._sizes.lie:
+            self._sizes.seen(facts, size)
             self._tell_size(facts, size, "")
             return item
         return self._completed(item, facts)
@@ -168,17 +180,68 @@ class Fetcher:
             self._tell_size(facts, size, f"and {rest.size} more when asked again")
             return Fetched(item.uid, JoinedBody((item.body, rest)))
         rest.close()
-        self._false_sizes += 1
-        self._short += 1
+        if not self._sizes.are_true:
+            self._sizes.seen_short()
         self._tell_size(facts, size, "and that is all it has")
         return item
+
+    def _is_short(self, item: Fetched, facts: MessageFacts) -> bool:
+        """Return whether a message may not be whole: it is shorter than told, where sizes are not known to lie."""
+        return facts.size is not None and 0 < item.body.size < facts.size and not self._sizes.lie
+
+    def _judged(self, item: Fetched, facts: MessageFacts, *, in_pieces: bool = False) -> Fetched | NotFetched:
+        """Return a message that is shorter than the server says, as far as it can be believed.
+
+        What is as long whole as ``in_pieces`` shows that the size told is not true.
+        """
+        is_expected = self._sizes.is_expected(facts)
+        if self._sizes.lie:
+            return item
+        if not (is_expected or in_pieces):
+            self._sizes.unclear()
+            return item
+        item, is_steady = self._longer(item, facts)
+        size = item.body.size
+        if not self._is_short(item, facts):
+            self._sizes.seen(facts, size)
+            return item
+        self._tell_size(facts, size, "when asked once more too")
+        if (is_steady and in_pieces) or not is_expected:
+            self._sizes.unclear()
+            if is_steady:
+                self._sizes.seen(facts, size)
+            return item
+        if is_steady:
+            self._sizes.seen_short()
+        if self._sizes.is_tried_enough(facts, steady=is_steady):
+            self._sizes.kept(facts, _wrong(facts, size))
+            return item
+        item.body.close()
+        return NotFetched(facts.uid, _wrong(facts, size))
+
+    def _longer(self, item: Fetched, facts: MessageFacts) -> tuple[Fetched, bool]:
+        """Fetch a message once more; return the longer of the two, and whether both have the same length."""
+        again: Fetched | None = None
+        try:
+            with suppress(FetchRefused):
+                for fetched in self._opened.fetch([facts.uid], self._writer.spool):
+                    again = fetched
+        except BaseException:
+            item.body.close()
+            raise
+        if again is None:
+            return item, False
+        shorter, longer = sorted((again, item), key=lambda one: one.body.size)
+        is_steady = shorter.body.size == longer.body.size
+        shorter.body.close()
+        return longer, is_steady
 
     def _tell_size(self, facts: MessageFacts, sent: int, more: str) -> None:
         self._tell(f"message {facts.uid}: the server says {facts.size} octets and sent {sent} {more}".rstrip())
 
 
-def _nothing(facts: MessageFacts) -> str:
-    return f"the server says that it has {facts.size} octets, and sent none"
+def _wrong(facts: MessageFacts, size: int) -> str:
+    return f"the server says that it has {facts.size} octets, and sent {size or 'none'}"
 
 
 def _unless_empty(body: Body, facts: MessageFacts) -> Body | None:

@@ -16,6 +16,7 @@ from mailarchive.ops.linking import BY_SAMPLE, Linker, Place, Sorted
 from mailarchive.ops.look import Look
 from mailarchive.ops.options import PullOptions
 from mailarchive.ops.report import Failure, MailboxReport
+from mailarchive.ops.sizes import Sizes
 from mailarchive.sources.base import OpenMailbox
 
 WINDOW = 5000
@@ -43,6 +44,7 @@ class MailboxPull:
         self.number = number
         self.report = MailboxReport(str(look.listed.name), look.plan.listed, known=look.plan.known)
         self.failures: list[Failure] = []
+        self.sizes = Sizes(self.report.mailbox, look.tries)
         self.downloaded_messages = self.downloaded_bytes = 0
         self.stored_messages = self.stored_bytes = 0
         self._told_linked = 0
@@ -68,6 +70,8 @@ class MailboxPull:
         """New, but perhaps the same messages as are being fetched elsewhere."""
         self._expected: dict[RemoteUid, Digest] = {}
         """What the messages that are downloaded only to be compared should be."""
+        self._came: dict[RemoteUid, int] = {}
+        """Octets that had come of large messages when the budget was asked."""
         self._in_hand = 0
         self._held = 0
         """Those that the budget keeps for another day."""
@@ -189,7 +193,10 @@ class MailboxPull:
         if self._options.newest_first:
             place = {uid: number for number, uid in enumerate(window)}
             fresh = sorted(fresh, key=lambda item: place.get(item.uid, -1))
-        admitted = self._budget.admit(fresh)
+        large = {item.uid: item for item in fresh if plans.is_large(item)}
+        came = {uid: self._writer.partials.length(self.key(item), item.size) for uid, item in large.items()}
+        self._came.update(came)
+        admitted = self._budget.admit(fresh, came)
         self._linker.release(self._place.here, [*admitted.later, *admitted.never])
         return admitted
 
@@ -204,7 +211,7 @@ class MailboxPull:
 
     def arrived(self, item: Fetched | NotFetched, facts: MessageFacts) -> int:
         """Put one answer where it belongs; return the octets that were downloaded. Raises StorageFailed."""
-        self._budget.settle(facts, 0 if isinstance(item, NotFetched) else item.body.size)
+        self._settle(facts, 0 if isinstance(item, NotFetched) else item.body.size)
         if isinstance(item, NotFetched):
             with self._lock:
                 self._in_hand -= 1
@@ -234,6 +241,10 @@ class MailboxPull:
                 self.stored_messages += 1
                 self.stored_bytes += added.size
         return added.size
+
+    def _settle(self, facts: MessageFacts, octets: int) -> None:
+        came = self._came.pop(facts.uid, 0)
+        self._budget.settle(facts, max(0, octets - came), came)
 
     def _also(self, facts: MessageFacts) -> Sequence[int]:
         """Return the mailboxes in which the message is because of its labels."""
@@ -280,7 +291,7 @@ class MailboxPull:
             waiting = [facts for batch in self._batches for facts in batch]
             self._linker.release(self._place.here, waiting)
             for facts in waiting:
-                self._budget.settle(facts, 0)
+                self._settle(facts, 0)
             self._batches.clear()
             self._windows.clear()
             self._later.clear()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from mailarchive.loopback.faults import Fault, FetchAnswer, Refused
 from mailarchive.loopback.server import LoopbackServer
 from mailarchive.loopback.wire import Wire
 from mailarchive.ops import plan
+from mailarchive.ops.plan import PROMPT_TRIES
+from mailarchive.ops.pull import PullOptions
 from mailarchive.remote.imap import pieces
 from tests.fault.archives import held
 from tests.integration.sites import Site, filled, mail
@@ -37,6 +40,7 @@ from tests.servers.faulty import (
     Truncate,
     faulty,
 )
+from tests.servers.still_clock import StillClock
 
 SIZE, OVERLAP = 1000, 20
 LARGE = 4000
@@ -155,6 +159,16 @@ def test_a_server_that_ignores_what_is_asked_is_asked_for_one_piece_only(site: S
     with faulty(site.server, IgnorePartial(server=site.server)):
         assert site.pull().status == "complete"
     assert starts(site) == [0]
+    nothing_is_left(site)
+
+
+def test_short_pieces_that_do_not_add_up_are_replaced_by_the_whole(site: Site) -> None:
+    def half(name: str, octets: bytes, _whole: bytes) -> tuple[str, bytes]:
+        return name, octets[: len(octets) // 2]
+
+    with faulty(site.server, AlterPieces(server=site.server, change=half)):
+        assert site.pull().status == "complete"
+    assert asked(site, rf"UID FETCH \S*\b{UID}\b\S* \(UID BODY.PEEK\[\]\)") == 1
     nothing_is_left(site)
 
 
@@ -309,12 +323,35 @@ def test_a_truncated_message_is_completed(site: Site) -> None:
     nothing_is_left(site)
 
 
-def test_a_message_shorter_than_the_server_says_is_asked_about_once(site: Site) -> None:
+def test_a_message_shorter_than_the_server_says_is_failed_some_times_and_then_taken_as_it_is(site: Site) -> None:
     with faulty(site.server, Alter(uids=[BROKEN], mailbox="INBOX", items={"RFC822.SIZE": b"2000"})):
-        assert site.pull().status == "complete"
-    assert len(starts(site)) - len(range(0, len(BIG), SIZE - OVERLAP)) <= 3
-    assert "that is all it has" in details(site)[0]
+        for tries in range(1, PROMPT_TRIES + 1):
+            (failure,) = site.pull().accounts[0].failures
+            assert (failure.uid, failure.tries) == (str(BROKEN), tries)
+            assert failure.reason.startswith("the server says that it has 2000 octets, and sent ")
+            assert ("INBOX", BROKEN) not in held(site.root)
+        site.clock = StillClock(datetime.now(UTC) + timedelta(days=1))
+        account = site.pull().accounts[0]
+    assert (account.status, account.failures) == ("complete", [])
+    assert [note for note in account.notes if f"message {BROKEN} of INBOX" in note and "stored as it came" in note]
     nothing_is_left(site)
+
+
+def test_a_message_that_comes_too_short_once_is_fetched_once_more(site: Site) -> None:
+    cut = Truncate(uids=[BROKEN], mailbox="INBOX", item=WHOLE, octets=100, times=1)
+    nothing = AlterPieces(server=site.server, uids=[BROKEN], change=lambda name, _octets, _whole: (name, b""))
+    with faulty(site.server, cut, nothing):
+        account = site.pull().accounts[0]
+    assert (account.status, account.notes) == ("complete", [])
+    assert site.server.counts.body_fetches["INBOX", BROKEN] >= 2
+    nothing_is_left(site)
+
+
+def test_a_short_message_of_which_nothing_else_is_known_is_taken_with_a_note(site: Site) -> None:
+    with faulty(site.server, Alter(items={"RFC822.SIZE": b"2000"}, mailbox="Other")):
+        account = site.pull(PullOptions(mailboxes=("Other",))).accounts[0]
+    assert account.status == "complete"
+    assert [note for note in account.notes if note.startswith("5 messages of Other came shorter")]
 
 
 def test_sizes_that_are_all_too_large_are_not_asked_about_for_ever(site: Site) -> None:

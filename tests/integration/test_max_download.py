@@ -12,7 +12,7 @@ from mailarchive.archive.partials import Key
 from mailarchive.loopback.server import LoopbackServer
 from mailarchive.ops.options import PullOptions
 from mailarchive.ops.report import AccountReport
-from tests.fault.archives import Journal, ignore_text
+from tests.fault.archives import Journal, held, ignore_text
 from tests.fault.deaths import server as processes
 from tests.fault.pacing import OneAtATime
 from tests.fault.scripts import pull_at
@@ -94,6 +94,23 @@ def test_what_has_come_of_a_large_message_counts_on_its_day(site: Site) -> None:
         assert writer.partials.received(account, START) == 3 * SIZE
         assert writer.partials.received(account, START + timedelta(days=1)) == 0
         assert writer.partials.received("another", START) == 0
+
+
+def test_of_a_large_message_half_received_only_the_rest_counts(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailarchive.ops.plan.LARGE", 20 * SIZE)
+    large = mail(7000, 40 * SIZE)
+    uid = site.account.append("INBOX", large)
+    limited(site, limit=1)
+    key = Key(f"user@127.0.0.1:{site.server.port}", b"INBOX", site.account["INBOX"].uidvalidity, uid)
+    with (
+        open_for_writing(site.root, "test", clock_of(0), ignore_text) as writer,
+        closing(writer.partials.open(key, len(large))) as partial,
+    ):
+        partial.append(large[: 30 * SIZE])
+    account = limited(site, limit=len(large), newest_first=True)
+    assert account.downloaded_messages == 1
+    assert limited(site, limit=len(large)).downloaded_messages == 0
+    assert held(site.root)["INBOX", uid] == large
 
 
 def test_what_came_without_a_limit_counts_too(site: Site) -> None:

@@ -197,13 +197,15 @@ def test_a_fact_that_is_not_told_is_no_matter(tmp_path: Path, without: str) -> N
         site.is_whole()
 
 
-def test_a_literal_shorter_than_the_size_told_is_what_the_server_sent(tmp_path: Path) -> None:
+def test_a_literal_shorter_than_the_size_told_is_failed_and_comes_when_the_server_is_well(tmp_path: Path) -> None:
     with LoopbackServer(filled()) as server:
         site = Site(server, tmp_path / "archive")
         with faulty(server, Truncate(uids=[5], mailbox="INBOX", octets=17)):
-            assert site.pull().status == "complete"
-        assert held(site.root)["INBOX", 5] == mail(4)[:17]
-        no_damage(site.root)
+            (failure,) = site.pull().accounts[0].failures
+        assert failure.reason == f"the server says that it has {len(mail(4))} octets, and sent 17"
+        assert ("INBOX", 5) not in held(site.root)
+        assert site.pull().status == "complete"
+        site.is_whole()
 
 
 @pytest.mark.parametrize("after", [0, 1, 70_000, 149_999])

@@ -47,6 +47,16 @@ def test_what_comes_counts_and_not_what_was_said() -> None:
     budget.settle(one, 0)
 
 
+def test_what_came_of_a_message_before_is_not_reserved_again() -> None:
+    budget = Budget(100, spent=60)
+    (one,) = budget.admit(messages(100), {0: 60}).now
+    assert budget.admit(messages(1)).now == []
+    budget.settle(one, 0, 60)
+    (one,) = budget.admit(messages(100), {0: 60}).now
+    budget.settle(one, 40, 60)
+    assert budget.admit(messages(1)).now == []
+
+
 def test_a_message_of_unknown_size_has_a_usual_one() -> None:
     budget = Budget(2 * UNKNOWN_SIZE)
     assert len(budget.admit(messages(None, None, None)).now) == 2
