@@ -90,10 +90,11 @@ def print_summary(report: PullReport, *, verbose: bool) -> None:
 def summary(account: AccountReport, *, dry_run: bool) -> str:
     """Return one line about an account."""
     name = clean(account.account)
+    told = size if account.max_download is None else decimal_size
     if dry_run:
         return (
-            f"{name}: {plural(account.to_fetch_messages, 'message')} to fetch, {size(account.to_fetch_bytes)}, "
-            f"in {plural(len(account.mailboxes), 'mailbox')}; nothing was changed"
+            f"{name}: {plural(account.to_fetch_messages, 'message')} to fetch, {told(account.to_fetch_bytes)}, "
+            f"in {plural(len(account.mailboxes), 'mailbox')}; nothing was changed{_today(account)}{_left(account)}"
         )
     parts = [f"{count(total(account, 'new'))} new", f"{count(total(account, 'known'))} known"]
     for key in ("linked", "failed", "excluded", "gone", "flags_changed"):
@@ -103,9 +104,18 @@ def summary(account: AccountReport, *, dry_run: bool) -> str:
             parts.append(f"{count(number)} {word}")
     return (
         f"{name}: {account.status}: {', '.join(parts)} in {plural(len(account.mailboxes), 'mailbox')}; "
-        f"{plural(account.downloaded_messages, 'message')} downloaded ({size(account.downloaded_bytes)}) "
+        f"{plural(account.downloaded_messages, 'message')} downloaded ({told(account.downloaded_bytes)}) "
         f"in {seconds(account.seconds)}{_left(account)}"
     )
+
+
+def _today(account: AccountReport) -> str:
+    """Return how much of what is to be fetched ``--max-download`` lets come today."""
+    if account.max_download is None:
+        return ""
+    messages = account.to_fetch_messages - account.left_messages
+    octets = account.to_fetch_bytes - account.left_bytes
+    return f"; today may come: {plural(messages, 'message')}, {decimal_size(max(0, octets))}"
 
 
 def _left(account: AccountReport) -> str:

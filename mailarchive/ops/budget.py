@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
+from mailarchive.archive.archive import Catalog
 from mailarchive.archive.writer import Writer
 from mailarchive.model import MessageFacts, RemoteUid
 from mailarchive.ops.plan import UNKNOWN_SIZE
@@ -71,9 +72,23 @@ def _missing(message: MessageFacts, came: int) -> int:
 
 def budget_of(writer: Writer, account: str, limit: int | None, now: datetime) -> Budget:
     """Return what an account may still download on the day (UTC) of ``now``, as the archive remembers it."""
-    if limit is None:
-        return Budget()
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     with writer.catalog() as catalog:
-        spent = catalog.downloaded(account, midnight)
-    return Budget(limit, spent + writer.partials.received(account, midnight))
+        return rehearsed(catalog, account, limit, now, 0 if limit is None else _received(writer, account, now))
+
+
+def rehearsed(catalog: Catalog, account: str, limit: int | None, now: datetime, received: int = 0) -> Budget:
+    """Return the same as far as the catalog tells; ``received`` are today's octets of messages that are not whole."""
+    return Budget() if limit is None else Budget(limit, catalog.downloaded(account, _midnight(now)) + received)
+
+
+def too_large(message: MessageFacts) -> str:
+    """Return why a message never comes with this limit."""
+    return f"it has {message.size} octets, more than may be downloaded in a day"
+
+
+def _received(writer: Writer, account: str, now: datetime) -> int:
+    return writer.partials.received(account, _midnight(now))
+
+
+def _midnight(now: datetime) -> datetime:
+    return now.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -9,7 +9,7 @@ from mailarchive.archive.prepare import prepare
 from mailarchive.archive.writer import Writer
 from mailarchive.model import Digest, Fetched, MessageFacts, RemoteUid
 from mailarchive.ops import plan as plans
-from mailarchive.ops.budget import Admitted, Budget
+from mailarchive.ops.budget import Admitted, Budget, too_large
 from mailarchive.ops.fetching import NotFetched
 from mailarchive.ops.labels import Labels
 from mailarchive.ops.linking import BY_SAMPLE, Linker, Place, Sorted
@@ -185,7 +185,7 @@ class MailboxPull:
             self._held += len(admitted.later)
             for item in admitted.never:
                 self._is_sure = False
-                self._fail(item.uid, f"it has {item.size} octets, more than may be downloaded in a day", 0)
+                self._fail(item.uid, too_large(item), 0)
             self._in_hand -= len(window) + len(later)
 
     def _admit(self, fresh: list[MessageFacts], window: Sequence[RemoteUid]) -> Admitted:

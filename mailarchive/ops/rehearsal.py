@@ -9,6 +9,7 @@ from mailarchive.errors import ArchiveDamaged, ExitCode, MailboxUnavailable, Sou
 from mailarchive.model import Cursor, Digest, ListedMailbox, MessageFacts, RemoteUid
 from mailarchive.ops import plan as plans
 from mailarchive.ops.advice import hint_for, provider_for, remark
+from mailarchive.ops.budget import rehearsed, too_large
 from mailarchive.ops.labels import Labels
 from mailarchive.ops.linking import Linker, Place
 from mailarchive.ops.look import Look, look
@@ -76,6 +77,7 @@ class _Rehearsal:
         self.provider = provider_for(target.account)
         self._options = options
         self._around = around
+        self._budget = rehearsed(catalog, target.account.name, options.max_download, around.clock.now())
         self._labels: Labels | None = None
         self._counted: set[str] = set()
         """Account-wide ids of what would be fetched."""
@@ -112,6 +114,9 @@ class _Rehearsal:
             name = self._labels.source.name
             is_unchanged = all(box.name != name for box in found.to_open)
             self._labels.conclude(report, self.provider, is_unchanged=is_unchanged)
+        report.max_download = self._budget.limit
+        report.left_messages, report.left_bytes = self._budget.left_messages, self._budget.left_bytes
+        report.done_by = self._budget.done_by(self._around.clock.now().date())
         if report.failures or report.warnings:
             report.status, report.exit_code = "partial", ExitCode.PARTIAL
 
@@ -165,5 +170,12 @@ class _Rehearsal:
         counts.excluded += len(facts) - len(wanted)
         counts.new += len(wanted)
         counts.linked += len(wanted) - len(to_fetch)
+        admitted = self._budget.admit(to_fetch)
+        to_fetch = admitted.now + admitted.later
+        counts.new -= len(admitted.never)
+        counts.failed += len(admitted.never)
+        self.report.failures.extend(
+            Failure(counts.mailbox, str(item.uid), too_large(item), 0) for item in admitted.never
+        )
         self.report.to_fetch_messages += len(to_fetch)
         self.report.to_fetch_bytes += sum(item.size or 0 for item in to_fetch)

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 
 from mailarchive.clock import Clock
-from mailarchive.errors import SourceError, Throttled, TooManyConnections, TurnedAway
+from mailarchive.errors import ConnectionLost, SourceError, Throttled, TooManyConnections, TurnedAway
 
 OnWait = Callable[[float, str], None]
 """Is told the seconds before the next attempt and why it is needed."""
@@ -106,6 +106,8 @@ class Patience:
                 raise error
         if not self._waits:
             raise error
+        if error.hint == Throttled.default_hint:
+            error.hint = ConnectionLost.default_hint
         seconds = error.seconds
         if seconds is None:
             seconds = self._backoff(FIRST_PAUSE, self._pauses, LONGEST_PAUSE)

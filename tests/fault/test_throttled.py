@@ -114,9 +114,10 @@ def test_waiting_ends_with_stop_and_with_close(by: str) -> None:
     world = World(raising("mailboxes", Throttled("later", seconds=86_400.0)), waits=True)
     world.clock = Alarm(lambda: world.stop.set() if by == "stop" else source.close())
     source = world.source()
-    with pytest.raises(Throttled):
+    with pytest.raises(Throttled) as caught:
         source.mailboxes()
     assert len(world.clock.sleeps) == 3
+    assert "--wait" not in caught.value.hint
 
 
 def test_a_mailbox_at_which_the_server_asks_for_patience_is_not_given_up() -> None:
