@@ -5,7 +5,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mailarchive.archive import layout as layouts
-from mailarchive.archive.checking import Advance, Checker, Findings, check_blocks
+from mailarchive.archive.checking import Advance, Checker, Findings, read_blocks
 from mailarchive.archive.layout import Layout
 from mailarchive.archive.lock import Lock
 from mailarchive.archive.messages import MessageReader
@@ -238,7 +238,9 @@ def repair(root: Path, clock: Clock, tell: Tell) -> tuple[list[MessageStored], i
         run = writer.begin("repair")
         with writer.catalog() as catalog:
             lost = catalog.totals().lost
-            damaged = [message for _, _, found in check_blocks(Layout(root), catalog) for message in found]
+            with read_blocks(Layout(root), catalog) as results:
+                found = sorted(results, key=lambda result: result.number)
+        damaged = [message for result in found for message in result.damaged]
         for message in damaged:
             writer.lost(message.digest, f"damaged in block {message.block}")
         writer.end(run, ExitCode.PARTIAL if damaged else ExitCode.COMPLETE, (), {"failed": len(damaged)}, {})

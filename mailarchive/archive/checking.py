@@ -1,13 +1,13 @@
 """Check an archive against its own journal: the chain, the blocks, every message, and the catalog."""
 
-import os
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
+from mailarchive.archive.crew import Crew, Work, helpers_for
 from mailarchive.archive.layout import Layout
 from mailarchive.archive.messages import MessageReader
 from mailarchive.catalog import sqlite
@@ -24,8 +24,15 @@ Advance = Callable[[int, int], None]
 
 BATCH = 20_000
 
-BlockResult = tuple[int, list[MessageStored], list[MessageStored]]
-"""A block's number, its messages, and those of them that are damaged."""
+
+@dataclass(frozen=True, slots=True)
+class BlockResult:
+    """A block's number, how many messages it has, of how many octets, and those of them that are damaged."""
+
+    number: int
+    messages: int
+    octets: int
+    damaged: list[MessageStored]
 
 
 @dataclass(slots=True)
@@ -70,33 +77,63 @@ class Checker:
         self._catalog = catalog
         self._advance = advance
         self._written = _Written()
+        self._agrees = False
+        """Whether the archive's catalog holds what the journal says."""
 
     def run(self, *, quick: bool) -> Findings:
         """Check everything; ``quick`` leaves out the content of the blocks. Raises StorageFailed."""
-        replayed = self._check_journal()
-        truth = replayed or self._catalog
-        if truth is not None:
-            self._check_sizes(truth)
-            self._check_block_headers(truth)
-            totals = truth.totals()
-            if quick:
-                self.findings.messages, self.findings.octets = totals.unique - totals.lost, totals.unique_bytes
-            else:
-                self._check_blocks(truth)
-            lost = totals.lost
-            if lost:
-                self.findings.damage.append(f"{lost} messages were lost before, and were not fetched again yet")
-                self.findings.messages += lost
-                self.findings.damaged_messages += lost
+        position, expected = self._fingerprint()
+        with ExitStack() as stack:
+            results: Iterator[BlockResult] | None = None
+            if not quick and self._catalog is not None:
+                with suppress(CatalogUnusable):
+                    results = stack.enter_context(read_blocks(self._layout, self._catalog))
+            replayed = self._check_journal(position, expected)
+            truth = replayed or self._catalog
+            if truth is not None:
+                self._check_against(truth, None if quick else self._read(truth, results))
         if replayed is not None:
             if self._written.archive_id != self._layout.read_settings().get("id"):
                 self.findings.damage.append(f"{self._layout.settings} does not have the id that the journal has")
             replayed.close()
         return self.findings
 
-    def _check_journal(self) -> Catalog | None:
+    def _check_against(self, truth: Catalog, results: list[BlockResult] | None) -> None:
+        """Compare the files, and what was found when they were read (None: they were not), with the ``truth``."""
+        self._check_sizes(truth)
+        self._check_block_headers(truth)
+        totals = truth.totals()
+        if results is None:
+            self.findings.messages, self.findings.octets = totals.unique - totals.lost, totals.unique_bytes
+        else:
+            self._check_blocks(truth, results)
+        if totals.lost:
+            self.findings.damage.append(f"{totals.lost} messages were lost before, and were not fetched again yet")
+            self.findings.messages += totals.lost
+            self.findings.damaged_messages += totals.lost
+
+    def _read(self, truth: Catalog, results: Iterator[BlockResult] | None) -> list[BlockResult]:
+        """Return the ``results`` of reading by the archive's catalog if that is right, else read by the ``truth``."""
+        if results is not None and (truth is self._catalog or self._agrees):
+            try:
+                return self._watch(truth, results)
+            except CatalogUnusable as error:
+                if truth is self._catalog:
+                    raise
+                self.findings.damage.append(f"{error}; make it anew with: mailarchive rebuild")
+        reader = MessageReader(self._layout.mail, truth, cached=1)
+        return self._watch(truth, (check_block(reader, truth, number) for number in truth.blocks()))
+
+    def _watch(self, truth: Catalog, results: Iterator[BlockResult]) -> list[BlockResult]:
+        """Tell of each result that it is there, and return them by number."""
+        total, found = truth.totals().unique_bytes, []
+        for result in results:
+            self._advance(result.octets, total)
+            found.append(result)
+        return sorted(found, key=lambda result: result.number)
+
+    def _check_journal(self, position: Position | None, expected: dict[str, str]) -> Catalog | None:
         """Replay the journal into a catalog of its own, compare the archive's with it, and return it."""
-        position, expected = self._fingerprint()
         replay = log.Replay(self._layout.journal, frames.decompress)
         replayed: Catalog = sqlite.create(None)
         try:
@@ -129,6 +166,7 @@ class Checker:
 
     def _compare(self, journal: dict[str, str], catalog: dict[str, str]) -> None:
         differing = [table for table in journal if journal[table] != catalog[table]]
+        self._agrees = not differing
         if differing:
             self.findings.damage.append(
                 f"the catalog differs from the journal in {', '.join(differing)}; "
@@ -178,23 +216,22 @@ class Checker:
                 f"block {number}: the separators of {len(damaged)} messages are damaged, the messages are not"
             )
 
-    def _check_blocks(self, truth: Catalog) -> None:
-        """Read every message."""
-        total = truth.totals().unique_bytes
-        for number, messages, damaged in check_blocks(self._layout, truth):
-            if damaged and (frame := self._packed_since(number)):
+    def _check_blocks(self, truth: Catalog, results: Iterable[BlockResult]) -> None:
+        """Take notice of what was found when every message was read."""
+        for found in results:
+            damaged = found.damaged
+            if damaged and (frame := self._packed_since(found.number)):
                 reader = MessageReader(self._layout.mail, truth)
                 damaged = [message for message in damaged if not reader.is_whole(message, frame)]
-            octets = sum(message.size for message in messages)
-            self.findings.messages += len(messages)
-            self.findings.octets += octets
-            self._advance(octets, total)
-            if not truth.block(number):
-                self._check_frames(truth, number, [message for message in messages if message not in damaged])
+            self.findings.messages += found.messages
+            self.findings.octets += found.octets
+            if not truth.block(found.number):
+                whole = [message for message in truth.messages_in(found.number) if message not in damaged]
+                self._check_frames(truth, found.number, whole)
             if damaged:
                 self.findings.damaged_messages += len(damaged)
                 self.findings.damage.append(
-                    f"block {number}: {len(damaged)} of {len(messages)} messages are damaged: "
+                    f"block {found.number}: {len(damaged)} of {found.messages} messages are damaged: "
                     + ", ".join(message.digest.hex()[:16] for message in damaged)
                 )
 
@@ -215,22 +252,30 @@ def _size(path: Path) -> int:
         return 0
 
 
-def check_blocks(layout: Layout, catalog: Catalog) -> Iterator[BlockResult]:
-    """Read every message, a block at a time, on as many cores as there are."""
+def check_block(reader: MessageReader, catalog: Catalog, number: int) -> BlockResult:
+    """Read every message of a block."""
+    messages = catalog.messages_in(number)
+    return BlockResult(number, len(messages), sum(message.size for message in messages), reader.damaged(messages))
 
-    def check(number: int, messages: list[MessageStored]) -> BlockResult:
-        reader = MessageReader(layout.mail, catalog)
-        return number, messages, [message for message in messages if not reader.is_whole(message)]
 
-    cores = os.cpu_count() or 1
-    pending: deque[Future[BlockResult]] = deque()
-    with ThreadPoolExecutor(cores, "verify") as pool:
-        for number in catalog.blocks():
-            pending.append(pool.submit(check, number, catalog.messages_in(number)))
-            if len(pending) > 2 * cores:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
+@contextmanager
+def block_checker(mail: Path, catalog: Path) -> Iterator[Work[BlockResult]]:
+    """Lend what checks a block, with a catalog and a reader of its own: for any process."""
+    with closing(sqlite.open_existing(catalog)) as known:
+        yield partial(check_block, MessageReader(mail, known, cached=1), known)
+
+
+@contextmanager
+def read_blocks(layout: Layout, catalog: Catalog) -> Iterator[Iterator[BlockResult]]:
+    """Begin to read every message, on as many cores as there are; lend the results, in any order."""
+    path, numbers = catalog.path(), catalog.blocks()
+    if path is None:
+        reader = MessageReader(layout.mail, catalog, cached=1)
+        yield (check_block(reader, catalog, number) for number in numbers)
+        return
+    helpers = helpers_for(sum(segments(layout.mail).values()))
+    with Crew(block_checker, (layout.mail, path), numbers, helpers) as crew:
+        yield crew.results()
 
 
 def _until(replay: log.Replay, checkpoints: int | None) -> Iterator[list[Fact]]:

@@ -1,7 +1,7 @@
 """Messages out of the archive: exact octets, by digest or location."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -9,18 +9,30 @@ from mailarchive.catalog.base import Catalog, CatalogUnusable
 from mailarchive.errors import ArchiveDamaged
 from mailarchive.facts import BlockPacked, MessageStored
 from mailarchive.mail import mboxrd
-from mailarchive.store.reader import STREAMED, BlockReader
+from mailarchive.store.reader import CACHED_BLOCKS, STREAMED, BlockReader
 
 _TRIES = 3
 HEAD = 64 << 10
 
 
 class MessageReader:
-    """Reads messages wherever their block is. Not thread-safe."""
+    """Reads messages wherever their block is; ``cached`` says how many blocks it keeps. Not thread-safe."""
 
-    def __init__(self, mail: Path, catalog: Catalog) -> None:
+    def __init__(self, mail: Path, catalog: Catalog, cached: int = CACHED_BLOCKS) -> None:
         self._catalog = catalog
-        self._blocks = BlockReader(mail)
+        self._blocks = BlockReader(mail, cached)
+        self._held: tuple[int, bytes] | None = None
+
+    def hold(self, block: int) -> None:
+        """Get ready to read many messages of ``block``; what is wrong with it shows when they are read."""
+        self._held = None
+        try:
+            text = self._blocks.text(block, self._catalog.block(block))
+        except CatalogUnusable:
+            raise
+        except (ArchiveDamaged, FileNotFoundError):
+            return
+        self._held = None if text is None else (block, text)
 
     def octets(self, message: MessageStored, frame: BlockPacked | None = None) -> Iterator[bytes]:
         """Yield the exact octets of ``message`` in pieces (in one if it is small).
@@ -28,6 +40,10 @@ class MessageReader:
         ``frame`` is where its block is, if that is not in the catalog yet. The digest is checked on the way.
         Raises ArchiveDamaged at the end if it does not match.
         """
+        held = self._exact(message) if frame is None else None
+        if held is not None:
+            yield held
+            return
         entry = self._entry(message, frame)
         running = hashlib.sha256()
         if message.length > STREAMED:
@@ -41,6 +57,22 @@ class MessageReader:
                 yield octets
         if running.digest() != message.digest:
             raise ArchiveDamaged(f"message {message.digest.hex()} is damaged in block {message.block}")
+
+    def _exact(self, message: MessageStored) -> bytes | None:
+        """Return the octets of ``message`` from the block that is held; None if that is another, or they are wrong."""
+        if self._held is None or self._held[0] != message.block:
+            return None
+        text = self._held[1]
+        if message.offset + message.length > len(text):
+            return None
+        octets = mboxrd.decode_at(text, message.offset, message.length, message.eol, final=message.final)
+        return octets if hashlib.sha256(octets).digest() == message.digest else None
+
+    def damaged(self, messages: Sequence[MessageStored]) -> list[MessageStored]:
+        """Return those of the ``messages`` of one block whose octets do not have their digest."""
+        if messages:
+            self.hold(messages[0].block)
+        return [message for message in messages if self._exact(message) is None and not self.is_whole(message)]
 
     def head(self, message: MessageStored) -> bytes:
         """Return the beginning of the message's text, as it is stored. Raises ArchiveDamaged."""

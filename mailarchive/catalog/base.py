@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 from mailarchive.errors import ArchiveDamaged
@@ -30,6 +31,9 @@ class CatalogUnusable(ArchiveDamaged):
 
 class Catalog(Protocol):
     """The facts of the journal up to ``position``, for queries. All methods raise CatalogUnusable or StorageFailed."""
+
+    def path(self) -> Path | None:
+        """Return the file that another process can open as this catalog, or None if there is none."""
 
     def position(self) -> Position:
         """Return the place in the journal that the catalog reflects."""

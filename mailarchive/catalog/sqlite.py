@@ -87,7 +87,7 @@ def create(path: Path | None) -> "SqliteCatalog":
         db.execute("BEGIN")
         db.execute("INSERT INTO state VALUES (?, ?, ?, ?)", _state(BEGINNING))
         db.execute("COMMIT")
-        return SqliteCatalog(db)
+        return SqliteCatalog(db, path)
 
 
 def open_existing(path: Path) -> "SqliteCatalog":
@@ -99,7 +99,7 @@ def open_existing(path: Path) -> "SqliteCatalog":
         try:
             _check_version(db)
             _check_length(db, path)
-            return SqliteCatalog(db)
+            return SqliteCatalog(db, path)
         except BaseException:
             db.close()
             raise
@@ -133,13 +133,17 @@ def _state(position: Position) -> tuple[int, int, bytes, int]:
 class SqliteCatalog:
     """See ``catalog.base.Catalog``. Not thread-safe beyond what SQLite's own locking gives."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: sqlite3.Connection, path: Path | None) -> None:
         self._db = db
+        self._path = path
         self._fold = Fold(db, self.run_number())
 
     def _all(self, sql: str, *arguments: object) -> list[Row]:
         with _translated():
             return self._db.execute(sql, arguments).fetchall()
+
+    def path(self) -> Path | None:
+        return self._path
 
     def position(self) -> Position:
         rows = self._all("SELECT * FROM state")

@@ -1,5 +1,6 @@
 """Read entries back, wherever their block is now."""
 
+import os
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,9 +19,11 @@ STREAMED = 16 << 20
 class BlockReader:
     """Reads text of blocks; keeps the last few decompressed ones. Not thread-safe."""
 
-    def __init__(self, mail: Path) -> None:
+    def __init__(self, mail: Path, cached: int = CACHED_BLOCKS) -> None:
         self._mail = mail
+        self._cached = cached
         self._cache: OrderedDict[int, bytes] = OrderedDict()
+        self._unreadable: tuple[BlockPacked, ArchiveDamaged] | None = None
 
     def entry(self, block: int, frame: BlockPacked | None, offset: int, length: int) -> Iterator[bytes]:
         """Yield ``length`` octets of the text of ``block`` from ``offset``.
@@ -46,18 +49,36 @@ class BlockReader:
             raise ArchiveDamaged(f"block {frame.block} ends before octet {offset + length}")
         return octets
 
+    def text(self, block: int, frame: BlockPacked | None) -> bytes | None:
+        """Return the whole text of ``block``, or None if it is to be read as a stream. Raises what ``entry`` raises."""
+        try:
+            if frame is not None:
+                return None if frame.size > STREAMED else self.block(frame)
+            with plain_path(self._mail, block).open("rb") as file:
+                return None if os.fstat(file.fileno()).st_size > STREAMED else file.read()
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise ArchiveDamaged(f"block {block} cannot be read: {error.strerror}") from error
+
     def block(self, frame: BlockPacked) -> bytes:
         """Return the whole text of a packed block. Raises ArchiveDamaged, FileNotFoundError."""
         if frame.block in self._cache:
             self._cache.move_to_end(frame.block)
             return self._cache[frame.block]
+        if self._unreadable and self._unreadable[0] == frame:
+            raise self._unreadable[1]
+        while len(self._cache) >= self._cached:
+            self._cache.popitem(last=False)
         with segment_path(self._mail, frame.segment).open("rb") as file:
             file.seek(frame.offset)
-            octets = frames.read_frame(file.read(frame.length), frame.size)
-        self._cache[frame.block] = octets
-        if len(self._cache) > CACHED_BLOCKS:
-            self._cache.popitem(last=False)
-        return octets
+            octets = file.read(frame.length)
+        try:
+            self._cache[frame.block] = frames.read_frame(octets, frame.size)
+        except ArchiveDamaged as error:
+            self._unreadable = frame, error
+            raise
+        return self._cache[frame.block]
 
     def _plain(self, path: Path, offset: int, length: int) -> Iterator[bytes]:
         with path.open("rb") as file:
