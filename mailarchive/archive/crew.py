@@ -48,7 +48,7 @@ class Crew(Generic[R]):
         self._prepare = prepare
         self._arguments = arguments
         self._list = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed with the crew
-        job = pickle.dumps((prepare, arguments))
+        job = pickle.dumps((prepare, arguments)) if helpers else b""
         self._list.write(job + b"".join(map(_NUMBER.pack, numbers)))
         self._list.seek(len(job))
         self._found: queue.SimpleQueue[tuple[R, Exception | None] | None] = queue.SimpleQueue()
@@ -75,6 +75,11 @@ class Crew(Generic[R]):
             killed = RuntimeError("a process that helped was killed; not everything was looked at")
             self._found.put((cast("R", None), killed))
         self._found.put(None)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether a helper has told something that was not asked for yet."""
+        return not self._found.empty()
 
     def results(self) -> Iterator[R]:
         """Work along, and yield the results in the order in which they come. Raises what the work raises, anywhere."""

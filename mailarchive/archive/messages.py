@@ -25,6 +25,8 @@ class MessageReader:
 
     def hold(self, block: int) -> None:
         """Get ready to read many messages of ``block``; what is wrong with it shows when they are read."""
+        if self._held is not None and self._held[0] == block:
+            return
         self._held = None
         try:
             text = self._blocks.text(block, self._catalog.block(block))

@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from mailarchive.catalog.outgoing import Choice
 from mailarchive.errors import ArchiveDamaged
 from mailarchive.facts import BlockPacked, Fact, MessageStored, Position
 from mailarchive.model import Account, Digest, HeaderDigest, RemoteUid
@@ -127,6 +128,9 @@ class Catalog(Protocol):
 
     def placements(self, mailbox: int, *, gone: bool) -> Iterator[PlacementRecord]:
         """Yield the present (or the gone) placements of a mailbox, by uidvalidity and uid."""
+
+    def lay_out(self, path: Path, choice: Choice) -> None:
+        """Write a choice of placements to a new file at ``path``, for ``outgoing.Laid`` to read in any process."""
 
     def begun(self, first_run: int) -> Iterator[PlacementRecord]:
         """Yield the placements that began in ``first_run`` or later, by run, mailbox, uidvalidity and uid."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mailarchive.catalog.base import CatalogUnusable
 from mailarchive.catalog.fold import Fold, moment_columns
+from mailarchive.catalog.outgoing import Choice, lay_out
 from mailarchive.catalog.rows import (
     MAILBOX,
     MESSAGE,
@@ -368,6 +369,10 @@ class SqliteCatalog:
         with _translated():
             for row in self._db.execute(PLACEMENT + where, (argument,)):
                 yield placement_of(row)
+
+    def lay_out(self, path: Path, choice: Choice) -> None:
+        with _translated():
+            lay_out(self._db, path, choice)
 
     def begun(self, first_run: int) -> Iterator[PlacementRecord]:
         return self._placements("WHERE p.run >= ? ORDER BY p.run, p.mailbox, p.uidvalidity, p.uid", first_run)

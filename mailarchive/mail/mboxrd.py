@@ -13,6 +13,7 @@ _FROM = re.compile(rb"^(>*From )", re.MULTILINE)
 _FROM_INSIDE = re.compile(rb"(?<=\n)(>*From )")
 _QUOTED = re.compile(rb"^>(>*From )", re.MULTILINE)
 _QUOTED_INSIDE = re.compile(rb"(?<=\n)>(>*From )")
+_FROM_LINE = re.compile(rb"\n(>*From )")
 _QUOTED_LINE = re.compile(rb"\n>(>*From )")
 _MAY_GO_ON = re.compile(rb">?(?:F(?:r(?:om?)?)?)?\Z")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -33,19 +34,23 @@ def from_line(date: datetime | None) -> bytes:
 
 def quote(text: bytes) -> bytes:
     """Return ``text`` with one ``>`` before each line that matches ``^>*From ``."""
-    return _FROM.sub(rb">\1", text) if b"From " in text else text
+    return _at_line_starts(_FROM_LINE, rb"\n>\1", text) if b"From " in text else text
 
 
 def unquote(text: bytes) -> bytes:
     """Undo ``quote``."""
-    if b">From " not in text:
-        return text
-    return _QUOTED_LINE.sub(rb"\n\1", b"\n" + text)[1:]  # several times as quick as a pattern that begins with ^
+    return _at_line_starts(_QUOTED_LINE, rb"\n\1", text) if b">From " in text else text
+
+
+def _at_line_starts(pattern: re.Pattern[bytes], replacement: bytes, text: bytes) -> bytes:
+    """Substitute a pattern that begins with a line end: several times as quick as one that begins with ``^``."""
+    lines, count = pattern.subn(replacement, b"\n" + text)
+    return lines[1:] if count else text
 
 
 def encode(octets: bytes, eol: Eol, *, final: bool, date: datetime | None) -> bytes:
     """Return the entry of a message whose line ends are ``eol`` and that ends with one if ``final``."""
-    text = octets.replace(b"\r\n", b"\n") if eol == "crlf" else octets
+    text = octets.replace(b"\r", b"") if eol == "crlf" else octets  # each CR is one of a CRLF
     return b"".join((from_line(date), quote(text), b"\n" if final else b"\n\n"))
 
 
@@ -91,7 +96,7 @@ def _rewrite(
         ready, held = octets[:end], octets[end:]
         if not ready:
             continue
-        yield (at_line_start if line_start else inside).sub(replacement, ready)
+        yield (at_line_start if line_start else inside).sub(replacement, ready) if b"From " in ready else ready
         line = ready[ready.rfind(b"\n") + 1 :]
         line_start = not line.strip(b">") and (line_start or len(line) < len(ready))
     if held:

@@ -25,14 +25,20 @@ class Selection:
 
 def chosen(archive: Archive, selection: Selection) -> Iterator[tuple[KnownMailbox, PlacementRecord]]:
     """Yield the selected placements with their mailbox, mailbox by mailbox."""
-    boxes = sorted(archive.catalog.mailboxes(selection.account), key=lambda box: (box.account, str(box.name)))
-    for box in boxes:
-        if selection.mailboxes and not any(is_named(str(box.name), glob) for glob in selection.mailboxes):
-            continue
+    for box in selected(archive, selection):
         for gone in (False, True) if selection.gone is None else (selection.gone,):
             for record in archive.catalog.placements(box.number, gone=gone):
                 if _is_within(record.date, selection):
                     yield box, record
+
+
+def selected(archive: Archive, selection: Selection) -> list[KnownMailbox]:
+    """Return the selected mailboxes, by account and name."""
+    return [
+        box
+        for box in sorted(archive.catalog.mailboxes(selection.account), key=lambda box: (box.account, str(box.name)))
+        if not selection.mailboxes or any(is_named(str(box.name), glob) for glob in selection.mailboxes)
+    ]
 
 
 def matchless(archive: Archive, selection: Selection) -> Iterator[str]:

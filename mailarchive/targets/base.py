@@ -1,16 +1,16 @@
 """The contract of a Target: a place that messages are put into."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from mailarchive.model import Digest, Eol, RemoteUid
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A message and where it belongs: names as the server gave them. ``gone`` says that it vanished from there.
+class Home:
+    """A mailbox, named as the server gave it; ``gone`` is the part that vanished from there.
 
     ``box`` tells apart mailboxes whose names read the same, such as one name in two encodings.
     """
@@ -18,17 +18,29 @@ class Place:
     account: str
     mailbox: tuple[str, ...]
     box: int
+    gone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A message and where it belongs: its entry is ``length`` octets of the mbox text of its home, from ``at``."""
+
+    home: Home
     uid: RemoteUid
     digest: Digest
     size: int
     date: datetime | None
-    gone: bool
     eol: Eol
     final: bool
+    at: int
+    length: int
 
 
 class Target(Protocol):
-    """Takes messages one after the other, mailbox by mailbox."""
+    """Takes messages in any order. Several processes may each have one, to put different messages into one place."""
+
+    def reserve(self, homes: Sequence[Home]) -> None:
+        """Make sure that these mailboxes are called the same in each process that reserves the same."""
 
     def has(self, place: Place) -> bool:
         """Return whether the message is there already, so that it need not be read."""
@@ -38,6 +50,12 @@ class Target(Protocol):
 
         Raises StorageFailed.
         """
+
+    def told(self) -> Any:
+        """Return what the one of another process must learn of what was put here since the last call; picklable."""
+
+    def learn(self, told: Any) -> None:
+        """Take what was put in another process for one's own."""
 
     def close(self) -> int:
         """Finish what is open and return the number of files written. Raises StorageFailed."""

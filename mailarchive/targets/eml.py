@@ -2,13 +2,13 @@
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from mailarchive.errors import StorageFailed
 from mailarchive.files import storage, write_all
-from mailarchive.targets.base import Place
+from mailarchive.targets.base import Home, Place
 from mailarchive.targets.paths import Paths, Tell
 
 
@@ -17,23 +17,28 @@ class EmlTarget:
 
     def __init__(self, root: Path, tell: Tell) -> None:
         self._paths = Paths(root, tell)
-        self._made: set[Path] = set()
+        self._directories: dict[Home, str] = {}
         self._written = 0
 
-    def _path(self, place: Place) -> Path:
-        directory = self._paths.of(place)
-        if directory not in self._made:
+    def reserve(self, homes: Sequence[Home]) -> None:
+        for home in homes:
+            self._paths.of(home)
+
+    def _path(self, place: Place) -> str:
+        if place.home not in self._directories:
+            directory = self._paths.of(place.home)
             with storage(directory):
                 directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._made.add(directory)
+            self._directories[place.home] = str(directory)
         uid = f"{place.uid:010d}" if isinstance(place.uid, int) else "pop"
-        return directory / f"{uid}-{place.digest.hex()[:16]}.eml"
+        return f"{self._directories[place.home]}/{uid}-{place.digest.hex()[:16]}.eml"
 
     def has(self, place: Place) -> bool:
         path = self._path(place)
         try:
-            with path.open("rb") as file:
-                same_size = os.fstat(file.fileno()).st_size == place.size
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            with open(fd, "rb", buffering=0) as file:  # noqa: PTH123 - a descriptor
+                same_size = os.fstat(fd).st_size == place.size
                 return same_size and hashlib.file_digest(file, "sha256").digest() == place.digest
         except FileNotFoundError:
             return False
@@ -42,8 +47,8 @@ class EmlTarget:
 
     def put(self, place: Place, chunks: Iterable[bytes]) -> None:
         path = self._path(place)
-        temporary = path.with_name(path.name + ".tmp")
-        with storage(path):
+        temporary = path + ".tmp"
+        with storage(Path(path)):
             fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             try:
                 for chunk in chunks:
@@ -53,12 +58,19 @@ class EmlTarget:
                         os.utime(fd, (place.date.timestamp(), place.date.timestamp()))
             except BaseException:
                 with suppress(OSError):
-                    temporary.unlink()
+                    os.unlink(temporary)  # noqa: PTH108 - a Path for each message takes as long as its SHA-256
                 raise
             finally:
                 os.close(fd)
-            temporary.replace(path)
+            os.replace(temporary, path)  # noqa: PTH105 - as above
         self._written += 1
+
+    def told(self) -> int:
+        written, self._written = self._written, 0
+        return written
+
+    def learn(self, told: int) -> None:
+        self._written += told
 
     def close(self) -> int:
         return self._written

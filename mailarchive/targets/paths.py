@@ -8,7 +8,7 @@ from pathlib import Path
 from mailarchive.errors import UsageError
 from mailarchive.files import make_directory, replace_durably
 from mailarchive.mail.path_name import LONGEST, path_name
-from mailarchive.targets.base import Place
+from mailarchive.targets.base import Home
 
 MARK = ".mailarchive-export"
 LONGEST_PATH = 3800
@@ -45,15 +45,21 @@ class Paths:
         self._fitting: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._taken: dict[str, tuple[str, ...]] = {}
         self._boxes: dict[str, int] = {}
+        self._known: dict[Home, Path] = {}
 
-    def of(self, place: Place, suffix: str = "") -> Path:
-        """Return the path of the mailbox of ``place``; what vanished from a mailbox is kept beside it as ``….gone``."""
+    def of(self, home: Home, suffix: str = "") -> Path:
+        """Return the path of a mailbox; what vanished from it is kept beside it as ``….gone``."""
+        if home not in self._known:
+            self._known[home] = self._assign(home, suffix)
+        return self._known[home]
+
+    def _assign(self, home: Home, suffix: str) -> Path:
         path = self._root
-        names = self._fit((place.account, *place.mailbox))
+        names = self._fit((home.account, *home.mailbox))
         for depth, name in enumerate(names, 1):
             is_last = depth == len(names)
-            wanted = path_name(name) + (".gone" if is_last and place.gone else "") + (suffix if is_last else "")
-            path = self._free(path / wanted, (*names[:depth], wanted), place.box if is_last else None)
+            wanted = path_name(name) + (".gone" if is_last and home.gone else "") + (suffix if is_last else "")
+            path = self._free(path / wanted, (*names[:depth], wanted), home.box if is_last else None)
         return path
 
     def _fit(self, names: tuple[str, ...]) -> tuple[str, ...]:

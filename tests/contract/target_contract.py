@@ -1,16 +1,19 @@
 """What every Target promises; an implementation subclasses TargetContract and says how it is read back."""
 
 import os
-from collections.abc import Iterator
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from mailarchive.errors import ArchiveDamaged, UsageError
+from mailarchive.mail import mboxrd
 from mailarchive.mail.digest import digest_of
 from mailarchive.mail.eol import EolScanner
-from mailarchive.targets.base import Place, Target
+from mailarchive.targets.base import Home, Place, Target
 from mailarchive.targets.paths import Tell, ignore_text
 
 DATE = datetime(2024, 2, 29, 23, 59, 58, tzinfo=UTC)
@@ -31,7 +34,9 @@ def place_of(octets: bytes, *mailbox: str, uid: int = 1, box: int = 0, gone: boo
     """Return where a message with ``octets`` goes; mailboxes of one name are one unless ``box`` differs."""
     scanner = EolScanner()
     scanner.feed(octets)
-    return Place("me@host", mailbox, box, uid, digest_of(octets), len(octets), DATE, gone, scanner.eol, scanner.final)
+    length = len(mboxrd.encode(octets, scanner.eol, final=scanner.final, date=DATE))
+    home = Home("me@host", mailbox, box, gone)
+    return Place(home, uid, digest_of(octets), len(octets), DATE, scanner.eol, scanner.final, 0, length)
 
 
 class TargetContract:
@@ -43,8 +48,18 @@ class TargetContract:
     def found(self, root: Path) -> Found:
         raise NotImplementedError
 
+    @pytest.fixture(autouse=True)
+    def _no_ends(self) -> None:
+        self.ends: dict[Home, int] = {}
+
+    def next(self, place: Place) -> Place:
+        """Return ``place`` behind those of its mailbox that were asked for before."""
+        at = self.ends.get(place.home, 0)
+        self.ends[place.home] = at + place.length
+        return replace(place, at=at)
+
     def put(self, target: Target, octets: bytes, place: Place) -> None:
-        target.put(place, iter([octets[:5], octets[5:]]))
+        target.put(self.next(place), iter([octets[:5], octets[5:]]))
 
     def all(self, root: Path) -> list[bytes]:
         return sorted(octets for messages in self.found(root).values() for octets in messages)
@@ -121,7 +136,7 @@ class TargetContract:
         target = self.open(tmp_path / "out")
         self.put(target, b"first\n", place_of(b"first\n", "x"))
         with pytest.raises(ArchiveDamaged, match="torn"):
-            target.put(place_of(b"half of it\n", "x", uid=2), torn())
+            target.put(self.next(place_of(b"half of it\n", "x", uid=2)), torn())
         self.put(target, b"last\n", place_of(b"last\n", "x", uid=3))
         target.close()
         assert self.all(tmp_path / "out") == [b"first\n", b"last\n"]
@@ -129,6 +144,7 @@ class TargetContract:
 
     def test_a_second_export_to_the_same_place_gives_the_same(self, tmp_path: Path) -> None:
         for _ in range(2):
+            self.ends.clear()
             target = self.open(tmp_path / "out")
             for octets in ODD:
                 place = place_of(octets, "x", uid=len(octets))
@@ -136,6 +152,49 @@ class TargetContract:
                     self.put(target, octets, place)
             target.close()
         assert self.all(tmp_path / "out") == sorted(ODD)
+
+    def test_several_targets_put_together_what_comes_in_any_order(self, tmp_path: Path) -> None:
+        first, second = self.open(tmp_path / "out"), self.open(tmp_path / "out")
+        names = ["a", "A", "a.gone"]
+        messages = [b"%d\r\nFrom %s\r\n" % (number, b"x" * number) for number in range(20)]
+        pairs = [
+            (octets, self.next(place_of(octets, names[uid % 3], box=uid % 3, uid=uid, gone=uid % 2 > 0)))
+            for uid, octets in enumerate(messages)
+        ]
+        self.note(pairs)
+        homes = list(dict.fromkeys(place.home for _, place in pairs))
+        for target in (first, second):
+            target.reserve(homes)
+        random.Random(1).shuffle(pairs)
+        for number, (octets, place) in enumerate(pairs):
+            (first, second)[number % 2].put(place, [octets])
+        first.learn(second.told())
+        assert first.close() in {len(homes), len(messages)}
+        assert second.close() == 0
+        assert self.all(tmp_path / "out") == sorted(messages)
+        assert len(self.found(tmp_path / "out")) == len(homes)
+
+    def test_what_is_damaged_anywhere_leaves_no_hole(self, tmp_path: Path) -> None:
+        def torn() -> Iterator[bytes]:
+            yield b"half"
+            raise ArchiveDamaged("torn")
+
+        for damaged in ({0}, {4}, {1, 2}, {0, 2, 4}, {0, 1, 2, 3}):
+            root = tmp_path / "".join(map(str, sorted(damaged)))
+            target = self.open(root)
+            self.ends.clear()
+            for uid in range(5):
+                octets = b"%d\n" % uid * (uid + 1)
+                if uid in damaged:
+                    with pytest.raises(ArchiveDamaged, match="torn"):
+                        target.put(self.next(place_of(octets, "x", uid=uid)), torn())
+                else:
+                    self.put(target, octets, place_of(octets, "x", uid=uid))
+            target.close()
+            assert self.all(root) == [b"%d\n" % uid * (uid + 1) for uid in range(5) if uid not in damaged]
+
+    def note(self, pairs: Sequence[tuple[bytes, Place]]) -> None:
+        """Take notice of messages that are put without ``put``."""
 
     def test_giving_up_leaves_no_half_files(self, tmp_path: Path) -> None:
         target = self.open(tmp_path / "out")

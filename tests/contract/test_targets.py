@@ -2,6 +2,7 @@
 
 import mailbox
 import re
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -52,8 +53,12 @@ class TestMbox(TargetContract):
         return open_target("mbox", root, tell)
 
     def put(self, target: Target, octets: bytes, place: Place) -> None:
-        self.entries[mboxrd.encode(octets, place.eol, final=place.final, date=place.date)] = octets
+        self.note([(octets, place)])
         super().put(target, octets, place)
+
+    def note(self, pairs: Sequence[tuple[bytes, Place]]) -> None:
+        for octets, place in pairs:
+            self.entries[mboxrd.encode(octets, place.eol, final=place.final, date=place.date)] = octets
 
     def found(self, root: Path) -> Found:
         """Cut the files into entries, and take for each the octets of which it must have been made."""

@@ -6,6 +6,7 @@ import pytest
 
 from mailarchive.errors import ArchiveDamaged
 from mailarchive.facts import BlockPacked
+from mailarchive.store import frames
 from mailarchive.store import reader as readers
 from mailarchive.store.blocks import plain_path
 from mailarchive.store.reader import BlockReader
@@ -80,3 +81,19 @@ def test_damage_behind_a_large_block_is_not_its_own(tmp_path: Path, monkeypatch:
     assert b"".join(reader.entry(1, first, 0, len(TEXT))) == TEXT
     with pytest.raises(ArchiveDamaged):
         list(reader.entry(2, second, 0, len(TEXT)))
+
+
+def test_a_damaged_frame_is_decompressed_once_however_often_it_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (frame,) = packed(tmp_path)
+    path = segment_path(tmp_path, 1)
+    octets = bytearray(path.read_bytes())
+    octets[-1] ^= 1
+    path.write_bytes(octets)
+    reader = BlockReader(tmp_path)
+    with pytest.raises(ArchiveDamaged):
+        reader.block(frame)
+    monkeypatch.delattr(frames, "read_frame")
+    with pytest.raises(ArchiveDamaged):
+        reader.block(frame)
