@@ -3,14 +3,13 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mailarchive.archive import layout as layouts
-from mailarchive.archive.checking import Advance, Checker, Findings, read_blocks
 from mailarchive.archive.layout import Layout
 from mailarchive.archive.lock import Lock
 from mailarchive.archive.messages import MessageReader
 from mailarchive.archive.recovery import Recovery, is_clean
-from mailarchive.archive.writer import Writer
 from mailarchive.catalog import sqlite
 from mailarchive.catalog.base import Catalog, CatalogUnusable
 from mailarchive.clock import Clock, SystemClock
@@ -19,6 +18,10 @@ from mailarchive.facts import MessageStored
 from mailarchive.journal import log
 from mailarchive.model import Digest
 from mailarchive.store import frames
+
+if TYPE_CHECKING:  # each is imported by what needs it: looking at one message should not take longer than it must
+    from mailarchive.archive.checking import Advance, Findings
+    from mailarchive.archive.writer import Writer
 
 __all__ = [
     "Archive",
@@ -161,11 +164,13 @@ def open_for_rehearsal(root: Path, tell: Tell) -> Iterator[Catalog]:
 
 
 @contextmanager
-def open_for_writing(root: Path, command: str, clock: Clock, tell: Tell, *, make: bool = False) -> Iterator[Writer]:
+def open_for_writing(root: Path, command: str, clock: Clock, tell: Tell, *, make: bool = False) -> Iterator["Writer"]:
     """Open the archive at ``root`` as its only writer; make it if it is missing and ``make`` is set.
 
     Raises ArchiveMissing, ArchiveLocked, FormatTooNew, ArchiveDamaged, StorageFailed, UsageError.
     """
+    from mailarchive.archive.writer import Writer  # noqa: PLC0415 - see above
+
     layout = Layout(root)
     try:
         layout.read_settings()
@@ -206,11 +211,13 @@ def _current_catalog(layout: Layout, tell: Tell) -> Catalog:
     return Recovery(layout, tell).run()
 
 
-def check(root: Path, tell: Tell, advance: Advance, *, quick: bool) -> Findings:
+def check(root: Path, tell: Tell, advance: "Advance", *, quick: bool) -> "Findings":
     """Check the archive at ``root``, also while another process writes to it.
 
     What a crash left is mended first, as on each open. Raises ArchiveMissing, FormatTooNew, StorageFailed.
     """
+    from mailarchive.archive.checking import Checker  # noqa: PLC0415 - see above
+
     layout = Layout(root)
     layout.read_settings()
     catalog: Catalog | None = None
@@ -234,6 +241,8 @@ def repair(root: Path, clock: Clock, tell: Tell) -> tuple[list[MessageStored], i
     Nothing is removed. Return the damaged messages, and how many were lost before. Raises what ``open_for_writing``
     raises.
     """
+    from mailarchive.archive.checking import read_blocks  # noqa: PLC0415 - see above
+
     with open_for_writing(root, "repair", clock, tell) as writer:
         run = writer.begin("repair")
         with writer.catalog() as catalog:
