@@ -100,10 +100,11 @@ class Body(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A message that arrived whole."""
+    """A message that arrived whole. ``followed`` says that the next one has arrived too, and is yielded at once."""
 
     uid: RemoteUid
     body: Body = field(repr=False)
+    followed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Packs full blocks on another core while new ones are filled."""
+"""Packs full blocks on another core while new ones are filled; smaller, as long as it keeps up with them."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -27,7 +27,7 @@ class Packer:
     def _pack(self, block: int) -> BlockPacked:
         if self._end >= SEGMENT_SIZE:
             self._segment, self._end = self._segment + 1, 0
-        frame = pack(self._mail, block, self._segment, self._end)
+        frame = pack(self._mail, block, self._segment, self._end, thorough=len(self._waiting) < MOST_WAITING)
         self._end = frame.end
         return frame
 

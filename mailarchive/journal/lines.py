@@ -1,61 +1,101 @@
 """Facts as JSON lines and back (store/FORMAT.md, "Journal")."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import MISSING, dataclass, fields
 from datetime import datetime
+from functools import lru_cache
+from json.encoder import encode_basestring_ascii
+from operator import attrgetter
 from typing import Any, get_type_hints
 
 from mailarchive.facts import Fact
-from mailarchive.model import Digest, HeaderDigest
+from mailarchive.model import Digest, HeaderDigest, RemoteUid
 
 
 class MalformedLine(ValueError):
     """A line is no fact that this format allows."""
 
 
-_Convert = Callable[[Any], Any]
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode
 
 
 @dataclass(frozen=True, slots=True)
 class _Field:
+    """One field of a kind of fact; ``encode`` makes JSON text of its values, ``from_json`` a value of parsed JSON."""
+
     name: str
     default: Any
-    to_json: _Convert | None
-    from_json: _Convert | None
+    key: str
+    encode: Callable[[Any], str]
+    from_json: Callable[[Any], Any] | None
+
+
+def _hex(octets: bytes) -> str:
+    return f'"{octets.hex()}"'
+
+
+def _moment(moment: datetime | None) -> str:
+    return "null" if moment is None else f'"{moment.isoformat()}"'
+
+
+def _uid(uid: RemoteUid) -> str:
+    return encode_basestring_ascii(uid) if isinstance(uid, str) else int.__repr__(uid)
+
+
+@lru_cache(1024)
+def _words(words: Hashable) -> str:
+    return _encode(words)
+
+
+def _field_of(name: str, hint: Any, default: Any) -> _Field:
+    encode: Callable[[Any], str] = _encode
+    from_json: Callable[[Any], Any] | None = None
+    if hint in (bytes, Digest, HeaderDigest):
+        encode, from_json = _hex, bytes.fromhex
+    elif hint in (datetime, datetime | None):
+        encode, from_json = _moment, datetime.fromisoformat
+    elif hint == tuple[str, ...]:
+        encode, from_json = _words, tuple
+    elif getattr(hint, "__origin__", None) is tuple:
+        from_json = tuple
+    elif hint == RemoteUid:
+        encode = _uid
+    elif hint is int:
+        encode = int.__repr__
+    elif hint is str:
+        encode = encode_basestring_ascii
+    return _Field(name, default, f',"{name}":', encode, from_json)
 
 
 def _fields_of(kind: type) -> tuple[_Field, ...]:
     hints = get_type_hints(kind)
-    found = []
-    for item in fields(kind):
-        hint = hints[item.name]
-        to_json: _Convert | None = None
-        from_json: _Convert | None = None
-        if hint in (bytes, Digest, HeaderDigest):
-            to_json, from_json = bytes.hex, bytes.fromhex
-        elif hint in (datetime, datetime | None):
-            to_json, from_json = datetime.isoformat, datetime.fromisoformat
-        elif getattr(hint, "__origin__", None) is tuple:
-            from_json = tuple
-        default = item.default_factory() if item.default_factory is not MISSING else item.default
-        found.append(_Field(item.name, default, to_json, from_json))
-    return tuple(found)
+    return tuple(
+        _field_of(
+            item.name,
+            hints[item.name],
+            item.default_factory() if item.default_factory is not MISSING else item.default,
+        )
+        for item in fields(kind)
+    )
 
 
 _KINDS: dict[str, type[Any]] = {kind.t: kind for kind in Fact.__args__}
 _FIELDS: dict[type[Any], tuple[_Field, ...]] = {kind: _fields_of(kind) for kind in _KINDS.values()}
-_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode
+_VALUES: dict[type[Any], Callable[[Any], tuple[Any, ...]]] = {
+    kind: attrgetter("t", *(item.name for item in found)) for kind, found in _FIELDS.items()
+}
 
 
 def to_line(fact: Fact) -> bytes:
     """Return ``fact`` as its JSON line, line end included. Fields that have their default are left out."""
-    values: dict[str, Any] = {"t": fact.t}
-    for item in _FIELDS[type(fact)]:
-        value = getattr(fact, item.name)
+    kind, *values = _VALUES[type(fact)](fact)
+    pieces = [f'{{"t":"{kind}"']
+    for value, item in zip(values, _FIELDS[type(fact)], strict=True):
         if value != item.default:
-            values[item.name] = item.to_json(value) if item.to_json else value
-    return _encode(values).encode("ascii") + b"\n"
+            pieces += (item.key, item.encode(value))
+    pieces.append("}\n")
+    return "".join(pieces).encode("ascii")
 
 
 def from_line(line: bytes) -> Fact | None:

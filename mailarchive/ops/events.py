@@ -29,11 +29,12 @@ class MailboxPlanned:
 
 
 @dataclass(frozen=True, slots=True)
-class MessageDone:
-    """One message is in the archive, or has failed for good in this run."""
+class MessagesDone:
+    """So many messages are in the archive, or have failed for good in this run."""
 
     account: str
     mailbox: str
+    messages: int
     octets: int
 
 
@@ -63,7 +64,7 @@ class Progress:
     total: int
 
 
-Event = Notice | Detail | MailboxPlanned | MessageDone | MessagesLinked | Waiting | Progress
+Event = Notice | Detail | MailboxPlanned | MessagesDone | MessagesLinked | Waiting | Progress
 Observer = Callable[[Event], None]
 """Is told each event, from any thread."""
 

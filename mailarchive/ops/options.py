@@ -17,7 +17,8 @@ class PullOptions:
     exclude: tuple[str, ...] = ()
     since: date | None = None
     dry_run: bool = False
-    connections: int = 2
+    connections: int | None = None
+    """How many to each account; None: as many as pay, up to a few."""
     paranoid: bool = False
     """Download what could be linked, and compare."""
     gone_alarm: float = 0.5

@@ -44,7 +44,7 @@ class WrappedSource(MemorySource):
         super().__init__(account)
         self._kind = kind
 
-    def open(self, mailbox: ListedMailbox) -> Wrapped:
+    def open(self, mailbox: ListedMailbox, first: int | None = None) -> Wrapped:
         self.check()
         return self._kind(self._account, mailbox.name, self.check)
 
