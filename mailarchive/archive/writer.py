@@ -290,8 +290,9 @@ class Writer:
     def _begin_block(self) -> None:
         """Hand the full block to the packer and begin a new one. Both are plain files if the process dies here."""
         self._flush()
+        following = OpenBlock(self._layout.mail, self._block.number + 1)
         self._full.append(self._block)
-        self._block = OpenBlock(self._layout.mail, self._block.number + 1)
+        self._block = following
         self._told = self._found_in_block = self._block.end
         self._packer.submit(self._full[-1].number)
         if self._packer.is_busy:

@@ -71,7 +71,7 @@ def compress_file(source: int, size: int, target: int, level: int = LEVEL) -> in
 def _read(source: int, size: int, start: int) -> bytes:
     octets = os.pread(source, size, start)
     if len(octets) < size:
-        raise OSError(f"the file ended after {start + len(octets)} octets, before octet {start + size}")
+        raise OSError(f"the file ended after {start + len(octets)} of {start + size} octets")
     return octets
 
 
