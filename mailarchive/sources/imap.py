@@ -66,7 +66,7 @@ class ImapMailbox:
     """A mailbox opened by EXAMINE. Answers are read one call at a time: the next call gives up what is left of one."""
 
     def __init__(self, session: ImapSession, cursor: Cursor, early: Mapping[RemoteUid, MessageFacts]) -> None:
-        """``early`` are facts that came as the mailbox was opened."""
+        """``early`` are facts that came as the mailbox was opened; they hold until a message is asked for."""
         self._session = session
         self._cursor = cursor
         self._early = early
@@ -153,12 +153,14 @@ class ImapMailbox:
         return self._session.headers(self._sets(wanted), wanted)
 
     def pieces(self, uid: RemoteUid, offset: int, before: bytes = b"") -> Iterator[bytes]:
+        self._early = {}
         return self._session.pieces.of(_number(uid), offset, before)
 
     def halves(self, uid: RemoteUid, spool: Spool) -> Fetched:
         return self._session.halves(_number(uid), spool)
 
     def fetch(self, uids: Sequence[RemoteUid], spool: Spool) -> Iterator[Fetched]:
+        self._early = {}
         wanted = _ascending(uids)
         return self._session.bodies(self._sets(wanted, _BODIES_PER_FETCH), wanted, spool)
 
