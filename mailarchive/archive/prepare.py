@@ -2,8 +2,8 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from mailarchive.mail import mboxrd
 from mailarchive.mail.body import MemoryBody
@@ -12,8 +12,7 @@ from mailarchive.mail.eol import EolScanner, lf_text
 from mailarchive.model import Body, Digest, Eol, HeaderDigest
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A message's identity and how it will be stored."""
 
     digest: Digest

@@ -3,9 +3,8 @@
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from mailarchive import __version__
 from mailarchive import facts as f
@@ -36,8 +35,7 @@ LEAST_PACKED = 1 << 20
 """A run that added this many octets to the open block packs it at its end; smaller runs leave it plain."""
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """A message that came, and the mailboxes in which its labels place it."""
 
     facts: MessageFacts
@@ -45,8 +43,7 @@ class Arrival:
     also: Sequence[int] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Added:
+class Added(NamedTuple):
     """What became of a message: ``stored`` says whether its octets were not in the archive yet."""
 
     digest: Digest
@@ -393,7 +390,7 @@ def _placed(
 def _labelled(placed: f.Placed, mailboxes: Sequence[int]) -> list[f.Placed]:
     """Return the placements that the labels of one give; recorded before it, they are repeated if it is not reached."""
     uidvalidity = placed.uidvalidity + LABELLED
-    return [replace(placed, mailbox=mailbox, uidvalidity=uidvalidity, labels=(), by=BY_LABEL) for mailbox in mailboxes]
+    return [placed._replace(mailbox=mailbox, uidvalidity=uidvalidity, labels=(), by=BY_LABEL) for mailbox in mailboxes]
 
 
 def _sighting(placed: f.Placed, header: HeaderDigest, size: int) -> Sighting:

@@ -2,14 +2,12 @@
 
 import json
 from collections.abc import Callable, Hashable
-from dataclasses import MISSING, dataclass, fields
 from datetime import datetime
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii
-from operator import attrgetter
-from typing import Any, get_type_hints
+from typing import Any, NamedTuple, get_type_hints
 
-from mailarchive.facts import Fact
+from mailarchive import facts as f
 from mailarchive.model import Digest, HeaderDigest, RemoteUid
 
 
@@ -20,8 +18,7 @@ class MalformedLine(ValueError):
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode
 
 
-@dataclass(frozen=True, slots=True)
-class _Field:
+class _Field(NamedTuple):
     """One field of a kind of fact; ``encode`` makes JSON text of its values, ``from_json`` a value of parsed JSON."""
 
     name: str
@@ -68,37 +65,48 @@ def _field_of(name: str, hint: Any, default: Any) -> _Field:
     return _Field(name, default, f',"{name}":', encode, from_json)
 
 
-def _fields_of(kind: type) -> tuple[_Field, ...]:
-    hints = get_type_hints(kind)
-    return tuple(
-        _field_of(
-            item.name,
-            hints[item.name],
-            item.default_factory() if item.default_factory is not MISSING else item.default,
-        )
-        for item in fields(kind)
-    )
+def _fields_of(kind: type[Any]) -> tuple[_Field, ...]:
+    hints, defaults = get_type_hints(kind), kind._field_defaults
+    return tuple(_field_of(name, hints[name], defaults.get(name, _NO_DEFAULT)) for name in kind._fields)
 
 
-_KINDS: dict[str, type[Any]] = {kind.t: kind for kind in Fact.__args__}
-_FIELDS: dict[type[Any], tuple[_Field, ...]] = {kind: _fields_of(kind) for kind in _KINDS.values()}
-_VALUES: dict[type[Any], Callable[[Any], tuple[Any, ...]]] = {
-    kind: attrgetter("t", *(item.name for item in found)) for kind, found in _FIELDS.items()
+_NO_DEFAULT = object()
+_NAMES: dict[type[Any], str] = {
+    f.Part: "part",
+    f.ArchiveMade: "archive",
+    f.RunBegan: "run",
+    f.RunEnded: "ended",
+    f.AccountSeen: "account",
+    f.MailboxSeen: "mailbox",
+    f.MailboxVanished: "vanished",
+    f.MessageStored: "message",
+    f.Placed: "placed",
+    f.FlagsChanged: "flags",
+    f.LabelsChanged: "labels",
+    f.Gone: "gone",
+    f.Failed: "failed",
+    f.CursorMoved: "cursor",
+    f.BlockPacked: "block",
+    f.Lost: "lost",
+    f.Checkpoint: "checkpoint",
 }
+"""What the line of each kind of fact has as its ``t``."""
+_KINDS = {name: kind for kind, name in _NAMES.items()}
+_FIELDS: dict[type[Any], tuple[_Field, ...]] = {kind: _fields_of(kind) for kind in _NAMES}
 
 
-def to_line(fact: Fact) -> bytes:
+def to_line(fact: f.Fact) -> bytes:
     """Return ``fact`` as its JSON line, line end included. Fields that have their default are left out."""
-    kind, *values = _VALUES[type(fact)](fact)
-    pieces = [f'{{"t":"{kind}"']
-    for value, item in zip(values, _FIELDS[type(fact)], strict=True):
+    kind = type(fact)
+    pieces = [f'{{"t":"{_NAMES[kind]}"']
+    for value, item in zip(fact, _FIELDS[kind], strict=True):
         if value != item.default:
             pieces += (item.key, item.encode(value))
     pieces.append("}\n")
     return "".join(pieces).encode("ascii")
 
 
-def from_line(line: bytes) -> Fact | None:
+def from_line(line: bytes) -> f.Fact | None:
     """Return the fact of a line, or None if its type is not known here. Raises MalformedLine."""
     if not line.endswith(b"\n"):
         raise MalformedLine("a line without end")
@@ -109,10 +117,10 @@ def from_line(line: bytes) -> Fact | None:
             return None
         arguments = {}
         for item in _FIELDS[kind]:
-            value = values.get(item.name, MISSING)
-            if value is not MISSING:
+            value = values.get(item.name, _NO_DEFAULT)
+            if value is not _NO_DEFAULT:
                 arguments[item.name] = item.from_json(value) if item.from_json and value is not None else value
-        fact: Fact = kind(**arguments)
+        fact: f.Fact = kind(**arguments)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise MalformedLine(f"not a journal line: {line[:80]!r}") from error
     return fact

@@ -1,25 +1,22 @@
 """What a running operation tells whoever watches: values, never text on a terminal."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(NamedTuple):
     """A sentence that the user should see (a repair, a ceiling, a mailbox that vanished)."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Detail:
+class Detail(NamedTuple):
     """A sentence for ``--verbose``."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class MailboxPlanned:
+class MailboxPlanned(NamedTuple):
     """A mailbox has been compared: this many messages (and octets, as the server says) will be fetched."""
 
     account: str
@@ -28,8 +25,7 @@ class MailboxPlanned:
     octets: int
 
 
-@dataclass(frozen=True, slots=True)
-class MessagesDone:
+class MessagesDone(NamedTuple):
     """So many messages are in the archive, or have failed for good in this run."""
 
     account: str
@@ -38,8 +34,7 @@ class MessagesDone:
     octets: int
 
 
-@dataclass(frozen=True, slots=True)
-class MessagesLinked:
+class MessagesLinked(NamedTuple):
     """So many messages that were to be fetched are in the archive already."""
 
     account: str
@@ -47,8 +42,7 @@ class MessagesLinked:
     messages: int
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(NamedTuple):
     """The run waits before it tries again."""
 
     account: str
@@ -56,8 +50,7 @@ class Waiting:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """A step of a long local operation (verify, export, rebuild), in octets."""
 
     done: int

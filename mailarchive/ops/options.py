@@ -1,7 +1,7 @@
 """What a pull is asked to do, and what surrounds it."""
 
-from dataclasses import dataclass, field
 from datetime import date
+from typing import NamedTuple
 
 from mailarchive.clock import Clock, Stop
 from mailarchive.model import Account
@@ -9,8 +9,7 @@ from mailarchive.ops.events import Observer
 from mailarchive.sources.base import SourceFactory
 
 
-@dataclass(frozen=True, slots=True)
-class PullOptions:
+class PullOptions(NamedTuple):
     """What to pull. ``mailboxes`` and ``exclude`` are case-sensitive globs over the printed mailbox name."""
 
     mailboxes: tuple[str, ...] = ()
@@ -29,17 +28,15 @@ class PullOptions:
     """Fetch the newest messages of each mailbox first."""
 
 
-@dataclass(frozen=True, slots=True)
-class PullAccount:
+class PullAccount(NamedTuple):
     """An account and how to open connections to it."""
 
     account: Account
-    connect: SourceFactory = field(repr=False)
+    connect: SourceFactory
     most_connections: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Around:
+class Around(NamedTuple):
     """What surrounds a run: who watches, what time it is, and whether to stop."""
 
     observer: Observer

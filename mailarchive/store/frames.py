@@ -5,7 +5,7 @@ import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, cast
+from typing import BinaryIO, NamedTuple, cast
 
 import zstandard
 
@@ -24,8 +24,7 @@ _HEAD = struct.Struct("<II")
 _MAX_HEADER = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class BlockHeader:
+class BlockHeader(NamedTuple):
     """What the skippable frame before a block says; ``octets`` is the length of that skippable frame itself."""
 
     block: int

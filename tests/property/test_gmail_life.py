@@ -3,7 +3,6 @@
 import contextlib
 import random
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -131,7 +130,7 @@ def test_the_archive_has_what_gmail_shows(seed: int, tmp_path: Path, monkeypatch
                 pull_and_die(site, life.chance.choice([ALL_OF_IT, *PARTLY]), life.chance.randrange(40), monkeypatch)
                 life.live()
             life.show_all()
-            rehearsed = boxes(site.pull(replace(ALL_OF_IT, dry_run=True)))
+            rehearsed = boxes(site.pull(ALL_OF_IT._replace(dry_run=True)))
             report = site.pull(ALL_OF_IT)
             assert (report.status, report.accounts[0].warnings) == ("complete", [])
             site.is_gmail()
