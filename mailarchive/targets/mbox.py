@@ -105,7 +105,9 @@ class MboxTarget:
 def _entry(place: Place, chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the entry, in one piece if the message is small: that is several times as quick."""
     if place.length <= _PIECE:
-        yield mboxrd.encode(b"".join(chunks), place.eol, final=place.final, date=place.date)
+        octets = b"".join(chunks)
+        text = octets.translate(None, b"\r") if place.eol == "crlf" else octets
+        yield mboxrd.encode(text, final=place.final, date=place.date)
     else:
         yield from mboxrd.encode_stream(chunks, place.eol, final=place.final, date=place.date)
 

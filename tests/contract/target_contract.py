@@ -12,7 +12,7 @@ import pytest
 from mailarchive.errors import ArchiveDamaged, UsageError
 from mailarchive.mail import mboxrd
 from mailarchive.mail.digest import digest_of
-from mailarchive.mail.eol import EolScanner
+from mailarchive.mail.eol import EolScanner, lf_text
 from mailarchive.targets.base import Home, Place, Target
 from mailarchive.targets.paths import Tell, ignore_text
 
@@ -34,7 +34,7 @@ def place_of(octets: bytes, *mailbox: str, uid: int = 1, box: int = 0, gone: boo
     """Return where a message with ``octets`` goes; mailboxes of one name are one unless ``box`` differs."""
     scanner = EolScanner()
     scanner.feed(octets)
-    length = len(mboxrd.encode(octets, scanner.eol, final=scanner.final, date=DATE))
+    length = len(mboxrd.encode(lf_text(octets)[0], final=scanner.final, date=DATE))
     home = Home("me@host", mailbox, box, gone)
     return Place(home, uid, digest_of(octets), len(octets), DATE, scanner.eol, scanner.final, 0, length)
 

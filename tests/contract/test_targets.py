@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from mailarchive.mail import mboxrd
+from mailarchive.mail.eol import lf_text
 from mailarchive.targets.base import Place, Target
 from mailarchive.targets.paths import MARK, Tell, ignore_text
 from mailarchive.targets.registry import open_target
@@ -58,7 +59,7 @@ class TestMbox(TargetContract):
 
     def note(self, pairs: Sequence[tuple[bytes, Place]]) -> None:
         for octets, place in pairs:
-            self.entries[mboxrd.encode(octets, place.eol, final=place.final, date=place.date)] = octets
+            self.entries[mboxrd.encode(lf_text(octets)[0], final=place.final, date=place.date)] = octets
 
     def found(self, root: Path) -> Found:
         """Cut the files into entries, and take for each the octets of which it must have been made."""

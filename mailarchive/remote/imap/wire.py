@@ -5,7 +5,6 @@ import io
 import re
 import socket
 from collections.abc import Iterator
-from typing import BinaryIO
 
 from mailarchive.errors import ConnectionLost, ProtocolViolation, SourceError, Throttled
 from mailarchive.mail.body import CHUNK
@@ -70,7 +69,7 @@ class Wire:
         return not self._waiting
 
     @property
-    def stream(self) -> BinaryIO:
+    def stream(self) -> "io.BufferedReader[Transport]":
         """The incoming octets; for reading the usual answers without detours (see ``accept``)."""
         return self._stream
 
