@@ -1,0 +1,101 @@
+"""How a first pull grows with the mail, in time and in memory."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from scripts.benchmark import programs
+from scripts.benchmark.bench import Bench, Command
+from scripts.benchmark.measuring import Series, quotient
+from scripts.benchmark.servers import Load
+from scripts.benchmark.tables import Figure, Report
+
+SIZES = (1_000, 10_000, 100_000)
+PEERS_RUN_ONCE = 50_000
+LARGE = 150_000_000
+
+
+def growth(bench: Bench) -> Report:
+    """First pulls of 1,000, 10,000 and 100,000 small messages (getmail6 at 1,000 only; mbsync at 100,000 once)."""
+    report = Report()
+    rows, whole = [], Series()
+    for full in SIZES:
+        load = bench.servers.inbox(bench.count(full))
+        series = _first(bench, load, full)
+        report.runs(
+            f"First pull of {load.name}",
+            series,
+            {"drain": "drain", "mbsync": "mbsync"},
+            dict.fromkeys(series.runs, load.octets),
+        )
+        for name, runs in series.runs.items():
+            whole.runs[f"{name}, {full:,}"] = runs
+    for name in ("drain", "mailarchive", "mbsync"):
+        each = [quotient(whole.median(f"{name}, {full:,}"), bench.count(full) / 1e6) for full in SIZES]
+        peaks = [whole.median(f"{name}, {full:,}", "peak") for full in SIZES]
+        rows.append([name, *(f"{one:,.0f}" if one else "" for one in (*each, *peaks))])
+    header = ["", *(f"µs a message, {full:,}" for full in SIZES), *(f"peak MiB, {full:,}" for full in SIZES)]
+    report.table("Growth of the first pull", header, rows)
+    report.figures.append(
+        Figure(
+            "growth, peak memory of the first pull, 100,000 beside 10,000 messages",
+            whole.ratio(f"mailarchive, {SIZES[2]:,}", f"mailarchive, {SIZES[1]:,}", "peak"),
+            1.2,
+            "×",
+        )
+    )
+    peak = whole.median(f"mailarchive, {SIZES[2]:,}", "peak")
+    report.figures.append(Figure("growth, peak memory at 100,000 messages", _megabytes(peak), 120, "MB", digits=0))
+    return report
+
+
+def _first(bench: Bench, load: Load, full: int) -> Series:
+    series = Series()
+    port = load.server.port
+    tools: dict[str, Callable[[Path], Command]] = {
+        "drain": lambda _: programs.drain_imap(port),
+        "mailarchive": lambda folder: programs.pull(folder / "archive", port),
+    }
+    peers: dict[str, Callable[[Path], Command]] = {}
+    if "mbsync" in bench.peers:
+        peers["mbsync"] = lambda folder: programs.mbsync(folder, port)
+    if "getmail" in bench.peers and full == SIZES[0]:
+        peers["getmail6"] = lambda folder: programs.getmail(folder, port)
+    if full < PEERS_RUN_ONCE:
+        folders = bench.fresh(series, tools | peers, load)
+    else:
+        folders = bench.fresh(series, tools, load) | bench.fresh(series, peers, load, runs=1)
+    synced = programs.mbsync(folders["mbsync"], port) if "mbsync" in folders else None
+    bench.keep(load, folders["mailarchive"] / "archive", synced)
+    return series
+
+
+def memory(bench: Bench) -> Report:
+    """Peak memory with a message of 150 MB among 1,000 small ones."""
+    load = bench.servers.with_large(bench.count(SIZES[0]), bench.count(LARGE))
+    report, series = Report(), Series()
+    folders = bench.fresh(
+        series,
+        {
+            "mailarchive, pull over IMAP": lambda folder: programs.pull(folder / "archive", load.server.port),
+            "mailarchive, pull over POP3": lambda folder: programs.pull(
+                folder / "archive", load.server.ports.pop3, scheme="pop3"
+            ),
+        },
+    )
+    archive = folders["mailarchive, pull over IMAP"] / "archive"
+    bench.again(series, {"mailarchive, verify": programs.mailarchive(archive, "verify", "--quiet")})
+    export = ("export", "--format", "eml", "--quiet")
+    bench.fresh(
+        series,
+        {"mailarchive, export": lambda folder: programs.mailarchive(archive, *export, str(folder / "eml"))},
+    )
+    report.runs(f"Memory with {load.name}", series, octets=dict.fromkeys(series.runs, load.octets))
+    report.figures += [
+        Figure(f"peak memory, {name}, {load.name}", _megabytes(series.median(name, "peak")), 120, "MB", digits=0)
+        for name in series.runs
+    ]
+    return report
+
+
+def _megabytes(mebibytes: float | None) -> float | None:
+    return None if mebibytes is None else mebibytes * (1 << 20) / 1e6

@@ -1,0 +1,68 @@
+"""Everything that reads an archive: verify, export, rebuild, list, show."""
+
+import json
+import subprocess
+from pathlib import Path
+
+from scripts.benchmark import programs
+from scripts.benchmark.bench import Bench
+from scripts.benchmark.measuring import Series, environment
+from scripts.benchmark.servers import Load
+from scripts.benchmark.tables import Figure, Report
+
+REALISTIC, LARGE = 10_000, 100_000
+PAGE = 50
+_SHORT_RUNS = 5
+_START, _SHOW, _PAGE = "mailarchive --version", "show of one message", f"list --limit {PAGE}"
+
+
+def reading(bench: Bench) -> Report:
+    """Verify, export, rebuild, list and show, at 10,000 realistic and at 100,000 small messages."""
+    report = Report()
+    for load in (bench.servers.realistic(bench.count(REALISTIC)), bench.servers.inbox(bench.count(LARGE))):
+        archive, series = bench.pulled(load), Series()
+        _whole(bench, series, archive)
+        octets = dict.fromkeys(("verify", "export --format eml", "export --format mbox"), load.octets)
+        report.runs(f"All of {load.name} ({load.octets / 1e6:.1f} MB)", series, octets=octets)
+        report.figures += [
+            Figure(f"{name}, {load.name}", series.rate(name, load.octets), 400, "MB/s", least=True, digits=0)
+            for name in octets
+        ]
+    load = bench.servers.inbox(bench.count(LARGE))
+    report.figures.append(_one(bench, report, load))
+    return report
+
+
+def _whole(bench: Bench, series: Series, archive: Path) -> None:
+    for _ in range(bench.runs):
+        bench.again(series, {"verify": programs.mailarchive(archive, "verify", "--quiet")}, runs=1)
+        for kind in ("eml", "mbox"):
+            with bench.folder() as folder:
+                options = ("export", str(folder / "out"), "--format", kind, "--quiet")
+                bench.note(series, f"export --format {kind}", bench.run(programs.mailarchive(archive, *options)))
+        bench.again(series, {"rebuild": programs.mailarchive(archive, "rebuild", "--quiet")}, runs=1)
+
+
+def _one(bench: Bench, report: Report, load: Load) -> Figure:
+    archive, series = bench.pulled(load), Series()
+    identity = _middle(archive, load.messages)
+    commands = {
+        _START: [programs.PROGRAM, "--version"],
+        _SHOW: programs.mailarchive(archive, "show", identity),
+        "show --raw": programs.mailarchive(archive, "show", identity, "--raw"),
+        _PAGE: programs.mailarchive(archive, "list", "--limit", str(PAGE)),
+        "list": programs.mailarchive(archive, "list"),
+        "mailboxes": programs.mailarchive(archive, "mailboxes"),
+        "stats": programs.mailarchive(archive, "stats"),
+        "verify --quick": programs.mailarchive(archive, "verify", "--quick", "--quiet"),
+    }
+    bench.again(series, commands, runs=max(_SHORT_RUNS, bench.runs) if bench.scale >= 1 else bench.runs)
+    report.runs(f"One of {load.name}", series, {"start-up": _START})
+    return Figure(f"{_SHOW}, {load.name}", series.ratio(_SHOW, _START), 2, "× start-up")
+
+
+def _middle(archive: Path, messages: int) -> str:
+    """Return the id of a message in the middle of those that list shows."""
+    command = programs.mailarchive(archive, "list", "--json", "--limit", str(max(1, messages // 2)))
+    done = subprocess.run(command, env=environment(), capture_output=True, check=True, text=True)
+    return str(json.loads(done.stdout.splitlines()[-1])["id"])
