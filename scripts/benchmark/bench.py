@@ -3,7 +3,8 @@
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +33,7 @@ class Bench:
     def __post_init__(self) -> None:
         self.servers = Servers(say)
         self.work.chmod(0o755)  # a program that will not deliver as root does it as somebody else
+        self._ended = 0.0
         self._pulled: dict[str, Path] = {}
         self._synced: dict[str, Command] = {}
         self.peers = {name for name in programs.PACKAGES if programs.provide(name)}
@@ -54,6 +56,8 @@ class Bench:
         """Measure one process, with what the IMAP server of ``load`` counted meanwhile."""
         before = counts(load) if load else (0, 0)
         measured = measure(command, self.work / "output", extra)
+        if command[0] == "mbsync":
+            self._ended = time.monotonic()
         if load is None:
             return measured
         after = counts(load)
@@ -65,16 +69,19 @@ class Bench:
         tools: Mapping[str, Callable[[Path], Command]],
         load: Load | None = None,
         runs: int | None = None,
+        keep: Collection[str] = (),
     ) -> dict[str, Path]:
-        """Run tools in turn, each in a new folder every time; return the folders of the last round."""
-        kept: dict[str, Path] = {}
-        for _ in range(runs or self.runs):
+        """Run tools in turn, each in a new folder; return the last round's folders that are to be kept."""
+        last: dict[str, Path] = {}
+        for nth in range(runs or self.runs):
             for name, command in tools.items():
-                if name in kept:
-                    shutil.rmtree(kept[name])
-                kept[name] = self.new_folder()
-                self.note(series, name, self.run(command(kept[name]), load))
-        return kept
+                folder = self.new_folder()
+                self.note(series, name, self.run(command(folder), load))
+                if name in keep and nth + 1 == (runs or self.runs):
+                    last[name] = folder
+                else:
+                    shutil.rmtree(folder)
+        return last
 
     def again(
         self, series: Series, commands: Mapping[str, Command], load: Load | None = None, runs: int | None = None
@@ -82,8 +89,7 @@ class Bench:
         """Run commands in turn, over and over, on what they left the time before."""
         for _ in range(runs or self.runs):
             for name, command in commands.items():
-                if command[0] == "mbsync":
-                    settle()
+                settle(self._ended if command[0] == "mbsync" else 0)
                 self.note(series, name, self.run(command, load))
 
     def note(self, series: Series, name: str, measured: Measured) -> None:

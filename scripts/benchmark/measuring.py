@@ -91,9 +91,9 @@ def measure(command: Sequence[str], log: Path, extra: Mapping[str, str] | None =
     )
 
 
-def settle() -> None:
-    """Wait out the second in which a Maildir changed: mbsync itself would."""
-    time.sleep(_SETTLE)  # noqa: TID251 - another program's clock, not ours
+def settle(changed: float) -> None:
+    """Wait out the second in which a Maildir changed, by the monotonic clock: mbsync itself would."""
+    time.sleep(max(0.0, changed + _SETTLE - time.monotonic()))  # noqa: TID251 - another program's clock, not ours
 
 
 def disk_octets(directory: Path) -> int:

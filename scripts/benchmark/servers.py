@@ -105,7 +105,7 @@ class Proxy:
         with subprocess.Popen(
             [*command, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as process:
-            asked, answers = cast(IO[str], process.stdin), cast(IO[str], process.stdout)
+            asked, answers = cast("IO[str]", process.stdin), cast("IO[str]", process.stdout)
             _, port = answers.readline().split()
             self.port = int(port)
             try:

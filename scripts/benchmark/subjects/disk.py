@@ -22,6 +22,7 @@ def disk(bench: Bench) -> Report:
         load = getattr(bench.servers, kind.__name__)(bench.count(COUNT))
         archive = bench.pulled(load)
         kept = {"mailarchive": disk_octets(archive)}
+        kept["mailarchive, catalog only"] = sum(path.stat().st_size for path in archive.glob("catalog.sqlite3*"))
         for part in ("mail", "journal"):
             kept[f"mailarchive, {part}/ only"] = disk_octets(archive / part)
         with bench.folder() as folder:

@@ -20,7 +20,7 @@ def first_pull(bench: Bench) -> Report:
         (bench.servers.realistic(bench.count(COUNT)), 0.5, 4),
     ):
         series = Series()
-        folders = bench.fresh(series, _tools(bench, load.server.port), load)
+        folders = bench.fresh(series, _tools(bench, load.server.port), load, keep=("mailarchive",))
         bench.keep(load, folders["mailarchive"] / "archive")
         _table(report, f"First pull of {load.name} ({load.octets / 1e6:.1f} MB)", series, load)
         for base, limit in (("mbsync", to_peer), ("drain", to_drain)):

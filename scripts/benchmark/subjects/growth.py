@@ -12,6 +12,8 @@ from scripts.benchmark.tables import Figure, Report
 SIZES = (1_000, 10_000, 100_000)
 PEERS_RUN_ONCE = 50_000
 LARGE = 150_000_000
+_KEPT = ("mailarchive", "mbsync")
+_OVER_IMAP = "mailarchive, pull over IMAP"
 
 
 def growth(bench: Bench) -> Report:
@@ -61,9 +63,10 @@ def _first(bench: Bench, load: Load, full: int) -> Series:
     if "getmail" in bench.peers and full == SIZES[0]:
         peers["getmail6"] = lambda folder: programs.getmail(folder, port)
     if full < PEERS_RUN_ONCE:
-        folders = bench.fresh(series, tools | peers, load)
+        folders = bench.fresh(series, tools | peers, load, keep=_KEPT)
     else:
-        folders = bench.fresh(series, tools, load) | bench.fresh(series, peers, load, runs=1)
+        folders = bench.fresh(series, tools, load, keep=_KEPT)
+        folders |= bench.fresh(series, peers, load, runs=1, keep=_KEPT)
     synced = programs.mbsync(folders["mbsync"], port) if "mbsync" in folders else None
     bench.keep(load, folders["mailarchive"] / "archive", synced)
     return series
@@ -76,13 +79,14 @@ def memory(bench: Bench) -> Report:
     folders = bench.fresh(
         series,
         {
-            "mailarchive, pull over IMAP": lambda folder: programs.pull(folder / "archive", load.server.port),
+            _OVER_IMAP: lambda folder: programs.pull(folder / "archive", load.server.port),
             "mailarchive, pull over POP3": lambda folder: programs.pull(
                 folder / "archive", load.server.ports.pop3, scheme="pop3"
             ),
         },
+        keep=(_OVER_IMAP,),
     )
-    archive = folders["mailarchive, pull over IMAP"] / "archive"
+    archive = folders[_OVER_IMAP] / "archive"
     bench.again(series, {"mailarchive, verify": programs.mailarchive(archive, "verify", "--quiet")})
     export = ("export", "--format", "eml", "--quiet")
     bench.fresh(

@@ -22,7 +22,7 @@ def many_mailboxes(bench: Bench) -> Report:
     load = bench.servers.many(bench.count(MESSAGES), max(2, bench.count(MAILBOXES)))
     report = Report()
     series = Series()
-    folders = bench.fresh(series, _first(bench, load.server.port), load)
+    folders = bench.fresh(series, _first(bench, load.server.port), load, keep=("mailarchive", "mbsync"))
     report.runs(f"First pull of {load.name}", series, _BASES)
     archive, mail = folders["mailarchive"] / "archive", folders.get("mbsync")
     report.figures.append(_unchanged(bench, report, load, _again(load.server.port, archive, mail), 0, 0.8))

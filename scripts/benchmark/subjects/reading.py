@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from scripts.benchmark import programs
-from scripts.benchmark.bench import Bench
+from scripts.benchmark.bench import Bench, Command
 from scripts.benchmark.measuring import Series, environment
 from scripts.benchmark.servers import Load
 from scripts.benchmark.tables import Figure, Report
@@ -22,11 +22,15 @@ def reading(bench: Bench) -> Report:
     for load in (bench.servers.realistic(bench.count(REALISTIC)), bench.servers.inbox(bench.count(LARGE))):
         archive, series = bench.pulled(load), Series()
         _whole(bench, series, archive)
-        octets = dict.fromkeys(("verify", "export --format eml", "export --format mbox"), load.octets)
+        octets = {
+            "verify": unique_octets(archive),
+            "export --format eml": load.octets,
+            "export --format mbox": load.octets,
+        }
         report.runs(f"All of {load.name} ({load.octets / 1e6:.1f} MB)", series, octets=octets)
         report.figures += [
-            Figure(f"{name}, {load.name}", series.rate(name, load.octets), 400, "MB/s", least=True, digits=0)
-            for name in octets
+            Figure(f"{name}, {load.name}", series.rate(name, handled), 400, "MB/s", least=True, digits=0)
+            for name, handled in octets.items()
         ]
     load = bench.servers.inbox(bench.count(LARGE))
     report.figures.append(_one(bench, report, load))
@@ -61,8 +65,16 @@ def _one(bench: Bench, report: Report, load: Load) -> Figure:
     return Figure(f"{_SHOW}, {load.name}", series.ratio(_SHOW, _START), 2, "× start-up")
 
 
+def unique_octets(archive: Path) -> int:
+    """Return the octets of all messages, each once: what verify reads."""
+    return int(json.loads(_output(programs.mailarchive(archive, "stats", "--json")))["unique_bytes"])
+
+
 def _middle(archive: Path, messages: int) -> str:
     """Return the id of a message in the middle of those that list shows."""
-    command = programs.mailarchive(archive, "list", "--json", "--limit", str(max(1, messages // 2)))
-    done = subprocess.run(command, env=environment(), capture_output=True, check=True, text=True)
-    return str(json.loads(done.stdout.splitlines()[-1])["id"])
+    listed = _output(programs.mailarchive(archive, "list", "--json", "--limit", str(max(1, messages // 2))))
+    return str(json.loads(listed.splitlines()[-1])["id"])
+
+
+def _output(command: Command) -> str:
+    return subprocess.run(command, env=environment(), capture_output=True, check=True, text=True).stdout

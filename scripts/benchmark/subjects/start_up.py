@@ -24,7 +24,7 @@ def start_up(bench: Bench) -> Report:
         _PULL: programs.pull(bench.pulled(load), load.server.port),
     }
     bench.again(Series(), commands, runs=1)
-    bench.again(series, commands, runs=max(bench.runs, RUNS) if bench.scale >= 1 else 3)
+    bench.again(series, commands, runs=max(bench.runs, RUNS) if bench.scale >= 1 else bench.runs)
     report.runs("Start-up", series, {"import typer": _TYPER, "import typer, imapclient": _CLIENT})
     report.figures += [
         Figure("start-up, --version", series.ratio(_VERSION, _TYPER), 1.3, "× import typer"),
