@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -48,7 +49,12 @@ SUBJECTS: dict[str, Callable[[Bench], Report]] = {
 """In the order in which they run: the last ones change the mail of a server that others have measured before."""
 
 _QUICK = 0.05
+_PROGRAM = ROOT / "scripts/mailarchive"
 _DOVECOT = "dovecot-imapd dovecot-pop3d"
+_NOT_YET = [
+    Figure(f"restore, 10,000 small, {how}", None, limit, "× raw", why_not="mailarchive cannot restore yet")
+    for how, limit in (("MULTIAPPEND", 2), ("without MULTIAPPEND", 1.5))
+]
 
 
 def arguments() -> argparse.Namespace:
@@ -66,6 +72,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--scale", type=float, help="so much of the mail: 0.1 (default: 1)")
     parser.add_argument("--quick", action="store_true", help=f"one run of {_QUICK} of the mail: does it work at all?")
     parser.add_argument("--work", type=Path, help="where everything is written (default: the temporary folder)")
+    parser.add_argument(
+        "--program", type=Path, default=_PROGRAM, help="another mailarchive (default: scripts/mailarchive)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all runs there as well")
     options = parser.parse_args()
     options.runs = options.runs or (1 if options.quick else 3)
@@ -75,16 +84,21 @@ def arguments() -> argparse.Namespace:
     return options
 
 
-def measured(bench: Bench, names: Sequence[str]) -> dict[str, Report]:
-    """Run subjects and return what they found."""
-    reports = {}
-    for name, subject in SUBJECTS.items():
-        if name in names:
-            begin = time.monotonic()
-            say(f"{name}:")
-            reports[name] = subject(bench)
-            say(f"{name} took {time.monotonic() - begin:.0f} s")
-    return reports
+def measured(bench: Bench, names: Sequence[str]) -> tuple[dict[str, Report], list[str]]:
+    """Run subjects; return what they found, and the names of those that failed. Ctrl-C ends with what there is."""
+    reports, failed = {}, []
+    for name in [name for name in SUBJECTS if name in names]:
+        begin = time.monotonic()
+        say(f"{name}:")
+        try:
+            reports[name] = SUBJECTS[name](bench)
+        except KeyboardInterrupt:
+            return reports, [*failed, name]
+        except Exception:  # noqa: BLE001 - what the others found in half an hour is not lost for one that fails
+            traceback.print_exc()
+            failed.append(name)
+        say(f"{name} took {time.monotonic() - begin:.0f} s")
+    return reports, failed
 
 
 def printed(options: argparse.Namespace, reports: dict[str, Report]) -> None:
@@ -96,8 +110,7 @@ def printed(options: argparse.Namespace, reports: dict[str, Report]) -> None:
     )
     figures = [figure for report in reports.values() for figure in report.figures]
     if not options.subjects:
-        reason = "mailarchive cannot restore yet"
-        figures.append(Figure("restore, 10,000 small", None, 2, "× raw MULTIAPPEND", why_not=reason))
+        figures += _NOT_YET
     if figures:
         print("\n".join(targets(figures)), end="\n\n")
     for name, report in reports.items():
@@ -127,14 +140,16 @@ def main() -> None:
         sys.exit(2)
     subprocess.run([sys.executable, "-m", "compileall", "-q", str(ROOT / "mailarchive")], check=False)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=options.work, ignore_cleanup_errors=True) as work:
-        bench = Bench(options.runs, options.scale, Path(work))
+        bench = Bench(options.runs, options.scale, Path(work), str(options.program.absolute()))
         try:
-            reports = measured(bench, options.subjects or list(SUBJECTS))
+            reports, failed = measured(bench, options.subjects or list(SUBJECTS))
         finally:
             bench.servers.close()
     printed(options, reports)
     if options.json:
         written(options.json, reports)
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

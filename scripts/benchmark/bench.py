@@ -24,11 +24,12 @@ def say(text: str) -> None:
 
 @dataclass
 class Bench:
-    """``runs`` interleaved runs of everything, with ``scale`` times the mail, below ``work``."""
+    """``runs`` interleaved runs of ``program`` (a mailarchive) and its peers, ``scale`` times the mail, in ``work``."""
 
     runs: int
     scale: float
     work: Path
+    program: str
 
     def __post_init__(self) -> None:
         self.servers = Servers(say)
@@ -98,11 +99,20 @@ class Bench:
         failure = f", exit code {measured.exit_code}: {measured.words}" if measured.exit_code else ""
         say(f"  {name}: {measured.seconds:.3f} s{failure}")
 
+    def mailarchive(self, archive: Path, *arguments: str) -> Command:
+        """Return a command of mailarchive about ``archive``."""
+        return [self.program, *arguments, "--archive", str(archive)]
+
+    def pull(self, archive: Path, port: int, *options: str, scheme: str = "imap") -> Command:
+        """Return the command that pulls from a port on loopback."""
+        url = f"{scheme}://{programs.USER}@{programs.HOST}:{port}"
+        return self.mailarchive(archive, "pull", url, "--quiet", *options)
+
     def pulled(self, load: Load) -> Path:
         """Return an archive that has all mail of ``load``, pulled from its own port."""
         if load.name not in self._pulled:
             archive = self.new_folder() / "archive"
-            self._done(programs.pull(archive, load.server.port))
+            self._done(self.pull(archive, load.server.port))
             self._pulled[load.name] = archive
         return self._pulled[load.name]
 

@@ -1,4 +1,4 @@
-"""The commands that are measured: mailarchive, its peers, and the drains."""
+"""The commands that mailarchive is measured beside: its peers, and the drains."""
 
 import os
 import shutil
@@ -7,10 +7,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from scripts.benchmark.measuring import PASSWORD, PROCESSES, ROOT
+from scripts.benchmark.measuring import PASSWORD, PROCESSES
 
-PROGRAM = str(ROOT / "scripts/mailarchive")
-PYTHON = str(ROOT / ".venv/bin/python")
 USER = "user"
 HOST = "127.0.0.1"
 _NOBODY = "nobody"
@@ -70,16 +68,6 @@ delete = false
 read_all = false
 verbose = 0
 """
-
-
-def mailarchive(archive: Path, *arguments: str) -> list[str]:
-    """Return a command of mailarchive about ``archive``."""
-    return [PROGRAM, *arguments, "--archive", str(archive)]
-
-
-def pull(archive: Path, port: int, *options: str, scheme: str = "imap") -> list[str]:
-    """Return the command that pulls from a port on loopback."""
-    return mailarchive(archive, "pull", f"{scheme}://{USER}@{HOST}:{port}", "--quiet", *options)
 
 
 def drain_imap(port: int, *options: str) -> list[str]:

@@ -74,7 +74,7 @@ def flags(bench: Bench) -> Report:
 
 
 def _both(bench: Bench, series: Series, load: Load, archive: Path, peer: Command | None) -> None:
-    commands = {"mailarchive": programs.pull(archive, load.server.port)}
+    commands = {"mailarchive": bench.pull(archive, load.server.port)}
     bench.again(series, commands | ({"mbsync": peer} if peer else {}), load, runs=1)
 
 

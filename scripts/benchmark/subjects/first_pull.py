@@ -36,7 +36,7 @@ def _over_tls(bench: Bench, report: Report) -> Figure:
     port, authority = load.server.ports.imaps, f"--ca-file={load.server.ca_file}"
     tools: Mapping[str, Callable[[Path], Command]] = {
         "drain": lambda _: programs.drain_imap(port, "--tls"),
-        "mailarchive": lambda folder: programs.pull(folder / "archive", port, authority, scheme="imaps"),
+        "mailarchive": lambda folder: bench.pull(folder / "archive", port, authority, scheme="imaps"),
     }
     bench.fresh(series, tools, load)
     _table(report, f"First pull of {load.name} over TLS", series, load)
@@ -60,7 +60,7 @@ def delay(bench: Bench) -> Report:
 def _tools(bench: Bench, port: int, *drain: str) -> dict[str, Callable[[Path], Command]]:
     tools: dict[str, Callable[[Path], Command]] = {
         "drain": lambda _: programs.drain_imap(port, *drain),
-        "mailarchive": lambda folder: programs.pull(folder / "archive", port),
+        "mailarchive": lambda folder: bench.pull(folder / "archive", port),
     }
     if "mbsync" in bench.peers:
         tools["mbsync"] = lambda folder: programs.mbsync(folder, port)

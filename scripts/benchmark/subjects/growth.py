@@ -55,7 +55,7 @@ def _first(bench: Bench, load: Load, full: int) -> Series:
     port = load.server.port
     tools: dict[str, Callable[[Path], Command]] = {
         "drain": lambda _: programs.drain_imap(port),
-        "mailarchive": lambda folder: programs.pull(folder / "archive", port),
+        "mailarchive": lambda folder: bench.pull(folder / "archive", port),
     }
     peers: dict[str, Callable[[Path], Command]] = {}
     if "mbsync" in bench.peers:
@@ -79,19 +79,19 @@ def memory(bench: Bench) -> Report:
     folders = bench.fresh(
         series,
         {
-            _OVER_IMAP: lambda folder: programs.pull(folder / "archive", load.server.port),
-            "mailarchive, pull over POP3": lambda folder: programs.pull(
+            _OVER_IMAP: lambda folder: bench.pull(folder / "archive", load.server.port),
+            "mailarchive, pull over POP3": lambda folder: bench.pull(
                 folder / "archive", load.server.ports.pop3, scheme="pop3"
             ),
         },
         keep=(_OVER_IMAP,),
     )
     archive = folders[_OVER_IMAP] / "archive"
-    bench.again(series, {"mailarchive, verify": programs.mailarchive(archive, "verify", "--quiet")})
+    bench.again(series, {"mailarchive, verify": bench.mailarchive(archive, "verify", "--quiet")})
     export = ("export", "--format", "eml", "--quiet")
     bench.fresh(
         series,
-        {"mailarchive, export": lambda folder: programs.mailarchive(archive, *export, str(folder / "eml"))},
+        {"mailarchive, export": lambda folder: bench.mailarchive(archive, *export, str(folder / "eml"))},
     )
     report.runs(f"Memory with {load.name}", series, octets=dict.fromkeys(series.runs, load.octets))
     report.figures += [

@@ -25,10 +25,10 @@ def many_mailboxes(bench: Bench) -> Report:
     folders = bench.fresh(series, _first(bench, load.server.port), load, keep=("mailarchive", "mbsync"))
     report.runs(f"First pull of {load.name}", series, _BASES)
     archive, mail = folders["mailarchive"] / "archive", folders.get("mbsync")
-    report.figures.append(_unchanged(bench, report, load, _again(load.server.port, archive, mail), 0, 0.8))
+    report.figures.append(_unchanged(bench, report, load, _again(bench, load.server.port, archive, mail), 0, 0.8))
     proxy = Proxy(load.server.port)
     archive, mail = bench.new_folder() / "archive", bench.new_folder() if "mbsync" in bench.peers else None
-    commands = _again(proxy.port, archive, mail)
+    commands = _again(bench, proxy.port, archive, mail)
     with proxy.running():
         bench.again(Series(), commands, runs=1)
     with proxy.running(DELAY):
@@ -51,7 +51,7 @@ def one_large_mailbox(bench: Bench) -> Report:
     load = bench.servers.inbox(bench.count(LARGE))
     archive, peer = bench.pulled(load), bench.synced(load)
     report, series = Report(), Series()
-    commands = _again(load.server.port, archive, None) | ({"mbsync": peer} if peer else {})
+    commands = _again(bench, load.server.port, archive, None) | ({"mbsync": peer} if peer else {})
     bench.again(series, commands, load)
     report.runs(f"No change in {load.name} (drain: LIST-STATUS)", series, _BASES)
     before = load.server.octets_sent()
@@ -67,15 +67,15 @@ def one_large_mailbox(bench: Bench) -> Report:
 def _first(bench: Bench, port: int) -> dict[str, Callable[[Path], Command]]:
     tools: dict[str, Callable[[Path], Command]] = {
         "drain": lambda _: programs.drain_imap(port),
-        "mailarchive": lambda folder: programs.pull(folder / "archive", port),
+        "mailarchive": lambda folder: bench.pull(folder / "archive", port),
     }
     if "mbsync" in bench.peers:
         tools["mbsync"] = lambda folder: programs.mbsync(folder, port)
     return tools
 
 
-def _again(port: int, archive: Path, mail: Path | None) -> dict[str, Command]:
-    commands = {"drain": programs.drain_imap(port, "--status"), "mailarchive": programs.pull(archive, port)}
+def _again(bench: Bench, port: int, archive: Path, mail: Path | None) -> dict[str, Command]:
+    commands = {"drain": programs.drain_imap(port, "--status"), "mailarchive": bench.pull(archive, port)}
     return commands | ({"mbsync": programs.mbsync(mail, port)} if mail else {})
 
 

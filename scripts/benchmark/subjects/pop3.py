@@ -39,7 +39,7 @@ def pop3(bench: Bench) -> Report:
 def _measured(bench: Bench, report: Report, load: Load, title: str, limit: float, port: int, ahead: int) -> Figure:
     tools: dict[str, Callable[[Path], Command]] = {
         "drain": lambda _: programs.drain_pop3(port, ahead),
-        "mailarchive": lambda folder: programs.pull(folder / "archive", port, scheme="pop3"),
+        "mailarchive": lambda folder: bench.pull(folder / "archive", port, scheme="pop3"),
     }
     if "mpop" in bench.peers:
         tools["mpop"] = lambda folder: programs.mpop(folder, port)

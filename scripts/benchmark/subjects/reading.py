@@ -4,7 +4,6 @@ import json
 import subprocess
 from pathlib import Path
 
-from scripts.benchmark import programs
 from scripts.benchmark.bench import Bench, Command
 from scripts.benchmark.measuring import Series, environment
 from scripts.benchmark.servers import Load
@@ -23,7 +22,7 @@ def reading(bench: Bench) -> Report:
         archive, series = bench.pulled(load), Series()
         _whole(bench, series, archive)
         octets = {
-            "verify": unique_octets(archive),
+            "verify": unique_octets(bench, archive),
             "export --format eml": load.octets,
             "export --format mbox": load.octets,
         }
@@ -39,40 +38,40 @@ def reading(bench: Bench) -> Report:
 
 def _whole(bench: Bench, series: Series, archive: Path) -> None:
     for _ in range(bench.runs):
-        bench.again(series, {"verify": programs.mailarchive(archive, "verify", "--quiet")}, runs=1)
+        bench.again(series, {"verify": bench.mailarchive(archive, "verify", "--quiet")}, runs=1)
         for kind in ("eml", "mbox"):
             with bench.folder() as folder:
                 options = ("export", str(folder / "out"), "--format", kind, "--quiet")
-                bench.note(series, f"export --format {kind}", bench.run(programs.mailarchive(archive, *options)))
-        bench.again(series, {"rebuild": programs.mailarchive(archive, "rebuild", "--quiet")}, runs=1)
+                bench.note(series, f"export --format {kind}", bench.run(bench.mailarchive(archive, *options)))
+        bench.again(series, {"rebuild": bench.mailarchive(archive, "rebuild", "--quiet")}, runs=1)
 
 
 def _one(bench: Bench, report: Report, load: Load) -> Figure:
     archive, series = bench.pulled(load), Series()
-    identity = _middle(archive, load.messages)
+    identity = _middle(bench, archive, load.messages)
     commands = {
-        _START: [programs.PROGRAM, "--version"],
-        _SHOW: programs.mailarchive(archive, "show", identity),
-        "show --raw": programs.mailarchive(archive, "show", identity, "--raw"),
-        _PAGE: programs.mailarchive(archive, "list", "--limit", str(PAGE)),
-        "list": programs.mailarchive(archive, "list"),
-        "mailboxes": programs.mailarchive(archive, "mailboxes"),
-        "stats": programs.mailarchive(archive, "stats"),
-        "verify --quick": programs.mailarchive(archive, "verify", "--quick", "--quiet"),
+        _START: [bench.program, "--version"],
+        _SHOW: bench.mailarchive(archive, "show", identity),
+        "show --raw": bench.mailarchive(archive, "show", identity, "--raw"),
+        _PAGE: bench.mailarchive(archive, "list", "--limit", str(PAGE)),
+        "list": bench.mailarchive(archive, "list"),
+        "mailboxes": bench.mailarchive(archive, "mailboxes"),
+        "stats": bench.mailarchive(archive, "stats"),
+        "verify --quick": bench.mailarchive(archive, "verify", "--quick", "--quiet"),
     }
     bench.again(series, commands, runs=max(_SHORT_RUNS, bench.runs) if bench.scale >= 1 else bench.runs)
     report.runs(f"One of {load.name}", series, {"start-up": _START})
     return Figure(f"{_SHOW}, {load.name}", series.ratio(_SHOW, _START), 2, "× start-up")
 
 
-def unique_octets(archive: Path) -> int:
+def unique_octets(bench: Bench, archive: Path) -> int:
     """Return the octets of all messages, each once: what verify reads."""
-    return int(json.loads(_output(programs.mailarchive(archive, "stats", "--json")))["unique_bytes"])
+    return int(json.loads(_output(bench.mailarchive(archive, "stats", "--json")))["unique_bytes"])
 
 
-def _middle(archive: Path, messages: int) -> str:
+def _middle(bench: Bench, archive: Path, messages: int) -> str:
     """Return the id of a message in the middle of those that list shows."""
-    listed = _output(programs.mailarchive(archive, "list", "--json", "--limit", str(max(1, messages // 2))))
+    listed = _output(bench.mailarchive(archive, "list", "--json", "--limit", str(max(1, messages // 2))))
     return str(json.loads(listed.splitlines()[-1])["id"])
 
 

@@ -1,8 +1,10 @@
 """How long it takes until anything happens."""
 
-from scripts.benchmark import programs
+import sys
+from pathlib import Path
+
 from scripts.benchmark.bench import Bench
-from scripts.benchmark.measuring import ROOT, Series
+from scripts.benchmark.measuring import Series
 from scripts.benchmark.tables import Figure, Report
 
 RUNS = 11
@@ -15,13 +17,13 @@ def start_up(bench: Bench) -> Report:
     load = bench.servers.inbox(bench.count(100))
     report, series = Report(), Series()
     commands = {
-        "python -c pass": [programs.PYTHON, "-c", "pass"],
-        _TYPER: [programs.PYTHON, "-c", "import typer"],
-        _CLIENT: [programs.PYTHON, "-c", "import typer, imapclient"],
-        _VERSION: [programs.PROGRAM, "--version"],
-        "the same, as pip installs it": [str(ROOT / ".venv/bin/mailarchive"), "--version"],
-        _HELP: [programs.PROGRAM, "--help"],
-        _PULL: programs.pull(bench.pulled(load), load.server.port),
+        "python -c pass": [sys.executable, "-c", "pass"],
+        _TYPER: [sys.executable, "-c", "import typer"],
+        _CLIENT: [sys.executable, "-c", "import typer, imapclient"],
+        _VERSION: [bench.program, "--version"],
+        "the same, as pip installs it": [str(Path(sys.executable).with_name("mailarchive")), "--version"],
+        _HELP: [bench.program, "--help"],
+        _PULL: bench.pull(bench.pulled(load), load.server.port),
     }
     bench.again(Series(), commands, runs=1)
     bench.again(series, commands, runs=max(bench.runs, RUNS) if bench.scale >= 1 else bench.runs)
