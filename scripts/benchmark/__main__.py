@@ -86,7 +86,8 @@ def arguments() -> argparse.Namespace:
 
 def measured(bench: Bench, names: Sequence[str]) -> tuple[dict[str, Report], list[str]]:
     """Run subjects; return what they found, and the names of those that failed. Ctrl-C ends with what there is."""
-    reports, failed = {}, []
+    reports: dict[str, Report] = {}
+    failed: list[str] = []
     for name in [name for name in SUBJECTS if name in names]:
         begin = time.monotonic()
         say(f"{name}:")

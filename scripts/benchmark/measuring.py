@@ -32,6 +32,10 @@ class Measured:
     sent: int | None = None
 
 
+SIZES = (1_000, 10_000, 100_000)
+"""How figures grow is told by so many messages."""
+
+
 @dataclass
 class Series:
     """The runs of several steps, by name, in the order in which they first ran."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from scripts.benchmark.measuring import Measured, Series
+from scripts.benchmark.measuring import Measured, Series, quotient
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,21 @@ class Report:
             ["", *(columns[index] for index in used)],
             ([row[0], *(row[index + 1] for index in used)] for row in rows),
         )
+
+    def grown(self, title: str, by_count: Mapping[int, Series], what: str = "seconds", digits: int = 3) -> None:
+        """Add a table of how medians grow with the number of messages, and by how much at the last step."""
+        counts = sorted(by_count)
+        before, last = by_count[counts[-2]], by_count[counts[-1]]
+        rows = [
+            [
+                name,
+                *(_number(by_count[count].median(name, what), digits) for count in counts),
+                _number(quotient(last.median(name, what), before.median(name, what))),
+            ]
+            for name in last.runs
+        ]
+        header = [f"{what}, {counts[0]:,}", *(f"{count:,}" for count in counts[1:])]
+        self.table(title, ["", *header, f"{counts[-1]:,} to {counts[-2]:,}"], rows)
 
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

@@ -7,11 +7,10 @@ import zstandard
 
 from scripts.benchmark import programs
 from scripts.benchmark.bench import Bench, Command
-from scripts.benchmark.measuring import Series, quotient
+from scripts.benchmark.measuring import SIZES, Series, quotient
 from scripts.benchmark.servers import Load, more
 from scripts.benchmark.tables import Figure, Report
 
-SIZES = (1_000, 10_000, 100_000)
 NEW = 100
 _SAME = 1.2
 
@@ -19,21 +18,25 @@ _SAME = 1.2
 def incremental(bench: Bench) -> Report:
     """100 new messages where there are 1,000, 10,000 and 100,000, and 1 % new mail at 100,000."""
     report = Report()
-    seconds, journal = {}, {}
-    for full in SIZES:
-        load = bench.servers.inbox(bench.count(full))
-        series, journal[full] = _new_mail(bench, report, load, bench.count(NEW))
-        seconds[full] = series.median("mailarchive")
-    load = bench.servers.inbox(bench.count(SIZES[-1]))
-    _new_mail(bench, report, load, bench.count(SIZES[-1] // 100))
-    for what, of in (("seconds", seconds), ("journal octets", journal)):
-        ratio = quotient(of[SIZES[2]], of[SIZES[1]])
-        name = f"growth, pull of {bench.count(NEW):,} new among {SIZES[2]:,} beside {SIZES[1]:,}: {what}"
-        report.figures.append(Figure(name, ratio, _SAME, "×"))
+    by_count: dict[int, Series] = {}
+    journal: list[float] = []
+    counts = [bench.count(full) for full in SIZES]
+    for count in counts:
+        by_count[count], added = _new_mail(bench, report, bench.servers.inbox(count), bench.count(NEW))
+        journal.append(added)
+    what = f"pull of {bench.count(NEW):,} new messages"
+    report.grown(f"Growth of a {what}", by_count)
+    _new_mail(bench, report, bench.servers.inbox(counts[-1]), max(1, counts[-1] // 100))
+    seconds = [by_count[count].median("mailarchive") for count in counts]
+    where = f"{what}, {counts[-1]:,} there"
+    report.figures += [
+        Figure(f"growth, {where}: seconds", quotient(seconds[-1], seconds[-2]), _SAME, f"× that at {counts[-2]:,}"),
+        Figure(f"growth, {where}: journal", quotient(journal[-1], journal[-2]), _SAME, f"× that at {counts[-2]:,}"),
+    ]
     return report
 
 
-def _new_mail(bench: Bench, report: Report, load: Load, new: int) -> tuple[Series, float | None]:
+def _new_mail(bench: Bench, report: Report, load: Load, new: int) -> tuple[Series, float]:
     """Measure pulls of new mail; return them, and the octets of journal lines that such a pull adds."""
     archive, peer = bench.pulled(load), bench.synced(load)
     series = Series()
@@ -68,8 +71,10 @@ def flags(bench: Bench) -> Report:
             _both(bench, series, load, archive, peer)
         report.runs(f"{changed:,} changed flags, {load.messages:,} messages", series, {"mbsync": "mbsync"})
         sent[full] = series.median("mailarchive", "sent")
-    name = f"{bench.count(NEW):,} changed flags among {SIZES[2]:,} beside {SIZES[1]:,}: octets sent by the server"
-    report.figures.append(Figure(name, quotient(sent[SIZES[2]], sent[SIZES[1]]), _SAME, "×"))
+    before, last = (bench.count(full) for full in SIZES[1:])
+    name = f"growth, pull of {bench.count(NEW):,} changed flags, {last:,} messages: octets sent by the server"
+    ratio = quotient(sent[SIZES[2]], sent[SIZES[1]])
+    report.figures.append(Figure(name, ratio, _SAME, f"× that at {before:,}"))
     return report
 
 

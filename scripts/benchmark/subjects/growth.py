@@ -5,11 +5,10 @@ from pathlib import Path
 
 from scripts.benchmark import programs
 from scripts.benchmark.bench import Bench, Command
-from scripts.benchmark.measuring import Series, quotient
+from scripts.benchmark.measuring import SIZES, Series, quotient
 from scripts.benchmark.servers import Load
 from scripts.benchmark.tables import Figure, Report
 
-SIZES = (1_000, 10_000, 100_000)
 PEERS_RUN_ONCE = 50_000
 LARGE = 150_000_000
 _KEPT = ("mailarchive", "mbsync")
@@ -19,34 +18,22 @@ _OVER_IMAP = "mailarchive, pull over IMAP"
 def growth(bench: Bench) -> Report:
     """First pulls of 1,000, 10,000 and 100,000 small messages (getmail6 at 1,000 only; mbsync at 100,000 once)."""
     report = Report()
-    rows, whole = [], Series()
+    by_count: dict[int, Series] = {}
     for full in SIZES:
         load = bench.servers.inbox(bench.count(full))
-        series = _first(bench, load, full)
-        report.runs(
-            f"First pull of {load.name}",
-            series,
-            {"drain": "drain", "mbsync": "mbsync"},
-            dict.fromkeys(series.runs, load.octets),
-        )
-        for name, runs in series.runs.items():
-            whole.runs[f"{name}, {full:,}"] = runs
-    for name in ("drain", "mailarchive", "mbsync"):
-        each = [quotient(whole.median(f"{name}, {full:,}"), bench.count(full) / 1e6) for full in SIZES]
-        peaks = [whole.median(f"{name}, {full:,}", "peak") for full in SIZES]
-        rows.append([name, *(f"{one:,.0f}" if one else "" for one in (*each, *peaks))])
-    header = ["", *(f"µs a message, {full:,}" for full in SIZES), *(f"peak MiB, {full:,}" for full in SIZES)]
-    report.table("Growth of the first pull", header, rows)
-    report.figures.append(
-        Figure(
-            "growth, peak memory of the first pull, 100,000 beside 10,000 messages",
-            whole.ratio(f"mailarchive, {SIZES[2]:,}", f"mailarchive, {SIZES[1]:,}", "peak"),
-            1.2,
-            "×",
-        )
-    )
-    peak = whole.median(f"mailarchive, {SIZES[2]:,}", "peak")
-    report.figures.append(Figure("growth, peak memory at 100,000 messages", _megabytes(peak), 120, "MB", digits=0))
+        series = by_count[bench.count(full)] = _first(bench, load, full)
+        bases, octets = {"drain": "drain", "mbsync": "mbsync"}, dict.fromkeys(series.runs, load.octets)
+        report.runs(f"First pull of {load.name}", series, bases, octets)
+    report.grown("Growth of the first pull", by_count)
+    report.grown("Growth of its memory", by_count, "peak", 0)
+    (_, before), (count, last) = sorted(by_count.items())[-2:]
+    peak = last.median("mailarchive", "peak")
+    ratio = quotient(peak, before.median("mailarchive", "peak"))
+    what = f"growth, peak memory of the first pull, {count:,} messages"
+    report.figures += [
+        Figure(what, ratio, 1.2, f"× that at {sorted(by_count)[-2]:,}"),
+        Figure(what, _megabytes(peak), 120, "MB", digits=0),
+    ]
     return report
 
 

@@ -6,12 +6,11 @@ from pathlib import Path
 
 from scripts.benchmark import programs
 from scripts.benchmark.bench import DELAY, Bench, Command
-from scripts.benchmark.measuring import Series
+from scripts.benchmark.measuring import SIZES, Series
 from scripts.benchmark.servers import Load, Proxy
 from scripts.benchmark.tables import Figure, Report, amount
 
 MESSAGES, MAILBOXES = 2_000, 500
-LARGE = 100_000
 _BASES = {"drain": "drain", "mbsync": "mbsync"}
 _LISTS_UIDS = re.compile(r"UID (SEARCH|FETCH)", re.IGNORECASE)
 _OPENS = re.compile(r"(EXAMINE|SELECT)\b", re.IGNORECASE)
@@ -47,16 +46,21 @@ def many_mailboxes(bench: Bench) -> Report:
 
 
 def one_large_mailbox(bench: Bench) -> Report:
-    """No change in one mailbox with 100,000 messages: no listing of UIDs."""
-    load = bench.servers.inbox(bench.count(LARGE))
-    archive, peer = bench.pulled(load), bench.synced(load)
-    report, series = Report(), Series()
-    commands = _again(bench, load.server.port, archive, None) | ({"mbsync": peer} if peer else {})
-    bench.again(series, commands, load)
-    report.runs(f"No change in {load.name} (drain: LIST-STATUS)", series, _BASES)
+    """No change in one mailbox with 1,000, 10,000 and 100,000 messages: no listing of UIDs."""
+    report = Report()
+    by_count: dict[int, Series] = {}
+    for load in [bench.servers.inbox(bench.count(full)) for full in SIZES]:
+        archive, peer = bench.pulled(load), bench.synced(load)
+        series = by_count[load.messages] = Series()
+        commands = _again(bench, load.server.port, archive, None) | ({"mbsync": peer} if peer else {})
+        bench.again(series, commands, load)
+        report.runs(f"No change in {load.name} (drain: LIST-STATUS)", series, _BASES)
+    report.grown("Growth of a pull without change", by_count)
+    load = bench.servers.inbox(bench.count(SIZES[-1]))
+    commands = {"mailarchive, commands counted": bench.pull(bench.pulled(load), load.server.port)}
     before = load.server.octets_sent()
     with load.recording() as said:
-        bench.again(Series(), {"mailarchive, commands counted": commands["mailarchive"]}, runs=1)
+        bench.again(Series(), commands, runs=1)
     listings = sum(_LISTS_UIDS.match(line) is not None for line in said)
     what = f"no change, {load.name}"
     report.figures.append(Figure(f"{what}: commands that list UIDs", listings, 0, "", digits=0))

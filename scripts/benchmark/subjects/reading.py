@@ -5,35 +5,42 @@ import subprocess
 from pathlib import Path
 
 from scripts.benchmark.bench import Bench, Command
-from scripts.benchmark.measuring import Series, environment
+from scripts.benchmark.measuring import SIZES, Series, environment
 from scripts.benchmark.servers import Load
 from scripts.benchmark.tables import Figure, Report
 
-REALISTIC, LARGE = 10_000, 100_000
+REALISTIC = 10_000
 PAGE = 50
 _SHORT_RUNS = 5
+_EML, _MBOX = "export --format eml", "export --format mbox"
 _START, _SHOW, _PAGE = "mailarchive --version", "show of one message", f"list --limit {PAGE}"
 
 
 def reading(bench: Bench) -> Report:
-    """Verify, export, rebuild, list and show, at 10,000 realistic and at 100,000 small messages."""
+    """Verify, export, rebuild, list and show, at 10,000 realistic, and at 1,000, 10,000 and 100,000 small messages."""
     report = Report()
-    for load in (bench.servers.realistic(bench.count(REALISTIC)), bench.servers.inbox(bench.count(LARGE))):
-        archive, series = bench.pulled(load), Series()
-        _whole(bench, series, archive)
-        octets = {
-            "verify": unique_octets(bench, archive),
-            "export --format eml": load.octets,
-            "export --format mbox": load.octets,
-        }
-        report.runs(f"All of {load.name} ({load.octets / 1e6:.1f} MB)", series, octets=octets)
-        report.figures += [
-            Figure(f"{name}, {load.name}", series.rate(name, handled), 400, "MB/s", least=True, digits=0)
-            for name, handled in octets.items()
-        ]
-    load = bench.servers.inbox(bench.count(LARGE))
-    report.figures.append(_one(bench, report, load))
+    report.figures += _all(bench, report, bench.servers.realistic(bench.count(REALISTIC)), Series())
+    by_count: dict[int, Series] = {}
+    figures: list[Figure] = []
+    for load in [bench.servers.inbox(bench.count(full)) for full in SIZES]:
+        whole, short = Series(), Series()
+        figures = [*_all(bench, report, load, whole), _one(bench, report, load, short)]
+        by_count[load.messages] = Series(whole.runs | short.runs)
+    report.grown("Growth of reading", by_count)
+    report.figures += figures
     return report
+
+
+def _all(bench: Bench, report: Report, load: Load, series: Series) -> list[Figure]:
+    """Measure what reads all messages."""
+    archive = bench.pulled(load)
+    _whole(bench, series, archive)
+    octets = {"verify": unique_octets(bench, archive), _EML: load.octets, _MBOX: load.octets}
+    report.runs(f"All of {load.name} ({load.octets / 1e6:.1f} MB)", series, octets=octets)
+    return [
+        Figure(f"{name}, {load.name}", series.rate(name, handled), 400, "MB/s", least=True, digits=0)
+        for name, handled in octets.items()
+    ]
 
 
 def _whole(bench: Bench, series: Series, archive: Path) -> None:
@@ -46,8 +53,9 @@ def _whole(bench: Bench, series: Series, archive: Path) -> None:
         bench.again(series, {"rebuild": bench.mailarchive(archive, "rebuild", "--quiet")}, runs=1)
 
 
-def _one(bench: Bench, report: Report, load: Load) -> Figure:
-    archive, series = bench.pulled(load), Series()
+def _one(bench: Bench, report: Report, load: Load, series: Series) -> Figure:
+    """Measure what reads one message, or a page."""
+    archive = bench.pulled(load)
     identity = _middle(bench, archive, load.messages)
     commands = {
         _START: [bench.program, "--version"],
