@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -137,6 +138,7 @@ def written(path: Path, reports: dict[str, Report]) -> None:
 def main() -> None:
     """Measure and print."""
     options = arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # servers are stopped and folders removed then too
     if not programs.provide_package("Dovecot", _DOVECOT, lambda: missing() is not None):
         sys.exit(2)
     subprocess.run([sys.executable, "-m", "compileall", "-q", str(ROOT / "mailarchive")], check=False)
