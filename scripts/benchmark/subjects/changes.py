@@ -40,10 +40,9 @@ def _new_mail(bench: Bench, report: Report, load: Load, new: int) -> tuple[Serie
     """Measure pulls of new mail; return them, and the octets of journal lines that such a pull adds."""
     archive, peer = bench.pulled(load), bench.synced(load)
     series = Series()
-    port, before = load.server.port, journal_octets(archive)
-    title = f"{new:,} new messages, {load.messages:,} there"
+    port, title = load.server.port, f"{new:,} new messages, {load.messages:,} there"
     _both(bench, Series(), load, archive, peer)
-    octets = load.octets
+    octets, before = load.octets, journal_octets(archive)
     for _ in range(bench.runs):
         first_new = load.messages + 1
         load.add(more(new, load.messages))
