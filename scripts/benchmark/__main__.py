@@ -146,11 +146,12 @@ def main() -> None:
         bench = Bench(options.runs, options.scale, Path(work), str(options.program.absolute()))
         try:
             reports, failed = measured(bench, options.subjects or list(SUBJECTS))
+            printed(options, reports)  # before all is removed, which takes a while
+            if options.json:
+                written(options.json, reports)
         finally:
+            sys.stdout.flush()
             bench.servers.close()
-    printed(options, reports)
-    if options.json:
-        written(options.json, reports)
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
 
