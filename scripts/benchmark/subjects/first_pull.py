@@ -1,0 +1,72 @@
+"""The first pull of a mailbox, near and far."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from scripts.benchmark import programs
+from scripts.benchmark.bench import DELAY, Bench, Command
+from scripts.benchmark.measuring import Series
+from scripts.benchmark.servers import Load, Proxy
+from scripts.benchmark.tables import Figure, Report
+
+COUNT = 10_000
+
+
+def first_pull(bench: Bench) -> Report:
+    """10,000 small and 10,000 realistic messages; the realistic ones over TLS as well."""
+    report = Report()
+    for load, to_peer, to_drain in (
+        (bench.servers.small(bench.count(COUNT)), 0.2, 6),
+        (bench.servers.realistic(bench.count(COUNT)), 0.5, 4),
+    ):
+        series = Series()
+        folders = bench.fresh(series, _tools(bench, load.server.port), load, keep=("mailarchive",))
+        bench.keep(load, folders["mailarchive"] / "archive")
+        _table(report, f"First pull of {load.name} ({load.octets / 1e6:.1f} MB)", series, load)
+        for base, limit in (("mbsync", to_peer), ("drain", to_drain)):
+            what = f"first pull, {load.name}"
+            report.figures.append(Figure(what, series.ratio("mailarchive", base), limit, f"× {base}"))
+    report.figures.append(_over_tls(bench, report))
+    return report
+
+
+def _over_tls(bench: Bench, report: Report) -> Figure:
+    load = bench.servers.realistic(bench.count(COUNT))
+    series = Series()
+    port, authority = load.server.ports.imaps, f"--ca-file={load.server.ca_file}"
+    tools: Mapping[str, Callable[[Path], Command]] = {
+        "drain": lambda _: programs.drain_imap(port, "--tls"),
+        "mailarchive": lambda folder: bench.pull(folder / "archive", port, authority, scheme="imaps"),
+    }
+    bench.fresh(series, tools, load)
+    _table(report, f"First pull of {load.name} over TLS", series, load)
+    return Figure(f"first pull, {load.name}, TLS", series.ratio("mailarchive", "drain"), 1.5, "× drain over TLS")
+
+
+def delay(bench: Bench) -> Report:
+    """First pulls at a round trip of 40 ms; the drain sends EXAMINE and FETCH of a mailbox together."""
+    report = Report()
+    for load in (bench.servers.small(bench.count(COUNT)), bench.servers.realistic(bench.count(COUNT))):
+        series = Series()
+        with Proxy(load.server.port).running(DELAY) as proxy:
+            bench.fresh(series, _tools(bench, proxy.port, "--together"), load)
+        _table(report, f"First pull of {load.name} at {DELAY * 1000:.0f} ms", series, load)
+        report.figures.append(
+            Figure(f"first pull at 40 ms, {load.name}", series.ratio("mailarchive", "drain"), 1.3, "× drain")
+        )
+    return report
+
+
+def _tools(bench: Bench, port: int, *drain: str) -> dict[str, Callable[[Path], Command]]:
+    tools: dict[str, Callable[[Path], Command]] = {
+        "drain": lambda _: programs.drain_imap(port, *drain),
+        "mailarchive": lambda folder: bench.pull(folder / "archive", port),
+    }
+    if "mbsync" in bench.peers:
+        tools["mbsync"] = lambda folder: programs.mbsync(folder, port)
+    return tools
+
+
+def _table(report: Report, title: str, series: Series, load: Load) -> None:
+    octets = dict.fromkeys(series.runs, load.octets)
+    report.runs(title, series, {"drain": "drain", "mbsync": "mbsync"}, octets)
