@@ -7,6 +7,7 @@ from functools import partial
 from mailarchive.clock import Clock
 from mailarchive.config import RECENT, Endpoint, default_port, url_of
 from mailarchive.model import Account
+from mailarchive.remote.imap import Compression
 from mailarchive.remote.pop3 import Pace
 from mailarchive.sources.base import Source, SourceFactory
 from mailarchive.sources.imap import ImapSource
@@ -16,9 +17,9 @@ from mailarchive.sources.retrying import RetryingSource
 
 Opener = Callable[[Account, Endpoint, Callable[[], str]], Source]
 
-_OPENERS: dict[str, Callable[[], Opener]] = {
-    "imap": lambda: ImapSource,
-    "pop3": lambda: partial(Pop3Source, pace=Pace()),
+_OPENERS: dict[str, Callable[[Compression], Opener]] = {
+    "imap": lambda compression: partial(ImapSource, compression=compression),
+    "pop3": lambda _compression: partial(Pop3Source, pace=Pace()),
 }
 """What opens the connections to one account, one after the other."""
 _MOST_CONNECTIONS = {"pop3": 1}
@@ -53,15 +54,16 @@ def connect(
     stop: threading.Event,
     on_wait: OnWait | None = None,
     waits: bool = False,
+    tell: Callable[[str], None] | None = None,
 ) -> SourceFactory:
     """Return what opens connections to ``endpoint`` that survive being lost.
 
     ``password`` is called for each connection. Setting ``stop`` ends waiting for a better time; ``waits`` says
-    whether to wait as long as a server wants that asks for patience.
+    whether to wait as long as a server wants that asks for patience. ``tell`` gets sentences about the connections.
     """
     account = account_of(endpoint)
     crew = Crew()
-    opener = _OPENERS[endpoint.protocol]()
+    opener = _OPENERS[endpoint.protocol](Compression(endpoint.compress, clock, tell))
 
     def one_connection() -> Source:
         return opener(account, endpoint, password)

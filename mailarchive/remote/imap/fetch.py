@@ -43,7 +43,7 @@ def bodies(wire: Wire, sets: Sequence[bytes], wanted: set[int], spool: Spool) ->
     try:
         for place in range(len(commands)):
             while len(tags) < min(place + _AHEAD, len(commands)) and throttled is None:
-                tags.append(wire.start(commands[len(tags)]))
+                tags.append(wire.ask_for_mail(commands[len(tags)]))
             if place == len(tags):
                 break
             yield from _arriving(wire, tags[place], missing, spool)
@@ -114,7 +114,7 @@ def headers(wire: Wire, sets: Sequence[bytes], wanted: set[int]) -> Iterator[tup
     missing = set(wanted)
     refused: Status | None = None
     for numbers in sets:
-        tag = wire.start(b"UID FETCH " + numbers + b" (UID BODY.PEEK[HEADER])")
+        tag = wire.ask_for_mail(b"UID FETCH " + numbers + b" (UID BODY.PEEK[HEADER])")
         try:
             for answer in wire.until(tag):
                 if answer.name == b"FETCH":
@@ -135,7 +135,7 @@ def headers(wire: Wire, sets: Sequence[bytes], wanted: set[int]) -> Iterator[tup
 def halves(wire: Wire, uid: int, spool: Spool) -> Fetched:
     """Return a message put together from its header and its text (RFC 9051 section 6.4.5). Raises FetchRefused."""
     found: dict[bytes, Body] = {}
-    tag = wire.start(b"UID FETCH %d (UID BODY.PEEK[HEADER] BODY.PEEK[TEXT])" % uid)
+    tag = wire.ask_for_mail(b"UID FETCH %d (UID BODY.PEEK[HEADER] BODY.PEEK[TEXT])" % uid)
     try:
         while not wire.done(tag):
             answer = wire.accept(wire.line(), spool)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from mailarchive import __version__
 from mailarchive.config import Endpoint
-from mailarchive.errors import MailboxUnavailable, ProtocolViolation
+from mailarchive.errors import ConnectionLost, MailboxUnavailable, ProtocolViolation, Stalled, Throttled
 from mailarchive.mail.mailbox_name import mailbox_name
 from mailarchive.model import Cursor, Fetched, ListedMailbox, MailboxName, MessageFacts, UidValidity
+from mailarchive.remote.compression import Compression
 from mailarchive.remote.dial import Timeouts
 from mailarchive.remote.imap import answers, fetch
 from mailarchive.remote.imap.connect import connect
@@ -40,8 +41,17 @@ class ImapSession:
     Methods raise ConnectionLost, Stalled or ProtocolViolation when it is of no more use.
     """
 
-    def __init__(self, endpoint: Endpoint, password: Password, timeouts: Timeouts | None = None) -> None:
-        """Connect and log in. Raises AuthenticationFailed, SourceUnreachable, TlsFailed, ProtocolViolation."""
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        password: Password,
+        timeouts: Timeouts | None = None,
+        compression: Compression | None = None,
+    ) -> None:
+        """Connect and log in. Raises AuthenticationFailed, SourceUnreachable, TlsFailed, ProtocolViolation.
+
+        ``compression`` is common to the connections to an account.
+        """
         connected = connect(endpoint, timeouts or Timeouts())
         self._wire: Wire = connected.wire
         try:
@@ -51,8 +61,46 @@ class ImapSession:
             if "ID" in self.capabilities:
                 # Some servers open no mailbox for who has not introduced himself (RFC 2971).
                 self._wire.forget(self._wire.start(_IDENTITY))
+            self._prepare(compression or Compression(endpoint.compress))
         except BaseException:
             self._wire.abandon()
+            raise
+
+    def _prepare(self, compression: Compression) -> None:
+        """Compress the connection if it is known that this pays, else be ready for it."""
+        if not self.offers("COMPRESS=DEFLATE"):
+            compression.is_missing()
+        elif compression.pays:
+            self._compress(compression)
+        elif not compression.is_out:
+            throughput = self._wire.throughput = compression.throughput()
+
+            def before_mail() -> None:
+                if compression.pays_for(throughput):
+                    self._compress(compression)
+
+            self._wire.before_mail = before_mail
+
+    def _compress(self, compression: Compression) -> None:
+        """Compress the connection, in which nothing may be in flight, and see whether the server can do it."""
+        wire = self._wire
+        wire.before_mail = wire.throughput = None
+        wire.settle()
+        tag = wire.start(b"COMPRESS DEFLATE")
+        wire.collect(tag)
+        try:
+            status = wire.result(tag)
+        except Throttled as error:
+            compression.is_refused(str(error))
+            return
+        if not status.ok:
+            compression.is_refused(status.words)
+            return
+        wire.compress(compression.is_broken)
+        try:
+            wire.run(b"NOOP")
+        except (ConnectionLost, Stalled, ProtocolViolation):
+            compression.is_broken()
             raise
 
     @property
