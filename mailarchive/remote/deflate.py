@@ -45,6 +45,7 @@ class Deflated:
         # Without anything to feed it the inflater gives what it had no room for the last time.
         while not (octets := self._inflate(most)):
             if self._inflater.eof or not self._more():
+                self._ended()
                 return 0
         buffer[: len(octets)] = octets
         self._inflated += len(octets)
@@ -70,8 +71,6 @@ class Deflated:
         except ConnectionLost:
             self._ended()
             raise
-        if not size:
-            self._ended()
         self._come = self._room[:size]
         return size > 0
 

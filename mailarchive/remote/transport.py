@@ -49,26 +49,6 @@ class Transport(io.RawIOBase):
             return self._read_early(memoryview(buffer))
         return self._receive(buffer)
 
-    def _receive(self, buffer: "WriteableBuffer") -> int:
-        throughput = self.throughput
-        if throughput is None:
-            return self._receive_now(buffer)
-        began = throughput.moment()
-        size = self._receive_now(buffer)
-        throughput.came(size, throughput.moment() - began)
-        return size
-
-    def _receive_now(self, buffer: "WriteableBuffer") -> int:
-        with self._in_call:
-            if self._cut:
-                raise ConnectionLost(f"the connection to {self._peer} was closed")
-            try:
-                return self._sock.recv_into(buffer)
-            except TimeoutError as error:
-                raise self._stalled() from error
-            except OSError as error:
-                raise self._lost(error) from error
-
     def readinto_within(self, buffer: "WriteableBuffer", seconds: float) -> int | None:
         """Read like ``readinto``; return None if nothing comes within ``seconds``."""
         patience = self._sock.gettimeout()
@@ -106,7 +86,12 @@ class Transport(io.RawIOBase):
         with contextlib.suppress(BlockingIOError):
             early = above.read1()
         self._is_held = False
-        self._deflated = Deflated(self._receive, self._peer, early + self._early, doubt)
+
+        def doubt_unless_cut() -> None:
+            if not self._cut:
+                doubt()
+
+        self._deflated = Deflated(self._receive, self._peer, early + self._early, doubt_unless_cut)
         self._early = b""
 
     def cut(self) -> None:
@@ -124,6 +109,26 @@ class Transport(io.RawIOBase):
         if not self.closed:
             self.cut()
         super().close()
+
+    def _receive(self, buffer: "WriteableBuffer") -> int:
+        throughput = self.throughput
+        if throughput is None:
+            return self._receive_now(buffer)
+        began = throughput.moment()
+        size = self._receive_now(buffer)
+        throughput.came(size, throughput.moment() - began)
+        return size
+
+    def _receive_now(self, buffer: "WriteableBuffer") -> int:
+        with self._in_call:
+            if self._cut:
+                raise ConnectionLost(f"the connection to {self._peer} was closed")
+            try:
+                return self._sock.recv_into(buffer)
+            except TimeoutError as error:
+                raise self._stalled() from error
+            except OSError as error:
+                raise self._lost(error) from error
 
     def _inflate(self, deflated: Deflated, buffer: memoryview) -> int:
         try:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from mailarchive import __version__
 from mailarchive.config import Endpoint
-from mailarchive.errors import ConnectionLost, MailboxUnavailable, ProtocolViolation, Stalled, Throttled
+from mailarchive.errors import MailboxUnavailable, ProtocolViolation, Stalled, Throttled
 from mailarchive.mail.mailbox_name import mailbox_name
 from mailarchive.model import Cursor, Fetched, ListedMailbox, MailboxName, MessageFacts, UidValidity
 from mailarchive.remote.compression import Compression
@@ -99,7 +99,7 @@ class ImapSession:
         wire.compress(compression.is_broken)
         try:
             wire.run(b"NOOP")
-        except (ConnectionLost, Stalled, ProtocolViolation):
+        except (Stalled, ProtocolViolation):
             compression.is_broken()
             raise
 
