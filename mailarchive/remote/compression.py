@@ -73,6 +73,7 @@ class Compression:
         self._said: set[str] = set()
         self._is_out = wish == "never"
         self._pays = wish == "always"
+        self._reason = ""
 
     @property
     def is_out(self) -> bool:
@@ -91,9 +92,12 @@ class Compression:
     def pays_for(self, throughput: Throughput) -> bool:
         """Return whether a connection should be compressed now that so much is known about it, or about another."""
         if not self._pays and (rate := throughput.slow()) is not None:
-            self._pays = True
-            self._say(f"the network is slow ({rate / 1e6:.1f} MB/s): connections are compressed from now on")
+            self._pays, self._reason = True, f"the network is slow ({rate / 1e6:.1f} MB/s): "
         return self.pays
+
+    def works(self) -> None:
+        """Note that a connection is compressed now."""
+        self._say(f"{self._reason}connections are compressed from now on")
 
     def is_missing(self) -> None:
         """Note that the server does not offer it."""

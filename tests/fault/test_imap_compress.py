@@ -151,9 +151,11 @@ def expected(server: LoopbackServer) -> list[bytes]:
 
 
 def test_the_same_messages_come_in_fewer_octets(server: LoopbackServer) -> None:
-    source = loopback_source(server, Compression("always"))
+    told: list[str] = []
+    source = loopback_source(server, Compression("always", tell=told.append))
     assert fetch_all(source) == expected(server)
     source.close()
+    assert told == ["connections are compressed from now on"]
     assert server.counts.commands.count(COMMAND) == 1
     assert server.counts.octets_sent < sum(map(len, expected(server))) / 10
 

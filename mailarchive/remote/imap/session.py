@@ -102,6 +102,7 @@ class ImapSession:
         except (Stalled, ProtocolViolation):
             compression.is_broken()
             raise
+        compression.works()
 
     @property
     def fact_items(self) -> Sequence[bytes]:
