@@ -112,23 +112,19 @@ class Transport(io.RawIOBase):
 
     def _receive(self, buffer: "WriteableBuffer") -> int:
         throughput = self.throughput
-        if throughput is None:
-            return self._receive_now(buffer)
-        began = throughput.moment()
-        size = self._receive_now(buffer)
-        throughput.came(size, throughput.moment() - began)
-        return size
-
-    def _receive_now(self, buffer: "WriteableBuffer") -> int:
+        began = 0.0 if throughput is None else throughput.moment()
         with self._in_call:
             if self._cut:
                 raise ConnectionLost(f"the connection to {self._peer} was closed")
             try:
-                return self._sock.recv_into(buffer)
+                size = self._sock.recv_into(buffer)
             except TimeoutError as error:
                 raise self._stalled() from error
             except OSError as error:
                 raise self._lost(error) from error
+        if throughput is not None:
+            throughput.came(size, throughput.moment() - began)
+        return size
 
     def _inflate(self, deflated: Deflated, buffer: memoryview) -> int:
         try:
