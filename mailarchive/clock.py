@@ -16,6 +16,9 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Return seconds since some fixed moment; never goes back."""
 
+    def worked(self) -> float:
+        """Return the seconds of processor time that the calling thread has used."""
+
     def sleep(self, seconds: float, stop: threading.Event) -> bool:
         """Wait ``seconds`` or until ``stop`` is set; return whether it was set."""
 
@@ -37,6 +40,9 @@ class SystemClock:
 
     def monotonic(self) -> float:
         return time.monotonic()
+
+    def worked(self) -> float:
+        return time.thread_time()
 
     def sleep(self, seconds: float, stop: threading.Event) -> bool:
         return stop.wait(seconds)

@@ -1,74 +1,63 @@
 """The facts that an archive is made of; the journal is a list of them (store/FORMAT.md, "Journal")."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar
+from types import MappingProxyType
+from typing import NamedTuple
 
 from mailarchive.model import Digest, Eol, HeaderDigest, RemoteUid
 
 Counts = Mapping[str, int]
+_NONE: Mapping[str, int] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """First line of a part: its number, and the hash of the last checkpoint before it."""
 
-    t: ClassVar[str] = "part"
     part: int
     chain: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ArchiveMade:
+class ArchiveMade(NamedTuple):
     """First fact of the archive."""
 
-    t: ClassVar[str] = "archive"
     id: str
     layout: str
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class RunBegan:
+class RunBegan(NamedTuple):
     """A command that writes has begun; the facts that follow have its time."""
 
-    t: ClassVar[str] = "run"
     run: int
     at: datetime
     command: str
     program: str
 
 
-@dataclass(frozen=True, slots=True)
-class RunEnded:
+class RunEnded(NamedTuple):
     """It has ended; the accounts it looked at, counts in all, and by mailbox number."""
 
-    t: ClassVar[str] = "ended"
     run: int
     at: datetime
     exit_code: int
     accounts: tuple[str, ...] = ()
-    totals: Counts = field(default_factory=dict)
-    mailboxes: Mapping[str, Counts] = field(default_factory=dict)
+    totals: Counts = _NONE
+    mailboxes: Mapping[str, Counts] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class AccountSeen:
+class AccountSeen(NamedTuple):
     """An account, by name, and how it was reached."""
 
-    t: ClassVar[str] = "account"
     account: str
     protocol: str
     url: str = ""
     security: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class MailboxSeen:
+class MailboxSeen(NamedTuple):
     """The server lists a mailbox; ``raw`` has one character for each octet of the server's name."""
 
-    t: ClassVar[str] = "mailbox"
     mailbox: int
     account: str
     parts: tuple[str, ...]
@@ -78,19 +67,15 @@ class MailboxSeen:
     uidvalidity: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MailboxVanished:
+class MailboxVanished(NamedTuple):
     """The server lists the mailbox no more."""
 
-    t: ClassVar[str] = "vanished"
     mailbox: int
 
 
-@dataclass(frozen=True, slots=True)
-class MessageStored:
+class MessageStored(NamedTuple):
     """The octets of a message are in the archive."""
 
-    t: ClassVar[str] = "message"
     digest: Digest
     header: HeaderDigest
     size: int
@@ -101,11 +86,9 @@ class MessageStored:
     final: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(NamedTuple):
     """A placement begins, or is there again."""
 
-    t: ClassVar[str] = "placed"
     mailbox: int
     uidvalidity: int
     uid: RemoteUid
@@ -119,54 +102,44 @@ class Placed:
     thread_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FlagsChanged:
+class FlagsChanged(NamedTuple):
     """Flags and keywords of a placement are now these."""
 
-    t: ClassVar[str] = "flags"
     mailbox: int
     uidvalidity: int
     uid: RemoteUid
     flags: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class LabelsChanged:
+class LabelsChanged(NamedTuple):
     """Gmail labels of a placement are now these."""
 
-    t: ClassVar[str] = "labels"
     mailbox: int
     uidvalidity: int
     uid: RemoteUid
     labels: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Gone:
+class Gone(NamedTuple):
     """These placements have ended."""
 
-    t: ClassVar[str] = "gone"
     mailbox: int
     uidvalidity: int
     uids: tuple[RemoteUid, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(NamedTuple):
     """A message could not be fetched in this run."""
 
-    t: ClassVar[str] = "failed"
     mailbox: int
     uidvalidity: int
     uid: RemoteUid
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class CursorMoved:
+class CursorMoved(NamedTuple):
     """A mailbox has been read whole as of this state."""
 
-    t: ClassVar[str] = "cursor"
     mailbox: int
     uidvalidity: int
     uidnext: int | None = None
@@ -176,11 +149,9 @@ class CursorMoved:
     excluded: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class BlockPacked:
+class BlockPacked(NamedTuple):
     """A block is now a frame of a segment."""
 
-    t: ClassVar[str] = "block"
     block: int
     segment: int
     offset: int
@@ -193,21 +164,17 @@ class BlockPacked:
         return self.offset + self.length
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(NamedTuple):
     """The octets of a message were found damaged, or missing because their file was ``cut``."""
 
-    t: ClassVar[str] = "lost"
     digest: Digest
     why: str
     cut: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(NamedTuple):
     """Everything before is durable, and this is its hash."""
 
-    t: ClassVar[str] = "checkpoint"
     checkpoint: int
     sha256: bytes
 
@@ -235,8 +202,7 @@ Fact = (
 START_OF_CHAIN = bytes(32)
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """A place in the journal right after a checkpoint: octet ``offset`` of ``part``, and the chain's state there."""
 
     part: int

@@ -1,9 +1,8 @@
 """The words of the field as frozen values; no behaviour beyond what a value knows of itself."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, NewType, Protocol
+from typing import Literal, NamedTuple, NewType, Protocol
 
 Digest = NewType("Digest", bytes)
 """SHA-256 of a message's octets as the server sent them: 32 octets. The identity of a message."""
@@ -25,8 +24,7 @@ Eol = Literal["crlf", "lf", "mixed"]
 """Line ends of a message: all CRLF, no CR at all, or anything else."""
 
 
-@dataclass(frozen=True, slots=True)
-class MailboxName:
+class MailboxName(NamedTuple):
     """A mailbox name (RFC 9051 section 5.1): decoded hierarchy parts, and the server's own octets.
 
     ``parts`` is for people and other servers; ``raw`` is exactly what LIST sent and what EXAMINE gets.
@@ -42,8 +40,7 @@ class MailboxName:
         return "/".join(part.replace("\\", "\\\\").replace("/", "\\/") for part in self.parts)
 
 
-@dataclass(frozen=True, slots=True)
-class Cursor:
+class Cursor(NamedTuple):
     """How far a mailbox has been read (RFC 9051 section 6.3.11, RFC 7162 section 3.1).
 
     ``None`` stands for what the server does not say. Two equal cursors without ``None`` mean
@@ -56,8 +53,7 @@ class Cursor:
     messages: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class ListedMailbox:
+class ListedMailbox(NamedTuple):
     """One selectable mailbox as LIST (and STATUS) showed it. ``cursor`` is None if STATUS failed or was not asked."""
 
     name: MailboxName
@@ -65,8 +61,7 @@ class ListedMailbox:
     cursor: Cursor | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MessageFacts:
+class MessageFacts(NamedTuple):
     r"""What the server says about a message without sending it.
 
     ``size`` is RFC822.SIZE in octets, a hint that may lie. ``internaldate`` is aware, or None if
@@ -98,16 +93,15 @@ class Body(Protocol):
         """Release the spool file, if there is one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """A message that arrived whole."""
+class Fetched(NamedTuple):
+    """A message that arrived whole. ``followed`` says that the next one has arrived too, and is yielded at once."""
 
     uid: RemoteUid
-    body: Body = field(repr=False)
+    body: Body
+    followed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(NamedTuple):
     """An account at a server. ``name`` identifies it in the archive: ``user@host`` or ``user@host:port``.
 
     ``url`` and ``security`` say how it was reached last; never with a password.

@@ -1,7 +1,7 @@
 """What an archive remembers, as answers to questions: the rows of the catalog without its tables."""
 
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from mailarchive.model import Cursor, Digest, HeaderDigest, MailboxName, RemoteUid
 
@@ -12,8 +12,7 @@ Here = tuple[int, int]
 """A mailbox, by number and UIDVALIDITY."""
 
 
-@dataclass(frozen=True, slots=True)
-class KnownMailbox:
+class KnownMailbox(NamedTuple):
     """A mailbox as of the last pull. ``cursor`` is None until it has been read whole once."""
 
     number: int
@@ -27,8 +26,7 @@ class KnownMailbox:
     excluded: int
 
 
-@dataclass(frozen=True, slots=True)
-class KnownFailure:
+class KnownFailure(NamedTuple):
     """A message that could not be fetched: how often, and in which run last."""
 
     uid: RemoteUid
@@ -37,8 +35,7 @@ class KnownFailure:
     last: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class MailboxSummary:
+class MailboxSummary(NamedTuple):
     """Counts of one mailbox; ``octets`` of the present messages as received."""
 
     number: int
@@ -52,8 +49,7 @@ class MailboxSummary:
     last_pull: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class PlacementRecord:
+class PlacementRecord(NamedTuple):
     """A placement with what is known of its message. ``digest`` is that of the message."""
 
     mailbox: int
@@ -73,8 +69,7 @@ class PlacementRecord:
     labels: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class MailboxState:
+class MailboxState(NamedTuple):
     """How a mailbox was from a run on, until the next of its states."""
 
     mailbox: int
@@ -84,8 +79,7 @@ class MailboxState:
     present: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(NamedTuple):
     """A placement by which a message may be recognised: ``said_size`` is RFC822.SIZE, ``size`` the true one."""
 
     digest: Digest
@@ -100,8 +94,7 @@ class Sighting:
     present: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
+class Totals(NamedTuple):
     """Sums over the whole archive, octets as received; ``placements`` counts present and gone ones."""
 
     placements: int
@@ -112,8 +105,7 @@ class Totals:
     lost: int
 
 
-@dataclass(frozen=True, slots=True)
-class RunRecord:
+class RunRecord(NamedTuple):
     """A run; ``exit_code`` and ``end`` are None while it goes on, or if it died. ``totals`` as journaled."""
 
     number: int

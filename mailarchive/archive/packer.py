@@ -1,4 +1,4 @@
-"""Packs full blocks on another core while new ones are filled."""
+"""Packs full blocks on another core while new ones are filled; smaller, as long as it keeps up with them."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -6,7 +6,9 @@ from pathlib import Path
 from mailarchive.facts import BlockPacked
 from mailarchive.store.segments import SEGMENT_SIZE, pack, segments
 
-MOST_WAITING = 2
+BEHIND = 2
+"""When so many wait, those who fill blocks are quicker."""
+MOST_WAITING = 3
 
 
 class Packer:
@@ -27,7 +29,7 @@ class Packer:
     def _pack(self, block: int) -> BlockPacked:
         if self._end >= SEGMENT_SIZE:
             self._segment, self._end = self._segment + 1, 0
-        frame = pack(self._mail, block, self._segment, self._end)
+        frame = pack(self._mail, block, self._segment, self._end, thorough=len(self._waiting) < BEHIND)
         self._end = frame.end
         return frame
 

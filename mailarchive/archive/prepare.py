@@ -2,18 +2,17 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from mailarchive.mail import mboxrd
 from mailarchive.mail.body import MemoryBody
 from mailarchive.mail.digest import HEADER_LIMIT, digest_of, header_digest_of
-from mailarchive.mail.eol import EolScanner
+from mailarchive.mail.eol import EolScanner, lf_text
 from mailarchive.model import Body, Digest, Eol, HeaderDigest
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A message's identity and how it will be stored."""
 
     digest: Digest
@@ -22,22 +21,25 @@ class Prepared:
     eol: Eol
     final: bool
     body: Body
+    text: bytes = b""
+    """What is to be stored of a message in memory."""
 
     def entry(self, date: datetime | None) -> Iterator[bytes]:
         """Yield the mbox entry, in one piece if the message is in memory."""
         if isinstance(self.body, MemoryBody):
-            yield mboxrd.encode(self.body.octets, self.eol, final=self.final, date=date)
+            yield mboxrd.encode(self.text, final=self.final, date=date)
         else:
             yield from mboxrd.encode_stream(self.body.chunks(), self.eol, final=self.final, date=date)
 
 
 def prepare(body: Body) -> Prepared:
     """Read ``body`` once and return what is to be known of it."""
-    scanner = EolScanner()
     if isinstance(body, MemoryBody):
         octets = body.octets
-        scanner.feed(octets)
-        return Prepared(digest_of(octets), header_digest_of(octets), len(octets), scanner.eol, scanner.final, body)
+        text, eol = lf_text(octets)
+        is_final = octets.endswith(b"\n")
+        return Prepared(digest_of(octets), header_digest_of(octets), len(octets), eol, is_final, body, text)
+    scanner = EolScanner()
     running, head, size = hashlib.sha256(), b"", 0
     for chunk in body.chunks():
         running.update(chunk)

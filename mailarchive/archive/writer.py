@@ -2,10 +2,9 @@
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, suppress
 from datetime import datetime
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from mailarchive import __version__
 from mailarchive import facts as f
@@ -36,8 +35,15 @@ LEAST_PACKED = 1 << 20
 """A run that added this many octets to the open block packs it at its end; smaller runs leave it plain."""
 
 
-@dataclass(frozen=True, slots=True)
-class Added:
+class Arrival(NamedTuple):
+    """A message that came, and the mailboxes in which its labels place it."""
+
+    facts: MessageFacts
+    prepared: Prepared
+    also: Sequence[int] = ()
+
+
+class Added(NamedTuple):
     """What became of a message: ``stored`` says whether its octets were not in the archive yet."""
 
     digest: Digest
@@ -58,9 +64,14 @@ class Writer:
         self._clock = clock
         self._lock = threading.RLock()
         self._log = Log(layout.journal, catalog.position(), frames.compress)
+        self._unwritten: list[f.Fact] = []
+        """Facts that wait for ``_flush``."""
         self._pending: list[f.Fact] = []
+        """Those that the catalog does not have."""
         self._fresh: dict[Digest, f.MessageStored] = {}
         self._octets_since_checkpoint = 0
+        self._full: list[OpenBlock] = []
+        """Blocks that are being packed, and perhaps not durable yet."""
         self._retired: list[int] = []
         self._failed = False
         self._sightings = Sightings(catalog)
@@ -68,7 +79,7 @@ class Writer:
         self._last_mailbox = max((mailbox.number for mailbox in catalog.mailboxes()), default=0)
         self._packer = Packer(layout.mail)
         self._block = self._adopt_plain_blocks()
-        self._found_in_block = self._block.end
+        self._told = self._found_in_block = self._block.end
 
     def _adopt_plain_blocks(self) -> OpenBlock:
         """Go on with the newest block; pack older ones that a process that died left plain."""
@@ -156,26 +167,29 @@ class Writer:
         """Record that the server lists the mailbox no more."""
         self._record(f.MailboxVanished(number))
 
-    def add(
-        self, mailbox: int, uidvalidity: int, facts: MessageFacts, prepared: Prepared, also: Sequence[int] = ()
-    ) -> Added:
-        """Put a message into the archive, unless it is there, and place it in mailboxes ``also``, then in ``mailbox``.
+    def add(self, mailbox: int, uidvalidity: int, arrivals: Sequence[Arrival]) -> list[Added]:
+        """Put messages into the archive, unless they are there, and place each in its mailboxes, last in ``mailbox``.
 
-        When this returns the message survives the death of the process; from the next checkpoint on also that of the
-        machine. Raises StorageFailed; then neither octets nor facts of this message are left behind.
+        When this returns they survive the death of the process; from the next checkpoint on also that of the machine.
+        Raises StorageFailed; then neither octets nor facts of what was not written before are left behind.
         """
         with self._lock, self._failing():
-            stored = None
-            if not self._has(prepared.digest):
-                stored = self._store(prepared, facts.internaldate)
-            placed = _placed(mailbox, uidvalidity, facts, prepared.digest, prepared.size)
-            if stored is None:
-                self._append(*_labelled(placed, also), placed)
-            else:
-                self._append_or_cut(stored, *_labelled(placed, also), placed)
-            self._sightings.add(_sighting(placed, prepared.header, prepared.size))
+            absent = self._absent([arrival.prepared.digest for arrival in arrivals])
+            added = [self._add(mailbox, uidvalidity, arrival, absent) for arrival in arrivals]
+            self._flush()
             self._checkpoint_if_due()
-            return Added(prepared.digest, stored is not None, prepared.size)
+            return added
+
+    def _add(self, mailbox: int, uidvalidity: int, arrival: Arrival, absent: set[Digest]) -> Added:
+        facts, prepared = arrival.facts, arrival.prepared
+        is_new = prepared.digest in absent
+        if is_new:
+            absent.discard(prepared.digest)
+            self._store(prepared, facts.internaldate)
+        placed = _placed(mailbox, uidvalidity, facts, prepared.digest, prepared.size)
+        self._unwritten += (*_labelled(placed, arrival.also), placed)
+        self._sightings.add(_sighting(placed, prepared.header, prepared.size))
+        return Added(prepared.digest, is_new, prepared.size)
 
     def place(
         self,
@@ -228,27 +242,23 @@ class Writer:
 
     def _record(self, *facts: f.Fact) -> None:
         with self._lock, self._failing():
-            self._append(*facts)
+            self._unwritten += facts
+            self._flush()
             self._checkpoint_if_due()
 
-    def _append(self, *facts: f.Fact) -> None:
-        self._log.append(*facts)
-        self._pending.extend(facts)
-
-    def _append_or_cut(self, stored: f.MessageStored, *placed: f.Placed) -> None:
-        """Journal a message whose octets have just been appended; without a fact the octets must not stay."""
-        try:
-            self._append(stored, *placed)
-        except StorageFailed:
-            self._block.cut(stored.offset)
-            raise
-        self._fresh[stored.digest] = stored
-        self._octets_since_checkpoint += stored.length
+    def _flush(self) -> None:
+        """Write octets, then the facts about them; ``_told`` is where the octets end that facts speak of."""
+        self._block.flush()
+        self._log.append(*self._unwritten)
+        self._told = self._block.end
+        self._pending += self._unwritten
+        self._unwritten.clear()
 
     # -- octets ----------------------------------------------------------------------------------------------------
 
-    def _has(self, digest: Digest) -> bool:
-        return digest in self._fresh or self._catalog.message(digest) is not None
+    def _absent(self, digests: Sequence[Digest]) -> set[Digest]:
+        unknown = set(digests).difference(self._fresh)
+        return unknown - self._catalog.known(unknown)
 
     def _message(self, digest: Digest) -> f.MessageStored:
         message = self._fresh.get(digest) or self._catalog.message(digest)
@@ -256,11 +266,11 @@ class Writer:
             raise ArchiveDamaged(f"message {digest.hex()} is not in the archive")
         return message
 
-    def _store(self, prepared: Prepared, date: datetime | None) -> f.MessageStored:
+    def _store(self, prepared: Prepared, date: datetime | None) -> None:
         if self._block.end and self._block.end + prepared.size > BLOCK_SIZE:
             self._begin_block()
         offset, length = self._block.append(prepared.entry(date))
-        return f.MessageStored(
+        stored = f.MessageStored(
             prepared.digest,
             prepared.header,
             prepared.size,
@@ -270,21 +280,25 @@ class Writer:
             prepared.eol,
             prepared.final,
         )
+        self._unwritten.append(stored)
+        self._fresh[stored.digest] = stored
+        self._octets_since_checkpoint += length
 
     def _begin_block(self) -> None:
         """Hand the full block to the packer and begin a new one. Both are plain files if the process dies here."""
-        full = self._block
-        full.sync()
-        self._block, self._found_in_block = OpenBlock(self._layout.mail, full.number + 1), 0
-        full.close()
-        self._packer.submit(full.number)
+        self._flush()
+        following = OpenBlock(self._layout.mail, self._block.number + 1)
+        self._full.append(self._block)
+        self._block = following
+        self._told = self._found_in_block = self._block.end
+        self._packer.submit(self._full[-1].number)
         if self._packer.is_busy:
             self._record_packed(self._packer.finished(wait_for=1))
 
-    def _record_packed(self, packed: list[f.BlockPacked]) -> None:
-        if packed:
-            self._record(*packed)
-            self._retired.extend(frame.block for frame in packed)
+    def _record_packed(self, packed: Sequence[f.BlockPacked]) -> None:
+        """Record frames, which are durable."""
+        self._unwritten += packed
+        self._retired.extend(frame.block for frame in packed)
 
     # -- durability ------------------------------------------------------------------------------------------------
 
@@ -299,12 +313,11 @@ class Writer:
         dies before a plain file is removed, that is done at the next open.
         """
         with self._lock, self._failing():
-            if packed := self._packer.finished():
-                self._append(*packed)
-                self._retired.extend(frame.block for frame in packed)
+            self._record_packed(self._packer.finished())
+            self._flush()
             if not self._log.news:
                 return
-            self._block.sync()
+            self._sync_blocks()
             position = self._log.checkpoint()
             self._catalog.apply(self._pending, position)
             self._pending.clear()
@@ -316,15 +329,25 @@ class Writer:
             self._retired.clear()
             self.partials.checkpoint()
 
+    def _sync_blocks(self) -> None:
+        """Make durable what is not packed yet."""
+        while self._full:
+            if self._full[-1].number not in self._retired:
+                self._full[-1].sync()
+            self._full.pop().close()
+        self._block.sync()
+
     @contextmanager
     def _failing(self) -> Iterator[None]:
-        """Remember a failure of the storage: no checkpoint may follow it."""
+        """Remember a failure of the storage: no checkpoint may follow it, and octets without facts must not stay."""
         if self._failed:
             raise StorageFailed("the storage failed before; nothing more is written")
         try:
             yield
         except StorageFailed:
             self._failed = True
+            with suppress(StorageFailed):
+                self._block.cut(self._told)
             raise
 
     def close(self) -> None:
@@ -340,7 +363,8 @@ class Writer:
                         sync_directory(self._layout.mail)
             finally:
                 self._packer.close()
-                self._block.close()
+                for block in (*self._full, self._block):
+                    block.close()
                 self._log.close()
                 self._catalog.close()
 
@@ -366,7 +390,7 @@ def _placed(
 def _labelled(placed: f.Placed, mailboxes: Sequence[int]) -> list[f.Placed]:
     """Return the placements that the labels of one give; recorded before it, they are repeated if it is not reached."""
     uidvalidity = placed.uidvalidity + LABELLED
-    return [replace(placed, mailbox=mailbox, uidvalidity=uidvalidity, labels=(), by=BY_LABEL) for mailbox in mailboxes]
+    return [placed._replace(mailbox=mailbox, uidvalidity=uidvalidity, labels=(), by=BY_LABEL) for mailbox in mailboxes]
 
 
 def _sighting(placed: f.Placed, header: HeaderDigest, size: int) -> Sighting:

@@ -43,6 +43,9 @@ class Catalog(Protocol):
     def message(self, digest: Digest) -> MessageStored | None:
         """Return where a message is, or None if it is not in the archive (or lost)."""
 
+    def known(self, digests: Iterable[Digest]) -> set[Digest]:
+        """Return those of ``digests`` whose octets are in the archive and not lost."""
+
     def digests(self, prefix: str, limit: int) -> list[Digest]:
         """Return up to ``limit`` digests that start with the hexadecimal ``prefix``."""
 

@@ -2,20 +2,22 @@
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 from mailarchive import facts as f
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND, _MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 
 
 def moment_columns(moment: datetime | None) -> tuple[int | None, int | None]:
     """Return (seconds since the epoch, minutes east of UTC) of an aware ``moment``."""
     if moment is None:
         return None, None
-    zone = moment.utcoffset() or timedelta()
-    seconds = (moment.replace(tzinfo=None) - datetime(1970, 1, 1)) - zone  # noqa: DTZ001 - plain arithmetic
-    return seconds // timedelta(seconds=1), zone // timedelta(minutes=1)
+    return (moment - _EPOCH) // _SECOND, (moment.utcoffset() or timedelta()) // _MINUTE
 
 
 def _labels(labels: tuple[str, ...]) -> str | None:
@@ -33,8 +35,6 @@ class Fold:
             f.AccountSeen: self._account,
             f.MailboxSeen: self._mailbox,
             f.MailboxVanished: self._vanished,
-            f.MessageStored: self._message,
-            f.Placed: self._placed,
             f.FlagsChanged: self._flags,
             f.LabelsChanged: self._labels,
             f.Gone: self._gone,
@@ -47,10 +47,23 @@ class Fold:
         }
 
     def apply(self, facts: Iterable[f.Fact]) -> None:
-        """Apply ``facts`` in order, inside the caller's transaction."""
-        for fact in facts:
-            if handler := self._by_type.get(type(fact)):
-                handler(fact)
+        """Apply ``facts`` in order, inside the caller's transaction; messages and their placements many at a time."""
+        for arrived, some in groupby(facts, lambda fact: type(fact) in {f.MessageStored, f.Placed}):
+            if arrived:
+                self._arrived(list(some))
+                continue
+            for fact in some:
+                if handler := self._by_type.get(type(fact)):
+                    handler(fact)
+
+    def _arrived(self, facts: Sequence[f.Fact]) -> None:
+        """Apply messages, then placements: none of the former looks at any of the latter."""
+        self._messages(fact for fact in facts if isinstance(fact, f.MessageStored))
+        placed = [fact for fact in facts if isinstance(fact, f.Placed)]
+        self._placements(placed)
+        if self._db.execute("SELECT 1 FROM failure LIMIT 1").fetchone():
+            for fact in placed:
+                self._forgive(fact.mailbox, fact.uidvalidity, fact.uid)
 
     def forget(self) -> None:
         """Forget cached row numbers after a transaction was rolled back."""
@@ -116,46 +129,37 @@ class Fold:
             (self.run, *arguments),
         )
 
-    def _message(self, fact: f.MessageStored) -> None:
-        self._db.execute(
+    def _messages(self, facts: Iterable[f.MessageStored]) -> None:
+        self._db.executemany(
             'INSERT INTO message (digest, header, size, block, "offset", length, eol, final)'
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE SET block = excluded.block,"
             ' "offset" = excluded."offset", length = excluded.length, eol = excluded.eol, final = excluded.final,'
             " lost = 0",
-            (
-                fact.digest,
-                fact.header,
-                fact.size,
-                fact.block,
-                fact.offset,
-                fact.length,
-                fact.eol,
-                fact.final,
-            ),
+            ((m.digest, m.header, m.size, m.block, m.offset, m.length, m.eol, m.final) for m in facts),
         )
 
-    def _placed(self, fact: f.Placed) -> None:
-        epoch, zone = moment_columns(fact.date)
-        self._db.execute(
+    def _placements(self, facts: Iterable[f.Placed]) -> None:
+        self._db.executemany(
             "INSERT OR REPLACE INTO placement SELECT ?, ?, ?, id, ?, ?, ?, ?, ?, ?, COALESCE(?, size), ?, ?, NULL"
             " FROM (SELECT NULL) LEFT JOIN message ON digest = ?",
             (
-                fact.mailbox,
-                fact.uidvalidity,
-                fact.uid,
-                epoch,
-                zone,
-                self._flag_set(fact.flags),
-                fact.account_id,
-                fact.thread_id,
-                _labels(fact.labels),
-                fact.rfc822size,
-                fact.by,
-                self.run,
-                fact.digest,
+                (
+                    p.mailbox,
+                    p.uidvalidity,
+                    p.uid,
+                    *moment_columns(p.date),
+                    self._flag_set(p.flags),
+                    p.account_id,
+                    p.thread_id,
+                    _labels(p.labels),
+                    p.rfc822size,
+                    p.by,
+                    self.run,
+                    p.digest,
+                )
+                for p in facts
             ),
         )
-        self._forgive(fact.mailbox, fact.uidvalidity, fact.uid)
 
     def _flags(self, fact: f.FlagsChanged) -> None:
         key = (fact.mailbox, fact.uidvalidity, fact.uid)

@@ -43,6 +43,8 @@ from mailarchive.records import (
 )
 
 _STORAGE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
+_FEW = 100
+"""So many values are looked up by one statement; each count of them is a statement of its own to SQLite."""
 _FINGERPRINT = {
     "account": "SELECT * FROM account ORDER BY 1",
     "mailbox": "SELECT * FROM mailbox ORDER BY 1",
@@ -168,6 +170,15 @@ class SqliteCatalog:
     def message(self, digest: Digest) -> MessageStored | None:
         rows = self._all(f"SELECT {MESSAGE} FROM message WHERE digest = ? AND NOT lost", digest)  # noqa: S608
         return message_of(rows[0]) if rows else None
+
+    def known(self, digests: Iterable[Digest]) -> set[Digest]:
+        wanted, found = list(digests), set[Digest]()
+        for start in range(0, len(wanted), _FEW):
+            few = wanted[start : start + _FEW]
+            marks = ",".join("?" * len(few))
+            sql = f"SELECT digest FROM message WHERE digest IN ({marks}) AND NOT lost"  # noqa: S608 - marks
+            found.update(Digest(digest) for (digest,) in self._all(sql, *few))
+        return found
 
     def digests(self, prefix: str, limit: int) -> list[Digest]:
         low, high = bytes.fromhex(prefix.ljust(64, "0")), bytes.fromhex(prefix.ljust(64, "f"))

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, NoReturn
 
 from mailarchive.cli.render import clean, fit, plural, seconds, size
 from mailarchive.cli.terminal import is_watched, say
-from mailarchive.ops.events import Detail, Event, MailboxPlanned, MessageDone, MessagesLinked, Notice, Progress, Waiting
+from mailarchive.ops.events import (
+    Detail,
+    Event,
+    MailboxPlanned,
+    MessagesDone,
+    MessagesLinked,
+    Notice,
+    Progress,
+    Waiting,
+)
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -51,7 +60,7 @@ class Watcher:
                     self._line(clean(text))
             case MailboxPlanned():
                 self._plan(event)
-            case MessageDone():
+            case MessagesDone():
                 self._done(event)
             case MessagesLinked(messages=messages):
                 if (bar := self._open_bar(" messages")) is not None:
@@ -75,14 +84,14 @@ class Watcher:
             bar.total = (bar.total or 0) + event.messages
             bar.refresh()
 
-    def _done(self, event: MessageDone) -> None:
+    def _done(self, event: MessagesDone) -> None:
         self._octets += event.octets
         if (bar := self._open_bar(" messages")) is not None:
             elapsed = float(bar.format_dict["elapsed"])
             rate = f", {size(int(self._octets / elapsed))}/s" if elapsed else ""
             bar.set_description_str(fit(clean(event.mailbox), 24), refresh=False)
             bar.set_postfix_str(size(self._octets) + rate, refresh=False)
-            bar.update(1)
+            bar.update(event.messages)
 
     def _progress(self, done: int, total: int) -> None:
         if (bar := self._open_bar("B")) is not None:

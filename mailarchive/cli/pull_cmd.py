@@ -46,8 +46,15 @@ def pull(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
     connections: Annotated[
-        int, typer.Option("--connections", metavar="N", min=1, max=16, help="Connections to each account.")
-    ] = 2,
+        int | None,
+        typer.Option(
+            "--connections",
+            metavar="N",
+            min=1,
+            max=16,
+            help="Connections to each account, if there is work for them (else up to 4, while they are waited for).",
+        ),
+    ] = None,
     paranoid: Annotated[
         bool, typer.Option("--paranoid", help="Download also what is recognised as known, and compare.")
     ] = False,

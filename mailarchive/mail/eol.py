@@ -36,6 +36,17 @@ class EolScanner:
         return self._last == b"\n"
 
 
+def lf_text(octets: bytes) -> tuple[bytes, Eol]:
+    """Return a whole message with its line ends made LF if all are CRLF, else as it is, and which they are."""
+    if b"\r" not in octets:
+        return octets, "lf"
+    text = octets.translate(None, b"\r")
+    returns = len(octets) - len(text)
+    if returns == text.count(b"\n") == octets.count(b"\r\n"):
+        return text, "crlf"
+    return octets, "mixed"
+
+
 def to_lf(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Yield ``chunks`` with each CRLF made LF, also one that lies across two chunks."""
     held = b""

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
+from time import asctime
 
 from mailarchive.mail.eol import to_crlf, to_lf
 from mailarchive.model import Eol
@@ -14,35 +15,38 @@ _FROM_INSIDE = re.compile(rb"(?<=\n)(>*From )")
 _QUOTED = re.compile(rb"^>(>*From )", re.MULTILINE)
 _QUOTED_INSIDE = re.compile(rb"(?<=\n)>(>*From )")
 _MAY_GO_ON = re.compile(rb">?(?:F(?:r(?:om?)?)?)?\Z")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_EPOCH = datetime(1970, 1, 1).timetuple()  # noqa: DTZ001 - UTC, as asctime has no zone
 
 
 def from_line(date: datetime | None) -> bytes:
     """Return the ``From `` line of an entry, with its LF; asctime in UTC, in English whatever the locale."""
     try:
-        moment = (date or _EPOCH).astimezone(UTC)
-    except (OverflowError, ValueError):
+        moment = _EPOCH if date is None else date.utctimetuple()
+    except OverflowError:
         moment = _EPOCH
-    return ENTRY + (
-        f"{_DAYS[moment.weekday()]} {_MONTHS[moment.month - 1]} {moment.day:2d} {moment:%H:%M:%S} {moment.year:04d}\n"
-    ).encode("ascii")
+    return ENTRY + f"{asctime(moment)[:20]}{moment.tm_year:04d}\n".encode("ascii")
 
 
 def quote(text: bytes) -> bytes:
     """Return ``text`` with one ``>`` before each line that matches ``^>*From ``."""
-    return _FROM.sub(rb">\1", text) if b"From " in text else text
+    return _FROM.sub(rb">\1", text) if _may_begin_line(text, b"From ") else text
+
+
+def _may_begin_line(text: bytes, words: bytes) -> bool:
+    """Return whether ``words`` stand somewhere at the beginning of a line or behind a ``>``; quick if they do not."""
+    at = text.find(words)
+    while at > 0 and text[at - 1] not in b"\n>":
+        at = text.find(words, at + 1)
+    return at >= 0
 
 
 def unquote(text: bytes) -> bytes:
     """Undo ``quote``."""
-    return _QUOTED.sub(rb"\1", text) if b">From " in text else text
+    return _QUOTED.sub(rb"\1", text) if _may_begin_line(text, b">From ") else text
 
 
-def encode(octets: bytes, eol: Eol, *, final: bool, date: datetime | None) -> bytes:
-    """Return the entry of a message whose line ends are ``eol`` and that ends with one if ``final``."""
-    text = octets.replace(b"\r\n", b"\n") if eol == "crlf" else octets
+def encode(text: bytes, *, final: bool, date: datetime | None) -> bytes:
+    """Return the entry of a message given as ``eol.lf_text`` returns it, which ends with a line end if ``final``."""
     return b"".join((from_line(date), quote(text), b"\n" if final else b"\n\n"))
 
 

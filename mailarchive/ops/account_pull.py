@@ -12,13 +12,13 @@ from mailarchive.ops import plan as plans
 from mailarchive.ops.advice import provider_for
 from mailarchive.ops.alarm import Emptied, alarms
 from mailarchive.ops.budget import budget_of
-from mailarchive.ops.events import Detail, MailboxPlanned, MessageDone, MessagesLinked, Notice
+from mailarchive.ops.events import Detail, MailboxPlanned, MessagesDone, MessagesLinked, Notice
 from mailarchive.ops.fetcher import Fetcher
 from mailarchive.ops.generation import spoken
 from mailarchive.ops.labels import Labels
 from mailarchive.ops.linking import Linker
-from mailarchive.ops.look import Look, look
-from mailarchive.ops.mailbox_pull import MailboxPull
+from mailarchive.ops.look import Look, first_wanted, look
+from mailarchive.ops.mailbox_pull import WINDOW, MailboxPull
 from mailarchive.ops.options import Around, PullAccount, PullOptions
 from mailarchive.ops.parts import Parts
 from mailarchive.ops.report import AccountReport, Failure, MailboxReport
@@ -28,6 +28,8 @@ from mailarchive.ops.workers import Workers, worst
 from mailarchive.records import KnownMailbox
 from mailarchive.sources.base import OpenMailbox, Source
 
+MOST_CONNECTIONS = 4
+"""Where nobody says how many. Courier takes no more from one address, Dovecot ten from one user."""
 WORTH_A_CONNECTION = 3
 """So many mailboxes or batches must wait before one more connection is opened."""
 
@@ -44,7 +46,7 @@ class AccountPull:
         self._options = options
         self._around = around
         self._provider = provider_for(target.account)
-        connections = max(1, advice.connections(options.connections, self._provider))
+        connections = advice.connections(options.connections or MOST_CONNECTIONS, self._provider)
         connections = min(connections, target.most_connections or connections)
         self._workers = Workers(target.connect, connections, around.stop, around.clock)
         self._parts = Parts(writer)
@@ -130,12 +132,16 @@ class AccountPull:
             with self._lock:
                 mailbox = self._queue.popleft() if self._queue else None
                 waiting = len(self._queue)
-            if waiting >= WORTH_A_CONNECTION:
-                self._workers.hire(self._work)
+            self._hire(waiting)
             if mailbox is not None:
                 self._pull_mailbox(source, mailbox)
             elif not self._help(source):
                 return
+
+    def _hire(self, waiting: int) -> None:
+        """Open one more connection if so much work is waiting that it pays, and the processor has time for it."""
+        if waiting >= WORTH_A_CONNECTION and (self._options.connections is not None or self._workers.is_idle()):
+            self._workers.hire(self._work)
 
     def _pull_mailbox(self, source: Source, mailbox: ListedMailbox) -> None:
         known = self._found.known_as(mailbox)
@@ -177,7 +183,7 @@ class AccountPull:
         """Open and compare; once more if the server lists fewer messages than it announced."""
         since, now = self._options.since, self._around.clock.now()
         labelled = self._labels_of(mailbox) is not None
-        opened = source.open(mailbox)
+        opened = source.open(mailbox, first_wanted(mailbox, known, WINDOW))
         found = look(self._writer.catalog, opened, mailbox, known, since, now, labelled=labelled)
         if found.missing:
             opened = source.open(mailbox)
@@ -247,8 +253,7 @@ class AccountPull:
                     self._around.observer(MessagesLinked(self._account.name, pull.report.mailbox, linked))
                 if batch is None:
                     break
-                if pull.batches_left >= WORTH_A_CONNECTION:
-                    self._workers.hire(self._work)
+                self._hire(pull.batches_left)
                 self._fetch_batch(pull, fetcher, batch)
         except MailboxUnavailable as error:
             pull.give_up(str(error))
@@ -257,9 +262,9 @@ class AccountPull:
     def _fetch_batch(self, pull: MailboxPull, fetcher: Fetcher, batch: list[MessageFacts]) -> None:
         left = {facts.uid: facts for facts in batch}
         try:
-            for item in fetcher.each(batch):
-                octets = pull.arrived(item, left.pop(item.uid))
-                self._around.observer(MessageDone(self._account.name, pull.report.mailbox, octets))
+            for group in fetcher.each(batch):
+                octets = pull.arrived([(item, left.pop(item.uid)) for item in group])
+                self._around.observer(MessagesDone(self._account.name, pull.report.mailbox, len(group), octets))
                 if self._workers.is_stopping:
                     return
         finally:

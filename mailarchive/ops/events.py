@@ -1,25 +1,22 @@
 """What a running operation tells whoever watches: values, never text on a terminal."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(NamedTuple):
     """A sentence that the user should see (a repair, a ceiling, a mailbox that vanished)."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Detail:
+class Detail(NamedTuple):
     """A sentence for ``--verbose``."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class MailboxPlanned:
+class MailboxPlanned(NamedTuple):
     """A mailbox has been compared: this many messages (and octets, as the server says) will be fetched."""
 
     account: str
@@ -28,17 +25,16 @@ class MailboxPlanned:
     octets: int
 
 
-@dataclass(frozen=True, slots=True)
-class MessageDone:
-    """One message is in the archive, or has failed for good in this run."""
+class MessagesDone(NamedTuple):
+    """So many messages are in the archive, or have failed for good in this run."""
 
     account: str
     mailbox: str
+    messages: int
     octets: int
 
 
-@dataclass(frozen=True, slots=True)
-class MessagesLinked:
+class MessagesLinked(NamedTuple):
     """So many messages that were to be fetched are in the archive already."""
 
     account: str
@@ -46,8 +42,7 @@ class MessagesLinked:
     messages: int
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(NamedTuple):
     """The run waits before it tries again."""
 
     account: str
@@ -55,15 +50,14 @@ class Waiting:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """A step of a long local operation (verify, export, rebuild), in octets."""
 
     done: int
     total: int
 
 
-Event = Notice | Detail | MailboxPlanned | MessageDone | MessagesLinked | Waiting | Progress
+Event = Notice | Detail | MailboxPlanned | MessagesDone | MessagesLinked | Waiting | Progress
 Observer = Callable[[Event], None]
 """Is told each event, from any thread."""
 

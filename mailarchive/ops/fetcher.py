@@ -13,6 +13,8 @@ from mailarchive.ops.fetching import NotFetched, Rescue, fetch_each
 from mailarchive.ops.sizes import Sizes
 from mailarchive.sources.base import OpenMailbox
 
+Together = list[Fetched | NotFetched]
+"""What came together."""
 TAIL = 64
 """So many of the last octets of a message are compared when more is asked for."""
 
@@ -37,10 +39,11 @@ class Fetcher:
         self._is_stopping = is_stopping
         self._tell = tell
 
-    def each(self, batch: Sequence[MessageFacts]) -> Iterator[Fetched | NotFetched]:
-        """Yield for each of ``batch`` either the message or why it did not come; nothing more when stopping.
+    def each(self, batch: Sequence[MessageFacts]) -> Iterator[list[Fetched | NotFetched]]:
+        """Yield for each of ``batch`` either the message or why it did not come, those that came together in one list.
 
-        A large message that is not yielded goes on in the next run. Raises what ``fetch_each`` raises.
+        Nothing waits for the network in a list that is not yielded. Nothing more is yielded when stopping; a large
+        message that is not goes on in the next run. Raises what ``fetch_each`` raises.
         """
         for facts in filter(plans.is_large, batch):
             yield from self._large(facts)
@@ -48,28 +51,38 @@ class Fetcher:
         if small:
             yield from self._whole(small, in_pieces=True)
 
-    def _whole(self, messages: dict[RemoteUid, MessageFacts], *, in_pieces: bool) -> Iterator[Fetched | NotFetched]:
+    def _whole(self, messages: dict[RemoteUid, MessageFacts], *, in_pieces: bool) -> Iterator[Together]:
         def rescue(uid: RemoteUid) -> Fetched | None:
             return self._rescue(messages[uid], in_pieces=in_pieces)
 
+        come: Together = []
         short: list[Fetched] = []
         try:
             for item in fetch_each(self._opened, list(messages), self._writer.spool, rescue):
+                if isinstance(item, Fetched) and self._is_as_told(item, messages[item.uid]):
+                    come.append(item)
+                    if not item.followed:
+                        yield come
+                        come = []
+                    continue
+                if come:
+                    yield come
+                    come = []
                 found = item if isinstance(item, NotFetched) else self._checked(item, messages[item.uid], rescue)
                 if isinstance(found, NotFetched) or not self._is_short(found, messages[item.uid]):
-                    yield found
+                    yield [found]
                 else:
                     short.append(found)
             while short and not self._is_stopping():
                 item = short.pop()
-                yield self._judged(item, messages[item.uid])
+                yield [self._judged(item, messages[item.uid])]
         finally:
             for item in short:
                 item.body.close()
 
     # -- large ones, in pieces -------------------------------------------------------------------------------------
 
-    def _large(self, facts: MessageFacts) -> Iterator[Fetched | NotFetched]:
+    def _large(self, facts: MessageFacts) -> Iterator[Together]:
         with closing(self._writer.partials.open(self._key(facts), facts.size)) as partial:
             try:
                 self._receive(facts, partial)
@@ -81,7 +94,7 @@ class Fetcher:
                 if self._is_stopping():
                     return
                 found = self._of_pieces(facts, partial)
-                yield found
+                yield [found]
                 if isinstance(found, Fetched):
                     self._writer.partials.stored(partial.key)
                 return
@@ -153,16 +166,20 @@ class Fetcher:
             raise
         return SpooledBody(file, size)
 
+    def _is_as_told(self, item: Fetched, facts: MessageFacts) -> bool:
+        """Return whether a message is as large as the server says, or that says nothing."""
+        if facts.size not in {None, item.body.size}:
+            return False
+        self._sizes.seen(facts, item.body.size)
+        return True
+
     def _checked(self, item: Fetched, facts: MessageFacts, rescue: Rescue) -> Fetched | NotFetched:
         """Return a message that came; of one that is shorter than the server says, ask whether there is more."""
         size = item.body.size
-        if facts.size is None or size == facts.size:
-            self._sizes.seen(facts, size)
-            return item
         if not size:
             item.body.close()
             return rescue(facts.uid) or NotFetched(facts.uid, _wrong(facts, 0))
-        if size > facts.size or self._sizes.lie:
+        if size > (facts.size or 0) or self._sizes.lie:
             self._sizes.seen(facts, size)
             self._tell_size(facts, size, "")
             return item

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mailarchive.errors import FetchRefused, RefusesEverything
 from mailarchive.model import Fetched, RemoteUid
@@ -12,8 +12,7 @@ MOST_REFUSED_IN_A_ROW = 20
 OMITTED = "the server sent no octets for this message"
 
 
-@dataclass(frozen=True, slots=True)
-class NotFetched:
+class NotFetched(NamedTuple):
     """A message that did not come: ``why`` in the server's words, or None if it is no longer in the mailbox."""
 
     uid: RemoteUid

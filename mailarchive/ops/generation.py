@@ -5,7 +5,6 @@ server's number then stands for the first generation; a further one has 2**32 mo
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from mailarchive.model import LABELLED, Cursor, HeaderDigest, MessageFacts, RemoteUid, UidValidity
 from mailarchive.records import KnownMailbox, Sighting
@@ -26,12 +25,12 @@ def continued(cursor: Cursor, known: KnownMailbox | None) -> Cursor:
         return cursor
     if spoken(known.uidvalidity) != cursor.uidvalidity:
         return cursor
-    return replace(cursor, uidvalidity=UidValidity(known.uidvalidity))
+    return cursor._replace(uidvalidity=UidValidity(known.uidvalidity))
 
 
 def following(cursor: Cursor) -> Cursor:
     """Return the cursor as one of the next generation."""
-    return replace(cursor, uidvalidity=UidValidity(cursor.uidvalidity + _GENERATION))
+    return cursor._replace(uidvalidity=UidValidity(cursor.uidvalidity + _GENERATION))
 
 
 def spread(uids: Sequence[RemoteUid]) -> list[RemoteUid]:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from mailarchive.archive.writer import BY_LABEL
@@ -256,7 +256,7 @@ class Labels:
     # -- facts and counts --------------------------------------------------------------------------------------------
 
     def _enter(self, box: Box, facts: MessageFacts, digest: Digest) -> None:
-        self._recorder.place(box.number, self._validity, replace(facts, labels=()), digest, BY_LABEL)
+        self._recorder.place(box.number, self._validity, facts._replace(labels=()), digest, BY_LABEL)
         _count_new(box)
 
     def _leave(self, box: Box, uids: Sequence[RemoteUid]) -> None:

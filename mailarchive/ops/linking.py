@@ -4,8 +4,9 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import groupby
+from typing import NamedTuple
 
 from mailarchive.archive.sightings import Sightings
 from mailarchive.errors import ArchiveDamaged, FetchRefused
@@ -26,8 +27,7 @@ Key = tuple[object, ...]
 Claim = tuple[Here, RemoteUid]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """The mailbox in which messages are new. ``leaving`` are uids that are in the archive, and listed no more."""
 
     here: Here
@@ -36,8 +36,7 @@ class Place:
     """Mailboxes of the same account, among those in question."""
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """A message that need not be downloaded."""
 
     facts: MessageFacts
@@ -190,7 +189,7 @@ class Linker:
             with self._lend() as sightings:
                 seen = sightings.with_header(HeaderDigest(header))
                 ours = frozenset(one.mailbox for one in seen if sightings.account(one.mailbox) == self._account)
-            yield from self._match_group(opened, replace(place, account=ours), list(group), seen)
+            yield from self._match_group(opened, place._replace(account=ours), list(group), seen)
 
     def _match_group(
         self, opened: OpenMailbox, place: Place, group: Sequence[MessageFacts], seen: Sequence[Sighting]

@@ -40,6 +40,19 @@ class Look:
     """How many more messages the server announced than it lists."""
 
 
+def first_wanted(listed: ListedMailbox, known: KnownMailbox | None, most: int) -> int | None:
+    """Return from which UID on facts of all messages will be asked for, if surely not of more than ``most``."""
+    cursor, before = listed.cursor, known.cursor if known else None
+    if cursor is None:
+        return None
+    if before is None or before.uidvalidity != cursor.uidvalidity:
+        is_new = known is None and cursor.messages is not None and 0 < cursor.messages <= most
+        return 1 if is_new else None
+    if before.uidnext is None or cursor.uidnext is None:
+        return None
+    return before.uidnext if 0 < cursor.uidnext - before.uidnext <= most else None
+
+
 def look(
     lend: Lend,
     opened: OpenMailbox,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mailarchive.archive.partials import Key
 from mailarchive.archive.prepare import prepare
-from mailarchive.archive.writer import Writer
+from mailarchive.archive.writer import Added, Arrival, Writer
 from mailarchive.model import Digest, Fetched, MessageFacts, RemoteUid
 from mailarchive.ops import plan as plans
 from mailarchive.ops.budget import Admitted, Budget, too_large
@@ -209,38 +209,45 @@ class MailboxPull:
             facts.extend(MessageFacts(uid) for uid in opened.uids() if uid in silent)
         return facts
 
-    def arrived(self, item: Fetched | NotFetched, facts: MessageFacts) -> int:
-        """Put one answer where it belongs; return the octets that were downloaded. Raises StorageFailed."""
-        self._settle(facts, 0 if isinstance(item, NotFetched) else item.body.size)
-        if isinstance(item, NotFetched):
-            with self._lock:
-                self._in_hand -= 1
-                if item.why is None:
-                    self._forget(1)
-                    self._linker.release(self._place.here, [facts])
-                    return 0
-            self._writer.failed(self.number, self._validity, item.uid, item.why)
-            with self._lock:
-                self._fail(item.uid, item.why, self.look.tries.get(item.uid, 0) + 1)
-            self._linker.release(self._place.here, [facts])
-            return 0
+    def arrived(self, answers: Sequence[tuple[Fetched | NotFetched, MessageFacts]]) -> int:
+        """Put answers where they belong; return the octets that were downloaded. Raises StorageFailed."""
+        came = [(item, facts) for item, facts in answers if isinstance(item, Fetched)]
+        for item, facts in answers:
+            self._settle(facts, 0 if isinstance(item, NotFetched) else item.body.size)
         try:
-            prepared = prepare(item.body)
-            added = self._writer.add(self.number, self._validity, facts, prepared, self._also(facts))
+            arrivals = [Arrival(facts, prepare(item.body), self._also(facts)) for item, facts in came]
+            added = self._writer.add(self.number, self._validity, arrivals)
         finally:
-            item.body.close()
-        self._linker.release(self._place.here, [facts])
+            for item, _facts in came:
+                item.body.close()
+        for item, facts in answers:
+            if isinstance(item, NotFetched):
+                self._did_not_come(item, facts)
+        self._linker.release(self._place.here, [facts for _item, facts in answers])
         with self._lock:
-            if self._expected.pop(item.uid, added.digest) != added.digest:
-                self.mistaken.append(f"message {item.uid} of {self.report.mailbox} is not what its header looks like")
-            self._in_hand -= 1
-            self.report.new += 1
-            self.downloaded_messages += 1
-            self.downloaded_bytes += added.size
-            if added.stored:
-                self.stored_messages += 1
-                self.stored_bytes += added.size
-        return added.size
+            self._in_hand -= len(answers)
+            for (item, _facts), one in zip(came, added, strict=True):
+                self._count(item.uid, one)
+        return sum(one.size for one in added)
+
+    def _did_not_come(self, item: NotFetched, facts: MessageFacts) -> None:
+        if item.why is None:
+            with self._lock:
+                self._forget(1)
+            return
+        self._writer.failed(self.number, self._validity, item.uid, item.why)
+        with self._lock:
+            self._fail(item.uid, item.why, self.look.tries.get(facts.uid, 0) + 1)
+
+    def _count(self, uid: RemoteUid, added: Added) -> None:
+        if self._expected.pop(uid, added.digest) != added.digest:
+            self.mistaken.append(f"message {uid} of {self.report.mailbox} is not what its header looks like")
+        self.report.new += 1
+        self.downloaded_messages += 1
+        self.downloaded_bytes += added.size
+        if added.stored:
+            self.stored_messages += 1
+            self.stored_bytes += added.size
 
     def _settle(self, facts: MessageFacts, octets: int) -> None:
         came = self._came.pop(facts.uid, 0)

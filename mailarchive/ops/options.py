@@ -1,7 +1,7 @@
 """What a pull is asked to do, and what surrounds it."""
 
-from dataclasses import dataclass, field
 from datetime import date
+from typing import NamedTuple
 
 from mailarchive.clock import Clock, Stop
 from mailarchive.model import Account
@@ -9,15 +9,15 @@ from mailarchive.ops.events import Observer
 from mailarchive.sources.base import SourceFactory
 
 
-@dataclass(frozen=True, slots=True)
-class PullOptions:
+class PullOptions(NamedTuple):
     """What to pull. ``mailboxes`` and ``exclude`` are case-sensitive globs over the printed mailbox name."""
 
     mailboxes: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     since: date | None = None
     dry_run: bool = False
-    connections: int = 2
+    connections: int | None = None
+    """How many to each account; None: as many as pay, up to a few."""
     paranoid: bool = False
     """Download what could be linked, and compare."""
     gone_alarm: float = 0.5
@@ -28,17 +28,15 @@ class PullOptions:
     """Fetch the newest messages of each mailbox first."""
 
 
-@dataclass(frozen=True, slots=True)
-class PullAccount:
+class PullAccount(NamedTuple):
     """An account and how to open connections to it."""
 
     account: Account
-    connect: SourceFactory = field(repr=False)
+    connect: SourceFactory
     most_connections: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Around:
+class Around(NamedTuple):
     """What surrounds a run: who watches, what time it is, and whether to stop."""
 
     observer: Observer

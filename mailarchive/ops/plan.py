@@ -10,8 +10,8 @@ from mailarchive.records import KnownFailure, KnownMailbox
 
 PROMPT_TRIES = 3
 LONGEST_WAIT = timedelta(days=7)
-BATCH_MESSAGES = 500
-BATCH_OCTETS = 32 << 20
+BATCH_MESSAGES = 2000
+BATCH_OCTETS = 64 << 20
 UNKNOWN_SIZE = 64 << 10
 LARGE = 8 << 20
 """Octets from which on a message is fetched in pieces, alone."""

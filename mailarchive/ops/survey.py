@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from mailarchive.errors import MailboxUnavailable
@@ -104,7 +104,7 @@ def _is_behind(found: Survey, mailbox: ListedMailbox, options: PullOptions) -> b
 
 
 def _continued(mailbox: ListedMailbox, known: KnownMailbox | None) -> ListedMailbox:
-    return replace(mailbox, cursor=continued(mailbox.cursor, known)) if mailbox.cursor else mailbox
+    return mailbox._replace(cursor=continued(mailbox.cursor, known)) if mailbox.cursor else mailbox
 
 
 def unread(mailbox: ListedMailbox, known: KnownMailbox | None, lend: Lend) -> MailboxReport:
@@ -170,7 +170,7 @@ def _follow_renames(found: Survey, lend: Lend, source: Source) -> None:
     for old, _new in found.renamed:
         del found.known[mailbox_key(old.name.raw)]
     for old, new in found.renamed:
-        found.known[mailbox_key(new.name.raw)] = replace(old, name=new.name)
+        found.known[mailbox_key(new.name.raw)] = old._replace(name=new.name)
 
 
 def _follow_special_uses(found: Survey) -> None:
@@ -185,7 +185,7 @@ def _follow_special_uses(found: Survey) -> None:
         if old is not None and (known is None or not known.present):
             found.renamed.append((old, new))
             del found.known[mailbox_key(old.name.raw)]
-            found.known[mailbox_key(new.name.raw)] = replace(old, name=new.name)
+            found.known[mailbox_key(new.name.raw)] = old._replace(name=new.name)
 
 
 def _perhaps_renamed(found: Survey) -> Iterator[tuple[KnownMailbox, ListedMailbox]]:

@@ -9,6 +9,8 @@ from mailarchive.sources.base import Source, SourceFactory
 
 GRACE_SECONDS = 5.0
 TICK_SECONDS = 0.1
+WORTH_WATCHING = 0.05
+"""Seconds of waiting that say nothing yet."""
 
 Work = Callable[[Source], None]
 
@@ -31,6 +33,8 @@ class Workers:
         self._threads: list[threading.Thread] = []
         self._sources: list[Source] = []
         self._connected: set[threading.Thread] = set()
+        self._began: dict[threading.Thread, tuple[float, float]] = {}
+        """When each worker began, and how much it had worked by then."""
         self._is_done = self._is_over = False
 
     @property
@@ -47,6 +51,12 @@ class Workers:
             self._threads.append(thread)
         thread.start()
 
+    def is_idle(self) -> bool:
+        """Return whether the calling worker mostly waits for the server (or the disk), so that another one helps."""
+        began, worked = self._began[threading.current_thread()]
+        waited = self._clock.monotonic() - began - (self._clock.worked() - worked)
+        return waited > max(WORTH_WATCHING, self._clock.worked() - worked)
+
     def _run(self, work: Work) -> None:
         source: Source | None = None
         try:
@@ -56,6 +66,7 @@ class Workers:
                     return
                 self._sources.append(source)
                 self._connected.add(threading.current_thread())
+                self._began[threading.current_thread()] = self._clock.monotonic(), self._clock.worked()
             work(source)
             self._is_done = True
         except SourceError as error:

@@ -3,7 +3,7 @@
 import contextlib
 import socket
 import ssl
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mailarchive.config import Endpoint, default_port
 from mailarchive.errors import SourceError, SourceUnreachable, TlsFailed
@@ -17,8 +17,7 @@ STALL_SECONDS = 60.0
 _UPGRADES = {"imap": "STARTTLS", "pop3": "STLS"}
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
+class Timeouts(NamedTuple):
     """Seconds for the connection to be made, and for the next octet to arrive."""
 
     connect: float = CONNECT_SECONDS

@@ -93,9 +93,11 @@ class Source(Protocol):
     def mailboxes(self) -> list[ListedMailbox]:
         """Return all selectable mailboxes, each with its cursor where the server tells it."""
 
-    def open(self, mailbox: ListedMailbox) -> OpenMailbox:
+    def open(self, mailbox: ListedMailbox, first: int | None = None) -> OpenMailbox:
         """Open ``mailbox`` for reading; the one opened before is of no more use.
 
+        ``first`` is a hint: facts of the messages from this uid on will be asked for, and are not too many to be held
+        in memory. Where a round trip takes long a source asks for them at once.
         Raises MailboxUnavailable if it vanished or may not be read.
         """
 

@@ -2,7 +2,7 @@
 
 import sys
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from mailarchive.config import Endpoint
 from mailarchive.errors import FetchRefused, MailboxUnavailable
@@ -13,6 +13,8 @@ from mailarchive.sources.base import Shows, Spool
 
 _PER_FETCH = 5_000
 """Messages asked for at a time when UIDs have to be fetched by sequence number."""
+_BODIES_PER_FETCH = 500
+"""The next command is on its way while one is answered: so the line is never idle, and few are asked for in vain."""
 _MOST_REFUSALS = 200
 """Refused commands after which a bad answer is no longer narrowed down to single messages."""
 _MANY_RANGES = 500
@@ -52,9 +54,10 @@ class ImapSource:
     def mailboxes(self) -> list[ListedMailbox]:
         return self._session.mailboxes()
 
-    def open(self, mailbox: ListedMailbox) -> "ImapMailbox":
-        selected = self._session.examine(mailbox.name)
-        return ImapMailbox(self._session, selected.cursor)
+    def open(self, mailbox: ListedMailbox, first: int | None = None) -> "ImapMailbox":
+        selected = self._session.examine(mailbox.name, first)
+        early = {facts.uid: facts for facts in selected.facts if _is_whole(facts)}
+        return ImapMailbox(self._session, selected.cursor, early)
 
     def leave(self, secure: Callable[[], None]) -> None:
         del secure
@@ -67,9 +70,11 @@ class ImapSource:
 class ImapMailbox:
     """A mailbox opened by EXAMINE. Answers are read one call at a time: the next call gives up what is left of one."""
 
-    def __init__(self, session: ImapSession, cursor: Cursor) -> None:
+    def __init__(self, session: ImapSession, cursor: Cursor, early: Mapping[RemoteUid, MessageFacts]) -> None:
+        """``early`` are facts that came as the mailbox was opened; they hold until a message is asked for."""
         self._session = session
         self._cursor = cursor
+        self._early = early
         self._existing: list[int] = []
 
     @property
@@ -80,16 +85,22 @@ class ImapMailbox:
         session = self._session
         if not session.messages:
             return []
-        uids: set[int] = set()
-        found = [] if self._is_limited else session.search() or []
-        if size(found) <= 2 * session.messages:
-            for first, last in found:
-                uids.update(range(first, last + 1))
+        uids: set[int] = {uid for uid in self._early if isinstance(uid, int)}
+        if len(uids) != session.messages:
+            uids = self._by_search()
         if len(uids) != session.messages:
             uids |= self._by_sequence()
         uids.discard(0)
         self._existing = sorted(uids)
         return list(self._existing)
+
+    def _by_search(self) -> set[int]:
+        session, uids = self._session, set[int]()
+        found = [] if self._is_limited else session.search() or []
+        if size(found) <= 2 * session.messages:
+            for first, last in found:
+                uids.update(range(first, last + 1))
+        return uids
 
     def _by_sequence(self) -> set[int]:
         """Ask for UIDs by sequence number, for servers whose SEARCH does not find everything."""
@@ -105,10 +116,10 @@ class ImapMailbox:
         return uids
 
     def facts(self, uids: Sequence[RemoteUid]) -> Iterator[MessageFacts]:
-        def whole(answer: Described) -> bool:
-            return answer[0].size is not None or answer[0].internaldate is not None
-
-        for facts, _has_flags in self._describe(uids, self._session.fact_items, whole):
+        early = self._early
+        yield from (early[uid] for uid in uids if uid in early)
+        rest = [uid for uid in uids if uid not in early]
+        for facts, _has_flags in self._describe(rest, self._session.fact_items, lambda answer: _is_whole(answer[0])):
             yield facts
 
     def flags(self, uids: Sequence[RemoteUid]) -> Iterator[tuple[RemoteUid, frozenset[str]]]:
@@ -147,24 +158,30 @@ class ImapMailbox:
         return self._session.headers(self._sets(wanted), wanted)
 
     def pieces(self, uid: RemoteUid, offset: int, before: bytes = b"") -> Iterator[bytes]:
+        self._early = {}
         return self._session.pieces.of(_number(uid), offset, before)
 
     def halves(self, uid: RemoteUid, spool: Spool) -> Fetched:
         return self._session.halves(_number(uid), spool)
 
     def fetch(self, uids: Sequence[RemoteUid], spool: Spool) -> Iterator[Fetched]:
+        self._early = {}
         wanted = _ascending(uids)
-        return self._session.bodies(self._sets(wanted), wanted, spool)
+        return self._session.bodies(self._sets(wanted, _BODIES_PER_FETCH), wanted, spool)
 
-    def _sets(self, wanted: Sequence[int]) -> list[bytes]:
-        return [numbers for numbers, _first, _last in self._numbered(wanted, ranges)]
+    def _sets(self, wanted: Sequence[int], most: int = sys.maxsize) -> list[bytes]:
+        return [numbers for numbers, _first, _last in self._numbered(wanted, ranges, most)]
 
     def _numbered(
-        self, wanted: Sequence[int], named: Callable[[Sequence[int], Sequence[int]], list[Range]]
+        self,
+        wanted: Sequence[int],
+        named: Callable[[Sequence[int], Sequence[int]], list[Range]],
+        most: int = sys.maxsize,
     ) -> Iterator[tuple[bytes, int, int]]:
-        """Yield sets for commands, none of which is too long or names too many messages."""
-        for start in range(0, len(wanted), self._most):
-            yield from command_sets(named(wanted[start : start + self._most], self._existing))
+        """Yield sets for commands, none of which is too long or names more than ``most`` messages, or too many."""
+        step = min(most, self._most)
+        for start in range(0, len(wanted), step):
+            yield from command_sets(named(wanted[start : start + step], self._existing))
 
     def _describe(
         self, uids: Sequence[RemoteUid], variants: Sequence[bytes], whole: Callable[[Described], bool]
@@ -212,6 +229,10 @@ class ImapMailbox:
             if len(wanted) >= 0.9 * among:
                 return [(wanted[0], wanted[-1])]
         return found
+
+
+def _is_whole(facts: MessageFacts) -> bool:
+    return facts.size is not None or facts.internaldate is not None
 
 
 def _number(uid: RemoteUid) -> int:

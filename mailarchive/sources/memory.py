@@ -192,7 +192,8 @@ class MemorySource:
         self.check()
         return self._account.listed()
 
-    def open(self, mailbox: ListedMailbox) -> "MemoryOpenMailbox":
+    def open(self, mailbox: ListedMailbox, first: int | None = None) -> "MemoryOpenMailbox":
+        del first
         self.check()
         return MemoryOpenMailbox(self._account, mailbox.name, self.check)
 

@@ -55,7 +55,8 @@ class Pop3Source:
         self._session.check()
         return [ListedMailbox(_INBOX, cursor=_cursor(self._session.messages))]
 
-    def open(self, mailbox: ListedMailbox) -> "Pop3Mailbox":
+    def open(self, mailbox: ListedMailbox, first: int | None = None) -> "Pop3Mailbox":
+        del first
         if mailbox.name.raw != _INBOX.raw:
             raise MailboxUnavailable(f"{mailbox.name} does not exist: over POP3 there is INBOX only")
         self._session.check()

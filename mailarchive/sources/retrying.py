@@ -69,12 +69,12 @@ class RetryingSource:
     def mailboxes(self) -> list[ListedMailbox]:
         return self.retry(lambda source: source.mailboxes())
 
-    def open(self, mailbox: ListedMailbox) -> "RetryingMailbox":
+    def open(self, mailbox: ListedMailbox, first: int | None = None) -> "RetryingMailbox":
         losses = 0
         while True:
             try:
                 source = self.connection()
-                opened = source.open(mailbox)
+                opened = source.open(mailbox, first)
             except SourceError as error:
                 losses += not isinstance(error, Throttled)
                 if error.retryable and losses == _LOSSES_OF_ONE:

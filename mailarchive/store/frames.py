@@ -5,7 +5,7 @@ import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, cast
+from typing import BinaryIO, NamedTuple, cast
 
 import zstandard
 
@@ -13,14 +13,18 @@ from mailarchive.errors import ArchiveDamaged
 from mailarchive.files import write_all
 
 LEVEL = 3
+"""When speed counts."""
+THOROUGH = 7
+"""When there is time: nobody waits for the frame."""
 CHUNK = 1 << 20
+WHOLE = 16 << 20
+"""Octets up to which a block is compressed at once, which is quicker than in pieces."""
 _SKIPPABLE = 0x184D2A50
 _HEAD = struct.Struct("<II")
 _MAX_HEADER = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class BlockHeader:
+class BlockHeader(NamedTuple):
     """What the skippable frame before a block says; ``octets`` is the length of that skippable frame itself."""
 
     block: int
@@ -48,21 +52,26 @@ def read_block_header(octets: bytes) -> BlockHeader | None:
         return None
 
 
-def compress_file(source: int, size: int, target: int) -> int:
+def compress_file(source: int, size: int, target: int, level: int = LEVEL) -> int:
     """Compress the first ``size`` octets of descriptor ``source`` as one frame onto ``target``; return its length.
 
-    Works in pieces: memory does not grow with ``size``. Raises OSError.
+    Memory does not grow with ``size`` beyond ``WHOLE``. Raises OSError.
     """
-    compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True, write_content_size=True)
+    compressor = zstandard.ZstdCompressor(level=level, write_checksum=True, write_content_size=True)
+    if size <= WHOLE:
+        return _put(target, compressor.compress(_read(source, size, 0)))
     frame = compressor.compressobj(size=size)
-    done = length = 0
-    while done < size:
-        chunk = os.pread(source, min(CHUNK, size - done), done)
-        if not chunk:
-            raise OSError(f"the file ended after {done} of {size} octets")
-        done += len(chunk)
-        length += _put(target, frame.compress(chunk))
+    length = 0
+    for start in range(0, size, CHUNK):
+        length += _put(target, frame.compress(_read(source, min(CHUNK, size - start), start)))
     return length + _put(target, frame.flush())
+
+
+def _read(source: int, size: int, start: int) -> bytes:
+    octets = os.pread(source, size, start)
+    if len(octets) < size:
+        raise OSError(f"the file ended after {start + len(octets)} of {start + size} octets")
+    return octets
 
 
 def _put(target: int, octets: bytes) -> int:

@@ -23,8 +23,10 @@ def segments(mail: Path) -> dict[int, int]:
     return {int(match[1]): path.stat().st_size for path in sorted(mail.iterdir()) if (match := _NAME.match(path.name))}
 
 
-def pack(mail: Path, block: int, segment: int, end: int) -> BlockPacked:
+def pack(mail: Path, block: int, segment: int, end: int, *, thorough: bool = False) -> BlockPacked:
     """Append the plain ``block`` as a frame to ``segment``, which ends at ``end``, and sync it.
+
+    ``thorough`` takes more time to make it smaller.
 
     The plain file stays. If the process dies in here the segment has surplus octets after ``end`` and
     nothing refers to them. On an error they are cut off. Raises StorageFailed.
@@ -37,7 +39,9 @@ def pack(mail: Path, block: int, segment: int, end: int) -> BlockPacked:
                 size = os.fstat(source.fileno()).st_size
                 header = frames.block_header(block, size)
                 write_all(target, header)
-                length = frames.compress_file(source.fileno(), size, target)
+                length = frames.compress_file(
+                    source.fileno(), size, target, frames.THOROUGH if thorough else frames.LEVEL
+                )
                 os.fsync(target)
             except BaseException:
                 os.ftruncate(target, end)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from mailarchive.mail import mboxrd
+from mailarchive.mail.eol import lf_text
 from mailarchive.targets.base import Place, Target
 from mailarchive.targets.paths import MARK, Tell, ignore_text
 from mailarchive.targets.registry import open_target
@@ -52,7 +53,7 @@ class TestMbox(TargetContract):
         return open_target("mbox", root, tell)
 
     def put(self, target: Target, octets: bytes, place: Place) -> None:
-        self.entries[mboxrd.encode(octets, place.eol, final=place.final, date=place.date)] = octets
+        self.entries[mboxrd.encode(lf_text(octets)[0], final=place.final, date=place.date)] = octets
         super().put(target, octets, place)
 
     def found(self, root: Path) -> Found:

@@ -144,7 +144,7 @@ class _SteppingSource(MemorySource):
         super().__init__(account)
         self._pipe = pipe
 
-    def open(self, mailbox: ListedMailbox) -> MemoryOpenMailbox:
+    def open(self, mailbox: ListedMailbox, first: int | None = None) -> MemoryOpenMailbox:
         return _SteppingMailbox(self._account, mailbox.name, self.check, self._pipe)
 
 

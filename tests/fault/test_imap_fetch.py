@@ -120,7 +120,7 @@ def test_many_uids_become_several_short_commands_and_all_are_answered_in_spite_o
         with pytest.raises(FetchRefused, match="some"):
             list(map(found.append, arriving))
         sent = [line for line in server.commands if line.startswith(b"UID FETCH")]
-    assert len(found) == len(sent) == 4
+    assert len(found) == len(sent) == 6
     assert max(map(len, sent)) < 8_000
 
 

@@ -30,9 +30,9 @@ class Troubled:
         self._trouble("mailboxes", None)
         return self._inner.mailboxes()
 
-    def open(self, mailbox: ListedMailbox) -> OpenMailbox:
+    def open(self, mailbox: ListedMailbox, first: int | None = None) -> OpenMailbox:
         self._trouble("open", None)
-        return TroubledMailbox(self._inner.open(mailbox), self._trouble)
+        return TroubledMailbox(self._inner.open(mailbox, first), self._trouble)
 
     def leave(self, secure: Callable[[], None]) -> None:
         self._trouble("leave", None)

@@ -1,7 +1,6 @@
 """Corners of a pull that an account in memory can be brought into."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,7 +43,7 @@ class WrappedSource(MemorySource):
         super().__init__(account)
         self._kind = kind
 
-    def open(self, mailbox: ListedMailbox) -> Wrapped:
+    def open(self, mailbox: ListedMailbox, first: int | None = None) -> Wrapped:
         self.check()
         return self._kind(self._account, mailbox.name, self.check)
 
@@ -119,7 +118,7 @@ def test_a_message_that_is_listed_but_not_described_is_not_forgotten(tmp_path: P
 def test_a_size_that_is_not_true_changes_nothing(tmp_path: Path, account: MemoryAccount, size: int) -> None:
     for listed in account.listed():
         for message in account.find(listed.name)[1].messages.values():
-            message.facts = replace(message.facts, size=size)
+            message.facts = message.facts._replace(size=size)
     for _ in range(2):
         assert pull_memory(tmp_path / "archive", account).status == "complete"
     assert held(tmp_path / "archive") == in_account(account)

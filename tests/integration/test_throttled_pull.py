@@ -26,7 +26,6 @@ FAULTS: Sequence[Fault] = (
     RefuseCommand(name="LOGIN", text=OVER),
     RefuseCommand(name="LIST", text=BACKOFF),
     RefuseCommand(name="EXAMINE", text=BACKOFF),
-    RefuseCommand(name="UID SEARCH", text=OVER),
     RefuseCommand(name="UID FETCH", text="[THROTTLED] slow down"),
     RefuseCommand(name="UID FETCH", skip=1, text=BACKOFF),
     Refuse(uids=[17], times=1, mailbox="INBOX", text=OVER),
@@ -48,6 +47,14 @@ def test_with_waiting_the_run_ends_complete(site: Site, place: int) -> None:
     seconds = 299.961 if getattr(fault, "text", "") == BACKOFF else 30.0
     assert [event.seconds for event in site.waits] == [seconds]
     site.fetched_once()
+    site.is_whole()
+
+
+def test_a_listing_of_many_messages_is_waited_for_too(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailarchive.ops.account_pull.WINDOW", 0)
+    with faulty(site.server, RefuseCommand(name="UID SEARCH", text=OVER)):
+        assert site.pull(waits=True).status == "complete"
+    assert [event.seconds for event in site.waits] == [30.0]
     site.is_whole()
 
 
@@ -103,7 +110,10 @@ def test_single_messages_that_are_refused_for_ever_are_failures_and_no_throttlin
 
 
 @pytest.mark.parametrize("waits", [False, True])
-def test_a_connection_too_many_is_one_fewer_and_no_error(tmp_path: Path, waits: bool) -> None:
+def test_a_connection_too_many_is_one_fewer_and_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waits: bool
+) -> None:
+    monkeypatch.setattr("mailarchive.ops.plan.BATCH_MESSAGES", 500)
     with LoopbackServer(filled(3000)) as server:
         site = Site(server, tmp_path / "archive")
         refused = RefuseCommand(name="LOGIN", skip=1, times=None, text=TOO_MANY)

@@ -13,7 +13,7 @@ import pytest
 from mailarchive.archive import writer as writers
 from mailarchive.archive.archive import check, open_for_reading, open_for_writing
 from mailarchive.archive.prepare import prepare
-from mailarchive.archive.writer import Writer
+from mailarchive.archive.writer import Arrival, Writer
 from mailarchive.clock import SystemClock
 from mailarchive.errors import ArchiveLocked
 from mailarchive.journal import log
@@ -30,7 +30,7 @@ PROCESSES = multiprocessing.get_context("spawn")
 def fill(writer: Writer, first: int, count: int) -> None:
     """Add messages numbered from ``first``."""
     for number in range(first, first + count):
-        writer.add(1, 1, MessageFacts(number), prepare(MemoryBody(message(number, 900))))
+        writer.add(1, 1, [Arrival(MessageFacts(number), prepare(MemoryBody(message(number, 900))))])
 
 
 @contextmanager

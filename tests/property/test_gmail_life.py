@@ -3,13 +3,12 @@
 import contextlib
 import random
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mailarchive.archive.writer import Writer
 from mailarchive.facts import Fact
+from mailarchive.journal.log import Log
 from mailarchive.loopback.gmail import CAPABILITIES, GmailAccount
 from mailarchive.loopback.server import LoopbackServer
 from mailarchive.ops.options import PullOptions
@@ -102,15 +101,15 @@ class Life:
 def pull_and_die(site: Gmail, options: PullOptions, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pull, and end at the moment when the journal is written to for the time after ``steps`` times."""
     left = iter(range(steps))
-    append = Writer._append
+    append = Log.append
 
-    def dying(writer: Writer, *facts: Fact) -> None:
+    def dying(log: Log, *facts: Fact) -> None:
         if next(left, None) is None:
             raise KeyboardInterrupt
-        append(writer, *facts)
+        append(log, *facts)
 
     with monkeypatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
-        patch.setattr(Writer, "_append", dying)
+        patch.setattr(Log, "append", dying)
         site.pull(options)
 
 
@@ -131,7 +130,7 @@ def test_the_archive_has_what_gmail_shows(seed: int, tmp_path: Path, monkeypatch
                 pull_and_die(site, life.chance.choice([ALL_OF_IT, *PARTLY]), life.chance.randrange(40), monkeypatch)
                 life.live()
             life.show_all()
-            rehearsed = boxes(site.pull(replace(ALL_OF_IT, dry_run=True)))
+            rehearsed = boxes(site.pull(ALL_OF_IT._replace(dry_run=True)))
             report = site.pull(ALL_OF_IT)
             assert (report.status, report.accounts[0].warnings) == ("complete", [])
             site.is_gmail()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mailarchive.mail import eol as line_ends
 from mailarchive.mail import mboxrd
-from mailarchive.mail.eol import EolScanner
+from mailarchive.mail.eol import EolScanner, lf_text
 from tests.property.mail_strategies import cut, cuts, dates, form_of, mail_octets
 
 _FROM = re.compile(rb"^From ", re.MULTILINE)
@@ -22,13 +22,13 @@ _FROM = re.compile(rb"^From ", re.MULTILINE)
 @example(b"a\rFrom b\r", None)
 def test_an_entry_gives_the_exact_octets_back(octets: bytes, date: datetime | None) -> None:
     eol, final = form_of(octets)
-    assert mboxrd.decode(mboxrd.encode(octets, eol, final=final, date=date), eol, final=final) == octets
+    assert mboxrd.decode(mboxrd.encode(lf_text(octets)[0], final=final, date=date), eol, final=final) == octets
 
 
 @given(mail_octets, dates)
 def test_an_entry_has_one_from_line_and_ends_with_an_empty_line(octets: bytes, date: datetime | None) -> None:
-    eol, final = form_of(octets)
-    entry = mboxrd.encode(octets, eol, final=final, date=date)
+    _eol, final = form_of(octets)
+    entry = mboxrd.encode(lf_text(octets)[0], final=final, date=date)
     assert [match.start() for match in _FROM.finditer(entry)] == [0]
     assert entry.endswith(b"\n\n")
 
@@ -39,7 +39,7 @@ def test_an_entry_has_one_from_line_and_ends_with_an_empty_line(octets: bytes, d
 @example(b"a\r\nFrom x\r\n", list(range(11)), None)
 def test_a_stream_cut_anywhere_gives_the_same_entry(octets: bytes, places: list[int], date: datetime | None) -> None:
     eol, final = form_of(octets)
-    whole = mboxrd.encode(octets, eol, final=final, date=date)
+    whole = mboxrd.encode(lf_text(octets)[0], final=final, date=date)
     assert b"".join(mboxrd.encode_stream(cut(octets, places), eol, final=final, date=date)) == whole
 
 
@@ -48,7 +48,7 @@ def test_a_stream_cut_anywhere_gives_the_same_entry(octets: bytes, places: list[
 @example(b"", list(range(50)), None)
 def test_an_entry_cut_anywhere_gives_the_same_octets(octets: bytes, places: list[int], date: datetime | None) -> None:
     eol, final = form_of(octets)
-    entry = mboxrd.encode(octets, eol, final=final, date=date)
+    entry = mboxrd.encode(lf_text(octets)[0], final=final, date=date)
     assert b"".join(mboxrd.decode_stream(cut(entry, places), eol, final=final)) == octets
 
 
@@ -76,11 +76,18 @@ def test_crlf_comes_back_from_lf(octets: bytes) -> None:
         assert line_ends.to_crlf(b"".join(line_ends.to_lf([octets]))) == octets
 
 
+@given(mail_octets)
+def test_line_ends_are_the_same_whole_and_in_pieces(octets: bytes) -> None:
+    text, eol = lf_text(octets)
+    assert eol == form_of(octets)[0]
+    assert text == (b"".join(line_ends.to_lf([octets])) if eol == "crlf" else octets)
+
+
 @given(st.integers(1, 3), st.sampled_from([1 << 16, (1 << 16) + 1, 70_001]))
 def test_long_lines_of_quote_marks_are_streamed(marks: int, size: int) -> None:
     octets = b"\n" + b">" * (200_000 * marks) + b"From x\r" + b"y" * 300_000
     pieces = [octets[start : start + size] for start in range(0, len(octets), size)]
-    entry = mboxrd.encode(octets, "mixed", final=False, date=None)
+    entry = mboxrd.encode(octets, final=False, date=None)
     assert b"".join(mboxrd.encode_stream(pieces, "mixed", final=False, date=None)) == entry
     pieces = [entry[start : start + size] for start in range(0, len(entry), size)]
     assert b"".join(mboxrd.decode_stream(pieces, "mixed", final=False)) == octets

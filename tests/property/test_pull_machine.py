@@ -80,8 +80,8 @@ class TroubledSource:
     def __getattr__(self, name: str) -> object:
         return getattr(self._source, name)
 
-    def open(self, mailbox: ListedMailbox) -> TroubledMailbox:
-        return TroubledMailbox(self._source.open(mailbox), self._trouble)
+    def open(self, mailbox: ListedMailbox, first: int | None = None) -> TroubledMailbox:
+        return TroubledMailbox(self._source.open(mailbox, first), self._trouble)
 
 
 class PullMachine(ArchiveMachine):

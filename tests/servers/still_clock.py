@@ -19,6 +19,9 @@ class StillClock:
     def monotonic(self) -> float:
         return sum(self.sleeps)
 
+    def worked(self) -> float:
+        return 0.0
+
     def sleep(self, seconds: float, stop: threading.Event) -> bool:
         self.sleeps.append(seconds)
         return stop.is_set()

@@ -11,15 +11,15 @@ import pytest
 from mailarchive.cli.progress import Watcher, watching
 from mailarchive.cli.signals import stoppable
 from mailarchive.cli.terminal import OutputFailed, ReaderGone, flush, out, out_octets, prepare
-from mailarchive.ops.events import Detail, MailboxPlanned, MessageDone, MessagesLinked, Notice, Progress, Waiting
+from mailarchive.ops.events import Detail, MailboxPlanned, MessagesDone, MessagesLinked, Notice, Progress, Waiting
 
 EVENTS = (
     MailboxPlanned("me@host", "INBOX", 2, 3000),
     Detail("EXAMINE INBOX"),
-    MessageDone("me@host", "INBOX", 1000),
+    MessagesDone("me@host", "INBOX", 1, 1000),
     Waiting("me@host", 2.0, "throttled\x1b[2J"),
     Notice("the catalog was rebuilt"),
-    MessageDone("me@host", "INBOX", 2000),
+    MessagesDone("me@host", "INBOX", 1, 2000),
 )
 
 

@@ -29,11 +29,9 @@ def test_a_moment_that_is_missing_or_beyond_the_calendar_is_the_epoch(date: date
 
 def test_an_entry_is_the_from_line_the_quoted_text_and_an_empty_line() -> None:
     head = mboxrd.from_line(None)
-    assert mboxrd.encode(b"a\r\nFrom b\r\n", "crlf", final=True, date=None) == head + b"a\n>From b\n\n"
-    assert mboxrd.encode(b"From \n>From \n>>From ", "lf", final=False, date=None) == (
-        head + b">From \n>>From \n>>>From \n\n"
-    )
-    assert mboxrd.encode(b"", "lf", final=False, date=None) == head + b"\n\n"
+    assert mboxrd.encode(b"a\nFrom b\n", final=True, date=None) == head + b"a\n>From b\n\n"
+    assert mboxrd.encode(b"From \n>From \n>>From ", final=False, date=None) == (head + b">From \n>>From \n>>>From \n\n")
+    assert mboxrd.encode(b"", final=False, date=None) == head + b"\n\n"
 
 
 def test_text_untouched_by_quoting_stays_the_same_object() -> None:

@@ -8,7 +8,7 @@ import pytest
 from mailarchive.errors import StorageFailed
 from mailarchive.facts import BlockPacked
 from mailarchive.store import frames
-from mailarchive.store.blocks import OpenBlock, plain_blocks, plain_path
+from mailarchive.store.blocks import MOST_WAITING, OpenBlock, plain_blocks, plain_path
 from mailarchive.store.segments import pack, segment_path, segments, surplus
 
 TEXTS = {1: b"one\n" * 100, 2: b"", 3: b"three\n" * 7}
@@ -78,8 +78,27 @@ def test_an_append_that_fails_leaves_nothing(tmp_path: Path) -> None:
     block.append([b"kept\n"])
     with pytest.raises(StorageFailed):
         block.append(broken())
+    block.flush()
     assert plain_path(tmp_path, 1).read_bytes() == b"kept\n"
     assert block.append([b"next\n"]) == (5, 5)
+    block.close()
+
+
+def test_entries_wait_until_they_are_flushed_or_many(tmp_path: Path) -> None:
+    block = OpenBlock(tmp_path, 1)
+    block.append([b"one\n"])
+    assert plain_path(tmp_path, 1).read_bytes() == b""
+    block.append([b"x" * MOST_WAITING])
+    assert plain_path(tmp_path, 1).stat().st_size == MOST_WAITING + 4
+    block.append([b"two\n"])
+    block.append([b"three\n"])
+    block.cut(MOST_WAITING + 8)
+    block.flush()
+    assert plain_path(tmp_path, 1).read_bytes().endswith(b"xtwo\n")
+    block.cut(4)
+    assert block.append([b"four\n"]) == (4, 5)
+    block.sync()
+    assert plain_path(tmp_path, 1).read_bytes() == b"one\nfour\n"
     block.close()
 
 

@@ -1,7 +1,5 @@
 """Which of Gmail's mailboxes show labels, and what they are called."""
 
-from dataclasses import replace
-
 import pytest
 
 from mailarchive.mail.mailbox_name import encode_name, mailbox_name
@@ -94,5 +92,5 @@ def test_uids_of_labels_are_under_a_uidvalidity_that_no_server_has() -> None:
     name = mailbox_name(b"x", "/")
     own = KnownMailbox(1, "me", name, (), 11, present=True, cursor=None, since=None, excluded=0)
     assert not views.is_from_labels(own)
-    assert views.is_from_labels(replace(own, uidvalidity=views.labelled(11)))
+    assert views.is_from_labels(own._replace(uidvalidity=views.labelled(11)))
     assert views.labelled(11) < 2**53

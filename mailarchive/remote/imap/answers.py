@@ -1,9 +1,9 @@
 """What untagged responses say (RFC 9051 section 7), as values of the model."""
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
+from typing import NamedTuple
 
 from mailarchive.errors import ProtocolViolation
 from mailarchive.mail.body import MemoryBody, SpooledBody
@@ -25,8 +25,7 @@ _LABEL = re.compile(rb'"((?:[^"\\]|\\.)*)"|([^ ]+)')
 _BODIES = (b"BODY[]", b"BODY.PEEK[]", b"RFC822")
 
 
-@dataclass(frozen=True, slots=True)
-class ListAnswer:
+class ListAnswer(NamedTuple):
     """One LIST response (RFC 9051 section 7.3.1)."""
 
     raw: bytes

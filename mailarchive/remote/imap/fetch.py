@@ -66,31 +66,55 @@ def bodies(wire: Wire, sets: Sequence[bytes], wanted: set[int], spool: Spool) ->
 
 
 def _arriving(wire: Wire, tag: bytes, missing: set[int], spool: Spool) -> Iterator[Fetched]:
-    readline, read, match, done = wire.stream.readline, wire.stream.read, _BODY_FOLLOWS.fullmatch, wire.done
+    """Yield what is sent until the command is done: first all that has come, then the message that is on its way."""
+    stream, done = wire.stream, wire.done
     while not done(tag):
-        line = readline(LONGEST_LINE)
-        usual = match(line)
-        if usual is not None and (size := int(usual[2])) <= LARGEST_IN_MEMORY:
-            octets = read(size)
-            if len(octets) != size:
-                raise wire.broken()
-            after = readline(LONGEST_LINE)
-            if after == b")\r\n" and usual[1] is not None:
-                uid = int(usual[1])
-                if uid in missing:
-                    missing.discard(uid)
-                    yield Fetched(uid, MemoryBody(octets))
-                else:
-                    wire.count(0)
-                continue
-            wire.count(0)
-            answer = wire.resume(line, octets, after, spool)
-        elif line.endswith(b"\n"):
-            answer = wire.accept(line, spool)
+        come = stream.peek()
+        found, length = _come_whole(come, missing)
+        if found:
+            stream.read(length)
+            yield from found
         else:
-            raise wire.broken(line)
-        if answer is not None and answer.name == b"FETCH":
-            yield from _unusual(answer, missing)
+            yield from _on_its_way(wire, missing, spool)
+
+
+def _come_whole(come: bytes, missing: set[int]) -> tuple[list[Fetched], int]:
+    """Return the missing messages that ``come`` begins with, whole and in the usual shape, and their octets in all."""
+    found: list[Fetched] = []
+    place = 0
+    while (usual := _BODY_FOLLOWS.match(come, place)) is not None and usual[1] is not None:
+        begin, uid = usual.end(), int(usual[1])
+        end = begin + int(usual[2])
+        if end + 3 > len(come) or not come.startswith(b")\r\n", end) or uid not in missing:
+            break
+        missing.discard(uid)
+        found.append(Fetched(uid, MemoryBody(come[begin:end]), followed=True))
+        place = end + 3
+    if found:
+        found[-1] = Fetched(found[-1].uid, found[-1].body)
+    return found, place
+
+
+def _on_its_way(wire: Wire, missing: set[int], spool: Spool) -> Iterator[Fetched]:
+    """Wait for one response of any shape, and yield the message in it if it is missing."""
+    line = wire.stream.readline(LONGEST_LINE)
+    usual = _BODY_FOLLOWS.fullmatch(line)
+    if usual is not None and (size := int(usual[2])) <= LARGEST_IN_MEMORY:
+        octets = wire.octets(size)
+        after = wire.stream.readline(LONGEST_LINE)
+        uid = int(usual[1] or 0)
+        if after == b")\r\n" and uid in missing:
+            missing.discard(uid)
+            yield Fetched(uid, MemoryBody(octets))
+            return
+        wire.count(0)
+        answer = wire.resume(line, octets, after, spool)
+    elif line.endswith(b"\n"):
+        answer = wire.accept(line, spool)
+    else:
+        raise wire.broken(line)
+    if answer is not None and answer.name == b"FETCH":
+        yield from _unusual(answer, missing)
 
 
 def _unusual(answer: Untagged, missing: set[int]) -> Iterator[Fetched]:

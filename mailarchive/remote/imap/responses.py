@@ -1,7 +1,7 @@
 """Responses as they came: untagged data in parts, and what OK, NO, BAD and BYE say."""
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mailarchive.remote.imap.scan import Part, Scanner
 from mailarchive.remote.words import printable
@@ -9,8 +9,7 @@ from mailarchive.remote.words import printable
 _CODE = re.compile(rb" *\[([^\] ]+)(?: ([^\]]*))?\] ?")
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(NamedTuple):
     """How a command ended, or what ``* OK`` and its like say: a response code (RFC 9051 section 7.1) and words.
 
     ``code`` is in capitals, empty if there is none.
@@ -35,8 +34,7 @@ def read_status(kind: bytes, text: bytes) -> Status:
     return Status(kind, name, code[2] or b"", printable(text[code.end() :]) or printable(b"[" + code[1] + b"]"))
 
 
-@dataclass(frozen=True, slots=True)
-class Untagged:
+class Untagged(NamedTuple):
     """One untagged response, whole: its number (FETCH, EXISTS), its name in capitals, and what follows."""
 
     number: int

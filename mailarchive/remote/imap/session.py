@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from mailarchive import __version__
 from mailarchive.config import Endpoint
-from mailarchive.errors import MailboxUnavailable, ProtocolViolation, Stalled, Throttled
+from mailarchive.errors import MailboxUnavailable, ProtocolViolation, SourceError, Stalled, Throttled
 from mailarchive.mail.mailbox_name import mailbox_name
 from mailarchive.model import Cursor, Fetched, ListedMailbox, MailboxName, MessageFacts, UidValidity
 from mailarchive.remote.compression import Compression
@@ -29,10 +29,11 @@ _IDENTITY = b'ID ("name" "mailarchive" "version" "%s")' % __version__.encode()
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """What EXAMINE said of a mailbox."""
+    """What EXAMINE said of a mailbox, and facts of messages if they were asked for."""
 
     name: MailboxName
     cursor: Cursor
+    facts: Sequence[MessageFacts] = ()
 
 
 class ImapSession:
@@ -188,24 +189,60 @@ class ImapSession:
                     found[raw] = cursor
         self._wire.result(tag)
 
-    def examine(self, name: MailboxName) -> Selected:
-        """Open a mailbox for reading only (RFC 9051 section 6.3.3). Raises MailboxUnavailable."""
+    def examine(self, name: MailboxName, first: int | None = None) -> Selected:
+        """Open a mailbox for reading only (RFC 9051 section 6.3.3). Raises MailboxUnavailable.
+
+        Facts of the messages from UID ``first`` on are asked for in the same round trip.
+        """
         wire = self._wire
         wire.settle()
         mailbox = astring(name.raw)
         wire.deselect()
-        if self.offers("CONDSTORE", "QRESYNC"):
-            status, data = wire.run(b"EXAMINE ", mailbox, b" (CONDSTORE)")
-            if status.kind == b"BAD":
-                status, data = wire.run(b"EXAMINE ", mailbox)
-        else:
+        opening = wire.start(b"EXAMINE ", mailbox, b" (CONDSTORE)" if self.offers("CONDSTORE", "QRESYNC") else b"")
+        early = self._ask_early(first)
+        data = wire.collect(opening)
+        status = self._result(opening, early)
+        if status.kind == b"BAD" and self.offers("CONDSTORE", "QRESYNC"):
+            self._give_up(early)
+            early = None
             status, data = wire.run(b"EXAMINE ", mailbox)
         if not status.ok:
+            self._give_up(early)
             raise MailboxUnavailable(f"{name} cannot be opened: {status.words}")
         if wire.exists is None:
             raise MailboxUnavailable(f"{name} cannot be opened: the server does not say how many messages it has")
         check_count(str(name), wire.exists)
-        return Selected(name, _cursor([*(a.status() for a in data if a.name == b"OK"), status], wire.exists))
+        cursor = _cursor([*(a.status() for a in data if a.name == b"OK"), status], wire.exists)
+        return Selected(name, cursor, self._take_early(early))
+
+    def _ask_early(self, first: int | None) -> bytes | None:
+        """Ask for facts while the mailbox is being opened; not where a command may name only so many messages."""
+        if first is None or self.message_limit is not None:
+            return None
+        return self._wire.start(b"UID FETCH %d:* " % first + self.fact_items[0])
+
+    def _result(self, opening: bytes, early: bytes | None) -> Status:
+        try:
+            return self._wire.result(opening)
+        except SourceError:
+            self._give_up(early)
+            raise
+
+    def _give_up(self, early: bytes | None) -> None:
+        """Take no interest in facts of a mailbox that is not open."""
+        if early is not None:
+            self._wire.forget(early)
+
+    def _take_early(self, early: bytes | None) -> Sequence[MessageFacts]:
+        """Return the facts that were asked for; none if the server refused, then they are asked for in other ways."""
+        if early is None:
+            return ()
+        try:
+            found = [facts for facts, _has_flags in fetch.facts(self._wire, early)]
+            status = self._wire.result(early)
+        finally:
+            self._wire.forget(early)
+        return found if status.ok else ()
 
     def search(self) -> list[Range] | None:
         """Return the UIDs of all messages (RFC 9051 section 6.4.4); None if the server refuses or says nothing."""

@@ -5,7 +5,6 @@ import io
 import re
 import socket
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
 
 from mailarchive.errors import ConnectionLost, ProtocolViolation, SourceError, Throttled
 from mailarchive.mail.body import CHUNK
@@ -73,7 +72,7 @@ class Wire:
         return not self._waiting
 
     @property
-    def stream(self) -> BinaryIO:
+    def stream(self) -> "io.BufferedReader[Transport]":
         """The incoming octets; for reading the usual answers without detours (see ``accept``)."""
         return self._stream
 
