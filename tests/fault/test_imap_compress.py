@@ -20,6 +20,7 @@ from mailarchive.ops.pull import pull
 from mailarchive.remote.compression import Compression
 from mailarchive.remote.imap import Timeouts
 from mailarchive.remote.transport import Transport
+from mailarchive.sources import imap
 from mailarchive.sources.imap import ImapSource
 from mailarchive.sources.registry import account_of, connect
 from tests.fault.archives import held
@@ -188,6 +189,18 @@ def test_what_comes_slowly_is_compressed_before_the_next_fetch_and_later_connect
     assert fetch_all(later) == expected(server)
     for one in (source, other, later):
         one.close()
+
+
+def test_a_slow_connection_comes_to_rest_between_two_commands_of_one_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(imap, "_BODIES_PER_FETCH", 64)
+    with LoopbackServer(large_account(256)) as server:
+        source = loopback_source(server, Compression("auto", TickingClock()))
+        assert fetch_all(source) == expected(server)
+        source.close()
+    asked = [command for command in server.counts.commands if "BODY" in command or command == COMMAND]
+    assert (len(asked), asked.count(COMMAND), asked.index(COMMAND)) == (5, 1, 2)
 
 
 def test_a_compressed_connection_that_brought_much_before_it_was_lost_is_made_again_compressed(

@@ -32,8 +32,8 @@ _HEADER, _TEXT = b"BODY[HEADER]", b"BODY[TEXT]"
 def bodies(wire: Wire, sets: Sequence[bytes], wanted: set[int], spool: Spool) -> Iterator[Fetched]:
     """Yield the messages of ``wanted`` that the server sends for ``sets``, each once.
 
-    The next command is on the wire while one is answered. Raises FetchRefused after the last
-    answer if the server refused a command, Throttled after the last answer to what had been sent.
+    The next command is on the wire while one is answered, unless the wire should come to rest. Raises FetchRefused
+    after the last answer if the server refused a command, Throttled after the last answer to what had been sent.
     """
     missing = set(wanted)
     refused: Status | None = None
@@ -42,7 +42,7 @@ def bodies(wire: Wire, sets: Sequence[bytes], wanted: set[int], spool: Spool) ->
     commands = [b"UID FETCH " + numbers + b" (UID BODY.PEEK[])" for numbers in sets]
     try:
         for place in range(len(commands)):
-            while len(tags) < min(place + _AHEAD, len(commands)) and throttled is None:
+            while len(tags) < min(place + (1 if wire.is_due() else _AHEAD), len(commands)) and throttled is None:
                 tags.append(wire.ask_for_mail(commands[len(tags)]))
             if place == len(tags):
                 break

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from mailarchive import __version__
 from mailarchive.config import Endpoint
@@ -75,17 +76,13 @@ class ImapSession:
             self._compress(compression)
         elif not compression.is_out:
             throughput = self._wire.throughput = compression.throughput()
-
-            def before_mail() -> None:
-                if compression.pays_for(throughput):
-                    self._compress(compression)
-
-            self._wire.before_mail = before_mail
+            self._wire.is_due = partial(compression.pays_for, throughput)
+            self._wire.before_mail = partial(self._compress, compression)
 
     def _compress(self, compression: Compression) -> None:
         """Compress the connection, in which nothing may be in flight, and see whether the server can do it."""
         wire = self._wire
-        wire.before_mail = wire.throughput = None
+        wire.is_due, wire.before_mail, wire.throughput = bool, None, None
         wire.settle()
         tag = wire.start(b"COMPRESS DEFLATE")
         wire.collect(tag)

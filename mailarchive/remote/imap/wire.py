@@ -46,7 +46,7 @@ class Wire:
     ``exists`` is the number of messages in the selected mailbox, kept up to date by EXISTS and
     EXPUNGE; None until the server said it. Untagged data that nobody asked for is tolerated
     everywhere, as long as it comes to an end. ``is_logging_in`` makes a BYE say that nobody is let in.
-    ``before_mail`` is called by ``ask_for_mail`` when nothing is in flight.
+    ``is_due`` says whether ``before_mail`` should be called before more mail is asked for, once nothing is in flight.
     """
 
     def __init__(self, sock: socket.socket, peer: str, early: bytes = b"") -> None:
@@ -54,6 +54,7 @@ class Wire:
         self.exists: int | None = None
         self.literal_plus = 0
         self.is_logging_in = False
+        self.is_due: Callable[[], bool] = bool  # False
         self.before_mail: Callable[[], None] | None = None
         self._transport = Transport(sock, peer, early)
         self._stream = io.BufferedReader(self._transport, BUFFER)
@@ -128,7 +129,7 @@ class Wire:
 
     def ask_for_mail(self, command: bytes) -> bytes:
         """Send a command whose answers are as many octets as the server can send, and return its tag."""
-        if self.before_mail is not None and self.idle:
+        if self.before_mail is not None and self.idle and self.is_due():
             self.before_mail()
         tag = self.start(command)
         if self.throughput is not None:
