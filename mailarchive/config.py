@@ -168,10 +168,18 @@ def _check_labels(host: str) -> None:
             f"{host!r} is not a host name: no part between dots may be longer than {_LONGEST_LABEL} characters",
             hint=_EXPECTED,
         )
+    if not _is_name(host):
+        raise UsageError(f"{host!r} is not a host name", hint=_EXPECTED)
+
+
+def _is_name(host: str) -> bool:
+    if host.isascii():
+        return "" not in host.split(".")[:-1]
     try:
         host.encode("idna")
     except UnicodeError:
-        raise UsageError(f"{host!r} is not a host name", hint=_EXPECTED) from None
+        return False
+    return True
 
 
 def _is_ipv6(host: str) -> bool:

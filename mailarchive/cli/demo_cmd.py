@@ -3,6 +3,7 @@
 import os
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mailarchive.cli import options
 from mailarchive.cli.mailboxes_cmd import print_mailboxes
@@ -15,9 +16,10 @@ from mailarchive.cli.terminal import out
 from mailarchive.clock import Stop, SystemClock
 from mailarchive.errors import ArchiveMissing, UsageError
 from mailarchive.model import Account, Digest
-from mailarchive.ops.pull import PullAccount, PullOptions
 from mailarchive.ops.selection import Selection
-from mailarchive.sources.base import SourceFactory
+
+if TYPE_CHECKING:
+    from mailarchive.sources.base import SourceFactory
 
 DIRECTORY = Path("mailarchive-demo")
 ACCOUNT = Account("demo@localhost", "imap")
@@ -71,7 +73,7 @@ def _known_demo(directory: Path) -> bool:
     return True
 
 
-def _connect(user: str, password: str, port: int, stop: Stop) -> SourceFactory:
+def _connect(user: str, password: str, port: int, stop: Stop) -> "SourceFactory":
     from mailarchive.config import Endpoint
     from mailarchive.sources.registry import connect
 
@@ -79,8 +81,8 @@ def _connect(user: str, password: str, port: int, stop: Stop) -> SourceFactory:
     return connect(endpoint, lambda: password, clock=SystemClock(), stop=stop)
 
 
-def _pull(directory: Path, url: str, connect: SourceFactory, stop: Stop) -> int:
-    from mailarchive.ops.pull import pull
+def _pull(directory: Path, url: str, connect: "SourceFactory", stop: Stop) -> int:
+    from mailarchive.ops.pull import PullAccount, PullOptions, pull
 
     _command("pull", url, directory=directory)
     with watching("pull") as watcher:

@@ -1,12 +1,15 @@
 """``mailarchive failures``: the messages that could not be fetched."""
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from mailarchive.cli import options
 from mailarchive.cli.render import count, dump, iso, table, when
 from mailarchive.cli.terminal import out
 from mailarchive.clock import SystemClock
-from mailarchive.ops.browse import FailureRow
+
+if TYPE_CHECKING:
+    from mailarchive.ops.browse import FailureRow
 
 
 def failures(archive: options.Archive = None, account: options.Account = None, as_json: options.Json = False) -> int:
@@ -28,12 +31,12 @@ def failures(archive: options.Archive = None, account: options.Account = None, a
     return 0
 
 
-def _cells(row: FailureRow, now: datetime) -> tuple[str, ...]:
+def _cells(row: "FailureRow", now: datetime) -> tuple[str, ...]:
     following = "next pull" if row.next_try <= now else when(row.next_try)
     return row.account, row.mailbox, row.uid, count(row.tries), when(row.last_try), following, row.reason
 
 
-def _as_object(row: FailureRow, now: datetime) -> dict[str, object]:
+def _as_object(row: "FailureRow", now: datetime) -> dict[str, object]:
     return {
         "account": row.account,
         "mailbox": row.mailbox,

@@ -3,15 +3,17 @@
 import shutil
 import sys
 from itertools import islice
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mailarchive.cli import options
 from mailarchive.cli.render import clean, dump, fit, iso, pad, size, when
 from mailarchive.cli.terminal import notice, out
-from mailarchive.ops.browse import MessageRow
 from mailarchive.ops.selection import Selection
+
+if TYPE_CHECKING:
+    from mailarchive.ops.browse import MessageRow
 
 _ID = 12
 _COLUMNS = ((_ID, "<"), (16, "<"), (10, ">"), (5, "<"), (24, "<"), (28, "<"))
@@ -58,7 +60,7 @@ def list_messages(
     return 0
 
 
-def as_object(row: MessageRow) -> dict[str, object]:
+def as_object(row: "MessageRow") -> dict[str, object]:
     """Return a row for ``--json``."""
     return {
         "id": row.digest.hex(),
@@ -76,7 +78,7 @@ def as_object(row: MessageRow) -> dict[str, object]:
     }
 
 
-def _cells(row: MessageRow, *, moved: bool) -> tuple[str, ...]:
+def _cells(row: "MessageRow", *, moved: bool) -> tuple[str, ...]:
     letters = "".join(sorted({_LETTERS.get(flag.lower(), "") for flag in row.flags}))
     return (
         row.digest.hex()[:_ID],

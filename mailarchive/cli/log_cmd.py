@@ -2,21 +2,24 @@
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mailarchive.cli import options
 from mailarchive.cli.render import clean, count, dump, iso, plural, seconds, size, table, when
 from mailarchive.cli.terminal import out
-from mailarchive.ops.browse import RunRow
-from mailarchive.ops.history import MailboxChange, MessageChange, RunHistory
+
+if TYPE_CHECKING:
+    from mailarchive.ops.browse import RunRow
+    from mailarchive.ops.history import MailboxChange, MessageChange, RunHistory
+
+    Change = MailboxChange | MessageChange
 
 SHOWN = 20
 """So many messages of a run are shown without ``--all``."""
 _HEADER = ("RUN", "COMMAND", "BEGIN", "TIME", "EXIT", "NEW", "KNOWN", "FAILED", "GONE", "FLAGS", "DOWNLOADED")
 _ALIGN = "><<>>>>>>>>"
-Change = MailboxChange | MessageChange
 
 
 def log(
@@ -45,7 +48,7 @@ def log(
     return 0
 
 
-def _print_history(rows: Iterable[RunRow], past: Iterable[RunHistory]) -> None:
+def _print_history(rows: "Iterable[RunRow]", past: "Iterable[RunHistory]") -> None:
     """Print each run, and what it found indented below it."""
     header, *lines = table(_HEADER, map(_cells, rows), _ALIGN)
     out(header)
@@ -57,7 +60,7 @@ def _print_history(rows: Iterable[RunRow], past: Iterable[RunHistory]) -> None:
             out(f"    and {plural(run.left_out, 'more message')} (--all shows them)")
 
 
-def _dump_history(_rows: Iterable[RunRow], past: Iterable[RunHistory]) -> None:
+def _dump_history(_rows: "Iterable[RunRow]", past: "Iterable[RunHistory]") -> None:
     """Print each run, and each change that it found, as an object of its own."""
     for run in past:
         out(dump(_as_object(run.run)))
@@ -65,11 +68,13 @@ def _dump_history(_rows: Iterable[RunRow], past: Iterable[RunHistory]) -> None:
             out(dump({"run": run.run.number, **_change(change)}))
 
 
-def _changes(run: RunHistory) -> Sequence[Change]:
+def _changes(run: "RunHistory") -> "Sequence[Change]":
     return [*run.mailboxes, *run.messages]
 
 
-def _sentence(change: Change) -> str:
+def _sentence(change: "Change") -> str:
+    from mailarchive.ops.history import MessageChange
+
     name = clean(change.mailbox if change.was is None else f"{change.was} -> {change.mailbox}")
     if isinstance(change, MessageChange):
         linked = "  (recognised)" if change.linked and change.event == "new" else ""
@@ -78,7 +83,9 @@ def _sentence(change: Change) -> str:
     return f"mailbox {change.event}: {name}{messages}"
 
 
-def _change(change: Change) -> dict[str, object]:
+def _change(change: "Change") -> dict[str, object]:
+    from mailarchive.ops.history import MailboxChange
+
     common = {"account": change.account, "mailbox": change.mailbox, "from": change.was}
     if isinstance(change, MailboxChange):
         return {"change": f"mailbox {change.event}", **common, "messages": change.messages}
@@ -93,7 +100,7 @@ def _change(change: Change) -> dict[str, object]:
     }
 
 
-def _cells(row: RunRow) -> tuple[str, ...]:
+def _cells(row: "RunRow") -> tuple[str, ...]:
     return (
         str(row.number),
         row.command,
@@ -109,7 +116,7 @@ def _cells(row: RunRow) -> tuple[str, ...]:
     )
 
 
-def _as_object(row: RunRow) -> dict[str, object]:
+def _as_object(row: "RunRow") -> dict[str, object]:
     return {
         "run": row.number,
         "command": row.command,

@@ -1,11 +1,14 @@
 """``mailarchive mailboxes``: what is in the archive, by mailbox."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from mailarchive.cli import options
 from mailarchive.cli.render import count, dump, iso, size, table, when
 from mailarchive.cli.terminal import out
-from mailarchive.ops.browse import MailboxRow
+
+if TYPE_CHECKING:
+    from mailarchive.ops.browse import MailboxRow
 
 
 def mailboxes(archive: options.Archive = None, account: options.Account = None, as_json: options.Json = False) -> int:
@@ -20,7 +23,7 @@ def mailboxes(archive: options.Archive = None, account: options.Account = None, 
     return 0
 
 
-def print_mailboxes(rows: Iterable[MailboxRow], *, as_json: bool = False) -> None:
+def print_mailboxes(rows: "Iterable[MailboxRow]", *, as_json: bool = False) -> None:
     """Print a table, or one JSON object a line."""
     if as_json:
         for row in rows:
@@ -42,7 +45,7 @@ def print_mailboxes(rows: Iterable[MailboxRow], *, as_json: bool = False) -> Non
         out(line)
 
 
-def _as_object(row: MailboxRow) -> dict[str, object]:
+def _as_object(row: "MailboxRow") -> dict[str, object]:
     return {
         "account": row.account,
         "mailbox": row.mailbox,

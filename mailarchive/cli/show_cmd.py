@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,7 +10,9 @@ from mailarchive.cli import options
 from mailarchive.cli.render import clean, clean_lines, dump, size
 from mailarchive.cli.terminal import out, out_octets
 from mailarchive.errors import UsageError
-from mailarchive.ops.browse import ShownMessage
+
+if TYPE_CHECKING:
+    from mailarchive.ops.browse import ShownMessage
 
 _PRINCIPAL = {"date", "from", "sender", "reply-to", "to", "cc", "bcc", "subject", "message-id", "list-id"}
 
@@ -47,7 +49,7 @@ def show(
     return 0
 
 
-def print_message(message: ShownMessage, *, all_headers: bool = False) -> None:
+def print_message(message: "ShownMessage", *, all_headers: bool = False) -> None:
     """Print a message for people."""
     out(f"id: {message.digest.hex()}  ({size(message.size)})")
     for placement in message.placements:
@@ -75,7 +77,7 @@ def _print_safely(chunks: Iterable[bytes]) -> None:
         out(clean_lines(rest.decode("utf-8", "surrogateescape")))
 
 
-def _as_object(message: ShownMessage) -> dict[str, object]:
+def _as_object(message: "ShownMessage") -> dict[str, object]:
     return {
         "id": message.digest.hex(),
         "bytes": message.size,

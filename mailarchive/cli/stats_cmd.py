@@ -1,11 +1,14 @@
 """``mailarchive stats``: how much there is and what it costs."""
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from mailarchive.cli import options
 from mailarchive.cli.render import count, dump, size
 from mailarchive.cli.terminal import out
-from mailarchive.ops.browse import Stats
+
+if TYPE_CHECKING:
+    from mailarchive.ops.browse import Stats
 
 
 def stats(archive: options.Archive = None, as_json: options.Json = False) -> int:
@@ -20,7 +23,7 @@ def stats(archive: options.Archive = None, as_json: options.Json = False) -> int
     return 0
 
 
-def print_stats(found: Stats) -> None:
+def print_stats(found: "Stats") -> None:
     """Print the numbers with their names."""
     lines = (
         ("accounts", count(found.accounts)),

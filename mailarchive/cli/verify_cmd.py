@@ -1,7 +1,7 @@
 """``mailarchive verify``: is everything in the archive what was written."""
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,7 +10,9 @@ from mailarchive.cli.progress import watching
 from mailarchive.cli.render import clean, count, dump, plural, seconds, size
 from mailarchive.cli.terminal import out
 from mailarchive.errors import ExitCode
-from mailarchive.ops.verify import VerifyReport
+
+if TYPE_CHECKING:
+    from mailarchive.ops.verify import VerifyReport
 
 
 def verify(
@@ -35,7 +37,7 @@ def verify(
     return code
 
 
-def print_verified(report: VerifyReport) -> None:
+def print_verified(report: "VerifyReport") -> None:
     """Print what is damaged and what is whole."""
     for sentence in report.damage:
         out(f"damaged: {clean(sentence)}")

@@ -11,7 +11,6 @@ from mailarchive.errors import ArchiveDamaged, ExitCode
 from mailarchive.ops.account_pull import AccountPull
 from mailarchive.ops.events import Notice, Observer
 from mailarchive.ops.options import Around, PullAccount, PullOptions
-from mailarchive.ops.rehearsal import rehearse
 from mailarchive.ops.report import AccountReport, MailboxReport, PullReport
 
 __all__ = ["PullAccount", "PullOptions", "pull"]
@@ -40,6 +39,8 @@ def pull(
         observer(Notice(text))
 
     if options.dry_run:
+        from mailarchive.ops.rehearsal import rehearse  # noqa: PLC0415 - start-up: only a dry run reads it
+
         with open_for_rehearsal(directory, tell) as catalog:
             report.accounts.extend(rehearse(catalog, target, options, around) for target in accounts)
         _conclude(report, stop, len(accounts))

@@ -7,20 +7,28 @@ from functools import partial
 from mailarchive.clock import Clock
 from mailarchive.config import RECENT, Endpoint, default_port, url_of
 from mailarchive.model import Account
-from mailarchive.remote.imap import Compression
-from mailarchive.remote.pop3 import Pace
+from mailarchive.remote.compression import Compression
 from mailarchive.sources.base import Source, SourceFactory
-from mailarchive.sources.imap import ImapSource
 from mailarchive.sources.patience import Crew, OnWait
-from mailarchive.sources.pop3 import Pop3Source
 from mailarchive.sources.retrying import RetryingSource
 
 Opener = Callable[[Account, Endpoint, Callable[[], str]], Source]
 
-_OPENERS: dict[str, Callable[[Compression], Opener]] = {
-    "imap": lambda compression: partial(ImapSource, compression=compression),
-    "pop3": lambda _compression: partial(Pop3Source, pace=Pace()),
-}
+
+def _imap(compression: Compression) -> Opener:
+    from mailarchive.sources.imap import ImapSource  # noqa: PLC0415 - start-up: one protocol is enough
+
+    return partial(ImapSource, compression=compression)
+
+
+def _pop3(_compression: Compression) -> Opener:
+    from mailarchive.remote.pop3 import Pace  # noqa: PLC0415 - start-up: one protocol is enough
+    from mailarchive.sources.pop3 import Pop3Source  # noqa: PLC0415 - start-up: one protocol is enough
+
+    return partial(Pop3Source, pace=Pace())
+
+
+_OPENERS: dict[str, Callable[[Compression], Opener]] = {"imap": _imap, "pop3": _pop3}
 """What opens the connections to one account, one after the other."""
 _MOST_CONNECTIONS = {"pop3": 1}
 """A maildrop is locked by who reads it (RFC 1939 section 3)."""
