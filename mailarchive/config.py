@@ -12,6 +12,8 @@ Protocol = Literal["imap", "pop3"]
 Security = Literal["tls", "starttls", "plain"]
 Auth = Literal["password", "xoauth2"]
 """How to log in: with a password, or with an OAuth access token in its place."""
+Compress = Literal["auto", "always", "never"]
+"""Whether to compress connections where the server offers it; ``auto``: where the network is slow."""
 
 RECENT = "recent:"
 """Before a user name of POP3: Gmail then shows the mail of the last 30 days, whoever has fetched it before."""
@@ -41,6 +43,7 @@ class Endpoint:
     security: Security
     ca_file: Path | None = None
     auth: Auth = "password"
+    compress: Compress = "auto"
 
 
 def default_port(scheme: str) -> int:
@@ -55,6 +58,7 @@ def parse_url(
     insecure_plaintext: bool = False,
     ca_file: Path | None = None,
     auth: Auth = "password",
+    compress: Compress = "auto",
 ) -> Endpoint:
     """Return the endpoint that a URL names (RFC 5092 without path; the like for POP3, RFC 2384).
 
@@ -81,7 +85,7 @@ def parse_url(
     security = _security(scheme, host, starttls=starttls, insecure_plaintext=insecure_plaintext)
     if ca_file is not None and not ca_file.is_file():
         raise UsageError(f"there is no file {ca_file}", hint="--ca-file names a PEM file of certificate authorities")
-    return Endpoint(protocol, user, host, port, security, ca_file, auth)
+    return Endpoint(protocol, user, host, port, security, ca_file, auth, compress)
 
 
 def url_of(endpoint: Endpoint) -> str:

@@ -16,9 +16,9 @@ from mailarchive.cli.render import dump
 from mailarchive.cli.signals import stoppable
 from mailarchive.cli.terminal import ReaderGone, is_watched, out
 from mailarchive.clock import Clock, SystemClock
-from mailarchive.config import Auth, Endpoint, parse_url
+from mailarchive.config import Auth, Compress, Endpoint, parse_url
 from mailarchive.errors import ArchiveMissing, AuthenticationFailed, MailArchiveError, UsageError
-from mailarchive.ops.events import Waiting
+from mailarchive.ops.events import Detail, Waiting
 from mailarchive.ops.options import PullAccount, PullOptions
 from mailarchive.ops.report import PullReport
 from mailarchive.sources.base import Source, SourceFactory
@@ -73,6 +73,10 @@ def pull(
         bool,
         typer.Option("--wait", help="When the server asks for patience, wait and go on (at a terminal: always)."),
     ] = False,
+    compress: Annotated[
+        Compress,
+        typer.Option("--compress", help="IMAP: compress the connection where the network is slow, always, or never."),
+    ] = "auto",
     auth: Annotated[
         Auth, typer.Option("--auth", help="Log in with a password, or with an OAuth access token in its place.")
     ] = "password",
@@ -109,6 +113,7 @@ def pull(
                 insecure_plaintext=insecure_plaintext,
                 ca_file=ca_file,
                 auth=auth,
+                compress=compress,
             )
             for url, security in _urls(targets or [], directory)
         ]
@@ -228,7 +233,10 @@ def _account(
     def on_wait(wait: float, reason: str) -> None:
         watcher(Waiting(account.name, wait, reason))
 
-    factory = connect(endpoint, lambda: password, clock=clock, stop=stop, on_wait=on_wait, waits=waits)
+    def tell(sentence: str) -> None:
+        watcher(Detail(f"{account.name}: {sentence}"))
+
+    factory = connect(endpoint, lambda: password, clock=clock, stop=stop, on_wait=on_wait, waits=waits, tell=tell)
     return PullAccount(account, factory, most_connections(endpoint))
 
 

@@ -43,6 +43,9 @@ def _serve(session: Session, command: Command) -> None:
     if command.name == "STARTTLS" and session.tls is not None and answer.startswith("OK"):
         session.wire.start_tls(session.tls)
         session.tls = None
+    if command.name == "COMPRESS" and answer.startswith("OK"):
+        session.wire.start_deflate()
+        session.compressed = True
 
 
 def _mailbox_name(session: Session, command: Command) -> str | None:
@@ -82,6 +85,15 @@ def _start_tls(session: Session, _: Command) -> str:
     if session.tls is None:
         raise BadSyntax("TLS is not offered")
     return "Begin TLS negotiation now"
+
+
+def _compress(session: Session, command: Command) -> str:
+    session.need("COMPRESS=DEFLATE")
+    if list(map(word, command.arguments)) != ["DEFLATE"]:
+        raise BadSyntax("COMPRESS needs a mechanism that is offered")
+    if session.compressed:
+        raise Refused("[COMPRESSIONACTIVE] DEFLATE is active already")
+    return "DEFLATE active"
 
 
 def _id(session: Session, _: Command) -> str:
@@ -149,6 +161,7 @@ _ALWAYS: dict[str, Handler] = {
 
 _LOGGED_IN: dict[str, Handler] = {
     "ENABLE": _enable,
+    "COMPRESS": _compress,
     "CHECK": _noop,
     "NAMESPACE": mailboxes.namespace,
     "LIST": mailboxes.list_,

@@ -33,6 +33,7 @@ class Session:
     """For STARTTLS; None when it is not offered (any more)."""
     logged_in: bool = False
     condstore: bool = False
+    compressed: bool = False
     selected: Selected | None = field(default=None)
 
     def capabilities(self) -> list[str]:

@@ -1,14 +1,20 @@
 """One connection's octets: commands come in with their literals, answers go out, both counted."""
 
 import contextlib
+import io
 import selectors
 import socket
 import ssl
 import threading
+import zlib
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, BinaryIO
 
 from mailarchive.loopback.syntax import LITERAL, BadSyntax, Parser, Token, word
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 _LONGEST_LINE = 1 << 20
 _LARGEST_LITERAL = 1 << 28
@@ -57,18 +63,42 @@ class Command:
     arguments: list[Token]
 
 
+class _Inflated(io.RawIOBase):
+    """Reads a raw deflate stream."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        super().__init__()
+        self._source = source
+        self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        view = memoryview(buffer)
+        come = self._inflater.unconsumed_tail
+        while not (octets := self._inflater.decompress(come, len(view))):
+            if not (come := self._source.read1(1 << 16)):  # type: ignore[attr-defined]  # BinaryIO has no read1
+                return 0
+        view[: len(octets)] = octets
+        return len(octets)
+
+
 class Wire:
     """A client's connection. Every method but ``close`` belongs to the one thread that serves it."""
 
     def __init__(self, connection: socket.socket, counts: Counts, closing: threading.Event) -> None:
         self._socket = connection
-        self._input = connection.makefile("rb")
+        self._input: BinaryIO = connection.makefile("rb")
+        self._deflater: zlib._Compress | None = None
         self._counts = counts
         self._closing = closing
 
     def send(self, *pieces: bytes | memoryview) -> None:
         """Send octets. Raises Hangup if the client has gone."""
         whole = pieces if sum(map(len, pieces)) > _LONGEST_LINE else (b"".join(pieces),)
+        if self._deflater is not None:
+            whole = (self._deflater.compress(b"".join(pieces)) + self._deflater.flush(zlib.Z_SYNC_FLUSH),)
         for piece in whole:
             try:
                 self._socket.sendall(piece)
@@ -85,7 +115,7 @@ class Wire:
         """Return a line without its end. Raises Hangup at the end, or when it is too long."""
         try:
             line = self._input.readline(_LONGEST_LINE)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, zlib.error) as error:
             raise Hangup from error
         if not line.endswith(b"\n"):
             raise Hangup
@@ -111,7 +141,7 @@ class Wire:
     def _exactly(self, size: int) -> bytes:
         try:
             found = self._input.read(size)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, zlib.error) as error:
             raise Hangup from error
         if len(found) < size:
             raise Hangup
@@ -125,6 +155,11 @@ class Wire:
         except OSError as error:
             raise Hangup from error
         self._input = self._socket.makefile("rb")
+
+    def start_deflate(self) -> None:
+        """Go on compressed in both directions (RFC 4978)."""
+        self._input = io.BufferedReader(_Inflated(self._input))
+        self._deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
 
     def pause(self, seconds: float) -> None:
         """Wait. Raises Hangup when the server is being closed."""

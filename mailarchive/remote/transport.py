@@ -4,9 +4,12 @@ import contextlib
 import io
 import socket
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from mailarchive.errors import ConnectionLost, Stalled
+from mailarchive.errors import ConnectionLost, ProtocolViolation, Stalled
+from mailarchive.remote.compression import Throughput
+from mailarchive.remote.deflate import Deflated
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -19,7 +22,8 @@ class Transport(io.RawIOBase):
     """A connected socket as a raw stream. ``peer`` names the server in errors.
 
     ``early`` are octets that were read from the socket before. Reading and sending raise
-    ConnectionLost, or Stalled when not one octet moves within the socket's time-out.
+    ConnectionLost, or Stalled when not one octet moves within the socket's time-out; after ``compress`` reading may
+    raise ProtocolViolation. ``throughput`` is told how long each read from the socket took, if it is set.
     """
 
     def __init__(self, sock: socket.socket, peer: str, early: bytes = b"") -> None:
@@ -27,6 +31,9 @@ class Transport(io.RawIOBase):
         self._sock = sock
         self._peer = peer
         self._early = early
+        self.throughput: Throughput | None = None
+        self._deflated: Deflated | None = None
+        self._is_held = False
         self._cut = False
         self._in_call = threading.Lock()
 
@@ -34,17 +41,13 @@ class Transport(io.RawIOBase):
         return True
 
     def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        if self._deflated is not None:
+            return self._inflate(self._deflated, memoryview(buffer))
+        if self._is_held:
+            raise BlockingIOError
         if self._early:
             return self._read_early(memoryview(buffer))
-        with self._in_call:
-            if self._cut:
-                raise ConnectionLost(f"the connection to {self._peer} was closed")
-            try:
-                return self._sock.recv_into(buffer)
-            except TimeoutError as error:
-                raise self._stalled() from error
-            except OSError as error:
-                raise self._lost(error) from error
+        return self._receive(buffer)
 
     def readinto_within(self, buffer: "WriteableBuffer", seconds: float) -> int | None:
         """Read like ``readinto``; return None if nothing comes within ``seconds``."""
@@ -63,12 +66,33 @@ class Transport(io.RawIOBase):
         with self._in_call:
             if self._cut:
                 raise ConnectionLost(f"the connection to {self._peer} was closed")
+            if self._deflated is not None:
+                octets = self._deflated.packed(octets)
             try:
                 self._sock.sendall(octets)
             except TimeoutError as error:
                 raise self._stalled() from error
             except OSError as error:
                 raise self._lost(error) from error
+
+    def compress(self, above: "io.BufferedReader[Transport]", doubt: Callable[[], None]) -> None:
+        """Read and send raw deflate from now on (RFC 4978 section 4).
+
+        What ``above``, a reader of this stream, holds is compressed already, and is taken out of it. ``doubt`` is
+        called if the server turns out not to master it.
+        """
+        early = b""
+        self._is_held = True
+        with contextlib.suppress(BlockingIOError):
+            early = above.read1()
+        self._is_held = False
+
+        def doubt_unless_cut() -> None:
+            if not self._cut:
+                doubt()
+
+        self._deflated = Deflated(self._receive, self._peer, early + self._early, doubt_unless_cut)
+        self._early = b""
 
     def cut(self) -> None:
         """End the connection at once, from any thread: who is reading gets ConnectionLost. Never raises."""
@@ -85,6 +109,29 @@ class Transport(io.RawIOBase):
         if not self.closed:
             self.cut()
         super().close()
+
+    def _receive(self, buffer: "WriteableBuffer") -> int:
+        throughput = self.throughput
+        began = 0.0 if throughput is None else throughput.moment()
+        with self._in_call:
+            if self._cut:
+                raise ConnectionLost(f"the connection to {self._peer} was closed")
+            try:
+                size = self._sock.recv_into(buffer)
+            except TimeoutError as error:
+                raise self._stalled() from error
+            except OSError as error:
+                raise self._lost(error) from error
+        if throughput is not None:
+            throughput.came(size, throughput.moment() - began)
+        return size
+
+    def _inflate(self, deflated: Deflated, buffer: memoryview) -> int:
+        try:
+            return deflated.readinto(buffer)
+        except ProtocolViolation:
+            self.cut()
+            raise
 
     def _read_early(self, buffer: memoryview) -> int:
         octets = self._early[: len(buffer)]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from mailarchive.config import Endpoint
 from mailarchive.errors import FetchRefused, MailboxUnavailable
 from mailarchive.model import Account, Cursor, Fetched, ListedMailbox, MessageFacts, RemoteUid
-from mailarchive.remote.imap import LIMITED, ImapSession, Password, Timeouts
+from mailarchive.remote.imap import LIMITED, Compression, ImapSession, Password, Timeouts
 from mailarchive.remote.imap.sets import Range, command_sets, ranges, size
 from mailarchive.sources.base import Shows, Spool
 
@@ -28,11 +28,16 @@ class ImapSource:
     """One connection to an IMAP account."""
 
     def __init__(
-        self, account: Account, endpoint: Endpoint, password: Password, timeouts: Timeouts | None = None
+        self,
+        account: Account,
+        endpoint: Endpoint,
+        password: Password,
+        timeouts: Timeouts | None = None,
+        compression: Compression | None = None,
     ) -> None:
         """Connect and log in. Raises AuthenticationFailed, SourceUnreachable, TlsFailed, ProtocolViolation."""
         self._account = account
-        self._session = ImapSession(endpoint, password, timeouts)
+        self._session = ImapSession(endpoint, password, timeouts, compression)
 
     @property
     def account(self) -> Account:

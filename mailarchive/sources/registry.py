@@ -7,6 +7,7 @@ from functools import partial
 from mailarchive.clock import Clock
 from mailarchive.config import RECENT, Endpoint, default_port, url_of
 from mailarchive.model import Account
+from mailarchive.remote.compression import Compression
 from mailarchive.sources.base import Source, SourceFactory
 from mailarchive.sources.patience import Crew, OnWait
 from mailarchive.sources.retrying import RetryingSource
@@ -14,20 +15,20 @@ from mailarchive.sources.retrying import RetryingSource
 Opener = Callable[[Account, Endpoint, Callable[[], str]], Source]
 
 
-def _imap() -> Opener:
+def _imap(compression: Compression) -> Opener:
     from mailarchive.sources.imap import ImapSource  # noqa: PLC0415 - start-up: one protocol is enough
 
-    return ImapSource
+    return partial(ImapSource, compression=compression)
 
 
-def _pop3() -> Opener:
+def _pop3(_compression: Compression) -> Opener:
     from mailarchive.remote.pop3 import Pace  # noqa: PLC0415 - start-up: one protocol is enough
     from mailarchive.sources.pop3 import Pop3Source  # noqa: PLC0415 - start-up: one protocol is enough
 
     return partial(Pop3Source, pace=Pace())
 
 
-_OPENERS: dict[str, Callable[[], Opener]] = {"imap": _imap, "pop3": _pop3}
+_OPENERS: dict[str, Callable[[Compression], Opener]] = {"imap": _imap, "pop3": _pop3}
 """What opens the connections to one account, one after the other."""
 _MOST_CONNECTIONS = {"pop3": 1}
 """A maildrop is locked by who reads it (RFC 1939 section 3)."""
@@ -61,15 +62,16 @@ def connect(
     stop: threading.Event,
     on_wait: OnWait | None = None,
     waits: bool = False,
+    tell: Callable[[str], None] | None = None,
 ) -> SourceFactory:
     """Return what opens connections to ``endpoint`` that survive being lost.
 
     ``password`` is called for each connection. Setting ``stop`` ends waiting for a better time; ``waits`` says
-    whether to wait as long as a server wants that asks for patience.
+    whether to wait as long as a server wants that asks for patience. ``tell`` gets sentences about the connections.
     """
     account = account_of(endpoint)
     crew = Crew()
-    opener = _OPENERS[endpoint.protocol]()
+    opener = _OPENERS[endpoint.protocol](Compression(endpoint.compress, clock, tell))
 
     def one_connection() -> Source:
         return opener(account, endpoint, password)

@@ -225,3 +225,13 @@ def test_a_second_signal_ends_it_at_once(site: Site) -> None:
     stall.go_on.set()
     site.server.faults.clear()
     assert site.program.json("pull", site.url)["status"] == "complete"
+
+
+def test_connections_are_compressed_always_never_or_where_it_pays(site: Site) -> None:
+    site.account.capabilities |= {"COMPRESS=DEFLATE"}
+    for wish, asked in ((("--compress", "never"), False), ((), False), (("--compress", "always"), True)):
+        site.server.counts.clear()
+        done = site.program("pull", site.url, "--verbose", "--connections", "1", *wish)
+        assert ("COMPRESS DEFLATE" in site.server.counts.commands) == asked
+        assert ("connections are compressed" in done.stderr) == asked
+    assert "auto" in site.program("pull", site.url, "--compress", "perhaps", code=2).stderr

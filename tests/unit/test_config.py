@@ -48,6 +48,8 @@ def test_options_decide_how_imap_is_protected() -> None:
     assert parse_url("pop3://me@localhost", starttls=True).security == "starttls"
     assert parse_url("pop3://me@example.org", insecure_plaintext=True).security == "plain"
     assert parse_url("pop3s://me@example.org", auth="xoauth2").auth == "xoauth2"
+    assert parse_url("imaps://me@example.org").compress == "auto"
+    assert parse_url("imaps://me@example.org", compress="never").compress == "never"
     with pytest.raises(UsageError, match="exclude each other"):
         parse_url("imap://me@example.org", starttls=True, insecure_plaintext=True)
 

@@ -32,8 +32,8 @@ _HEADER, _TEXT = b"BODY[HEADER]", b"BODY[TEXT]"
 def bodies(wire: Wire, sets: Sequence[bytes], wanted: set[int], spool: Spool) -> Iterator[Fetched]:
     """Yield the messages of ``wanted`` that the server sends for ``sets``, each once.
 
-    The next command is on the wire while one is answered. Raises FetchRefused after the last
-    answer if the server refused a command, Throttled after the last answer to what had been sent.
+    The next command is on the wire while one is answered, unless the wire should come to rest. Raises FetchRefused
+    after the last answer if the server refused a command, Throttled after the last answer to what had been sent.
     """
     missing = set(wanted)
     refused: Status | None = None
@@ -42,8 +42,8 @@ def bodies(wire: Wire, sets: Sequence[bytes], wanted: set[int], spool: Spool) ->
     commands = [b"UID FETCH " + numbers + b" (UID BODY.PEEK[])" for numbers in sets]
     try:
         for place in range(len(commands)):
-            while len(tags) < min(place + _AHEAD, len(commands)) and throttled is None:
-                tags.append(wire.start(commands[len(tags)]))
+            while len(tags) < min(place + (1 if wire.is_due() else _AHEAD), len(commands)) and throttled is None:
+                tags.append(wire.ask_for_mail(commands[len(tags)]))
             if place == len(tags):
                 break
             yield from _arriving(wire, tags[place], missing, spool)
@@ -138,7 +138,7 @@ def headers(wire: Wire, sets: Sequence[bytes], wanted: set[int]) -> Iterator[tup
     missing = set(wanted)
     refused: Status | None = None
     for numbers in sets:
-        tag = wire.start(b"UID FETCH " + numbers + b" (UID BODY.PEEK[HEADER])")
+        tag = wire.ask_for_mail(b"UID FETCH " + numbers + b" (UID BODY.PEEK[HEADER])")
         try:
             for answer in wire.until(tag):
                 if answer.name == b"FETCH":
@@ -159,7 +159,7 @@ def headers(wire: Wire, sets: Sequence[bytes], wanted: set[int]) -> Iterator[tup
 def halves(wire: Wire, uid: int, spool: Spool) -> Fetched:
     """Return a message put together from its header and its text (RFC 9051 section 6.4.5). Raises FetchRefused."""
     found: dict[bytes, Body] = {}
-    tag = wire.start(b"UID FETCH %d (UID BODY.PEEK[HEADER] BODY.PEEK[TEXT])" % uid)
+    tag = wire.ask_for_mail(b"UID FETCH %d (UID BODY.PEEK[HEADER] BODY.PEEK[TEXT])" % uid)
     try:
         while not wire.done(tag):
             answer = wire.accept(wire.line(), spool)

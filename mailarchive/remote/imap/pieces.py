@@ -82,7 +82,7 @@ class _Reading:
 
     def ask(self, start: int) -> None:
         command = b"UID FETCH %d (UID BODY.PEEK[]<%d.%d>)" % (self._uid, start, PIECE)
-        self.waiting.append((self._wire.start(command), start))
+        self.waiting.append((self._wire.ask_for_mail(command), start))
 
     def next(self) -> bytes:
         """Return the answer to the oldest command. Raises FetchRefused, PiecesUnsupported."""

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from mailarchive import __version__
 from mailarchive.config import Endpoint
-from mailarchive.errors import MailboxUnavailable, ProtocolViolation, SourceError
+from mailarchive.errors import MailboxUnavailable, ProtocolViolation, SourceError, Stalled, Throttled
 from mailarchive.mail.mailbox_name import mailbox_name
 from mailarchive.model import Cursor, Fetched, ListedMailbox, MailboxName, MessageFacts, UidValidity
+from mailarchive.remote.compression import Compression
 from mailarchive.remote.dial import Timeouts
 from mailarchive.remote.imap import answers, fetch
 from mailarchive.remote.imap.connect import connect
@@ -41,8 +43,17 @@ class ImapSession:
     Methods raise ConnectionLost, Stalled or ProtocolViolation when it is of no more use.
     """
 
-    def __init__(self, endpoint: Endpoint, password: Password, timeouts: Timeouts | None = None) -> None:
-        """Connect and log in. Raises AuthenticationFailed, SourceUnreachable, TlsFailed, ProtocolViolation."""
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        password: Password,
+        timeouts: Timeouts | None = None,
+        compression: Compression | None = None,
+    ) -> None:
+        """Connect and log in. Raises AuthenticationFailed, SourceUnreachable, TlsFailed, ProtocolViolation.
+
+        ``compression`` is common to the connections to an account.
+        """
         connected = connect(endpoint, timeouts or Timeouts())
         self._wire: Wire = connected.wire
         try:
@@ -52,9 +63,44 @@ class ImapSession:
             if "ID" in self.capabilities:
                 # Some servers open no mailbox for who has not introduced himself (RFC 2971).
                 self._wire.forget(self._wire.start(_IDENTITY))
+            self._prepare(compression or Compression(endpoint.compress))
         except BaseException:
             self._wire.abandon()
             raise
+
+    def _prepare(self, compression: Compression) -> None:
+        """Compress the connection if it is known that this pays, else be ready for it."""
+        if not self.offers("COMPRESS=DEFLATE"):
+            compression.is_missing()
+        elif compression.pays:
+            self._compress(compression)
+        elif not compression.is_out:
+            throughput = self._wire.throughput = compression.throughput()
+            self._wire.is_due = partial(compression.pays_for, throughput)
+            self._wire.before_mail = partial(self._compress, compression)
+
+    def _compress(self, compression: Compression) -> None:
+        """Compress the connection, in which nothing may be in flight, and see whether the server can do it."""
+        wire = self._wire
+        wire.is_due, wire.before_mail, wire.throughput = bool, None, None
+        wire.settle()
+        tag = wire.start(b"COMPRESS DEFLATE")
+        wire.collect(tag)
+        try:
+            status = wire.result(tag)
+        except Throttled as error:
+            compression.is_refused(str(error))
+            return
+        if not status.ok:
+            compression.is_refused(status.words)
+            return
+        wire.compress(compression.is_broken)
+        try:
+            wire.run(b"NOOP")
+        except (Stalled, ProtocolViolation):
+            compression.is_broken()
+            raise
+        compression.works()
 
     @property
     def fact_items(self) -> Sequence[bytes]:

@@ -4,11 +4,12 @@ import contextlib
 import io
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from mailarchive.errors import ConnectionLost, ProtocolViolation, SourceError, Throttled
 from mailarchive.mail.body import CHUNK
 from mailarchive.remote import throttling
+from mailarchive.remote.compression import Throughput
 from mailarchive.remote.imap.responses import Status, Untagged, read_status
 from mailarchive.remote.imap.scan import Part
 from mailarchive.remote.meter import Meter
@@ -45,6 +46,7 @@ class Wire:
     ``exists`` is the number of messages in the selected mailbox, kept up to date by EXISTS and
     EXPUNGE; None until the server said it. Untagged data that nobody asked for is tolerated
     everywhere, as long as it comes to an end. ``is_logging_in`` makes a BYE say that nobody is let in.
+    ``is_due`` says whether ``before_mail`` should be called before more mail is asked for, once nothing is in flight.
     """
 
     def __init__(self, sock: socket.socket, peer: str, early: bytes = b"") -> None:
@@ -52,6 +54,8 @@ class Wire:
         self.exists: int | None = None
         self.literal_plus = 0
         self.is_logging_in = False
+        self.is_due: Callable[[], bool] = bool  # False
+        self.before_mail: Callable[[], None] | None = None
         self._transport = Transport(sock, peer, early)
         self._stream = io.BufferedReader(self._transport, BUFFER)
         self._number = 0
@@ -73,6 +77,22 @@ class Wire:
         """The incoming octets; for reading the usual answers without detours (see ``accept``)."""
         return self._stream
 
+    @property
+    def throughput(self) -> Throughput | None:
+        """What is told how fast mail comes, if anybody wants to know."""
+        return self._transport.throughput
+
+    @throughput.setter
+    def throughput(self, throughput: Throughput | None) -> None:
+        self._transport.throughput = throughput
+
+    def compress(self, doubt: Callable[[], None]) -> None:
+        """Send and read raw deflate, right behind the answer that was read last (RFC 4978 section 3).
+
+        ``doubt`` is called if the server turns out not to master it.
+        """
+        self._transport.compress(self._stream, doubt)
+
     def deselect(self) -> None:
         """Know nothing of the mailbox that was selected."""
         self.exists = None
@@ -87,6 +107,8 @@ class Wire:
         A Literal that does not go at once waits for the server, and untagged data that comes
         in the meantime is dropped; so nothing else may be in flight then.
         """
+        if self.throughput is not None:
+            self.throughput.asked(ahead=not self.idle)
         self._number += 1
         tag = b"A%d" % self._number
         self._waiting.add(tag)
@@ -103,6 +125,15 @@ class Wire:
                     return tag
                 line = bytearray(piece)
         self._transport.send(line + b"\r\n")
+        return tag
+
+    def ask_for_mail(self, command: bytes) -> bytes:
+        """Send a command whose answers are as many octets as the server can send, and return its tag."""
+        if self.before_mail is not None and self.idle and self.is_due():
+            self.before_mail()
+        tag = self.start(command)
+        if self.throughput is not None:
+            self.throughput.expect_mail()
         return tag
 
     def send_line(self, octets: bytes) -> None:
