@@ -86,6 +86,22 @@ def test_an_empty_message_is_a_message(body: bytes) -> None:
         assert fetched(mailbox) == {1: b""}
 
 
+def test_messages_that_came_together_say_so() -> None:
+    """What follows is there already, so that nobody waits for the network with a message in hand."""
+    with opened((rb"UID FETCH", A + B + C + OK)) as (mailbox, _server):
+        found = list(mailbox.fetch([1, 2, 3], io.BytesIO))
+    assert [(message.uid, message.followed) for message in found] == [(1, True), (2, True), (3, False)]
+
+
+def test_a_message_whose_follower_is_on_its_way_stands_alone() -> None:
+    with opened((rb"UID FETCH", A + B[:-3] + STALL), stall=0.3) as (mailbox, _server):
+        arriving = mailbox.fetch([1, 2, 3], io.BytesIO)
+        first = next(arriving)
+        assert (first.uid, first.followed) == (1, False)
+        with pytest.raises(Stalled):
+            next(arriving)
+
+
 def test_a_refusal_is_raised_after_what_arrived_with_words_and_code() -> None:
     with opened((rb"UID FETCH", A + b"%T NO [LIMIT] Server error\x07\r\n")) as (mailbox, _server):
         arriving = mailbox.fetch([1, 2, 3], io.BytesIO)

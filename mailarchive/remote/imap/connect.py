@@ -34,7 +34,8 @@ class Connected:
 
 def connect(endpoint: Endpoint, timeouts: dial.Timeouts) -> Connected:
     """Connect and, if the endpoint says so, start TLS. Raises SourceUnreachable, TlsFailed, ProtocolViolation."""
-    context = verifying_context(endpoint.ca_file)
+    # Reading the system's authorities takes longer than all else before log-in.
+    context = None if endpoint.security == "plain" else verifying_context(endpoint.ca_file)
     client = None
     try:
         client = _Client(
@@ -47,7 +48,7 @@ def connect(endpoint: Endpoint, timeouts: dial.Timeouts) -> Connected:
         imap: imaplib.IMAP4 = client._imap  # noqa: SLF001 - imapclient shows neither the log level nor the buffer
         # imapclient makes imaplib log every line, log-ins among them.
         imap.debug = 0
-        if endpoint.security == "starttls":
+        if endpoint.security == "starttls" and context is not None:
             _start_tls(client, context, endpoint)
         dial.tune(imap.sock, timeouts)
         return _hand_over(imap, dial.peer_of(endpoint))
