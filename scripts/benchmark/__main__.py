@@ -15,6 +15,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from inspect import cleandoc
 from pathlib import Path
 
 from scripts.benchmark import programs
@@ -61,7 +62,9 @@ _NOT_YET = [
 def arguments() -> argparse.Namespace:
     """Return the options of the command line."""
     width = max(map(len, SUBJECTS))
-    listed = "\n".join(f"  {name:{width}}  {(run.__doc__ or '').strip()}" for name, run in SUBJECTS.items())
+    listed = "\n".join(
+        f"  {name:{width}}  {cleandoc(run.__doc__ or '').partition(chr(10))[0]}" for name, run in SUBJECTS.items()
+    )
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
         description=__doc__,
@@ -116,7 +119,7 @@ def printed(options: argparse.Namespace, reports: dict[str, Report]) -> None:
     if figures:
         print("\n".join(targets(figures)), end="\n\n")
     for name, report in reports.items():
-        print(f"## {name}\n\n{(SUBJECTS[name].__doc__ or '').strip()}\n")
+        print(f"## {name}\n\n{cleandoc(SUBJECTS[name].__doc__ or '')}\n")
         print("\n".join(report.lines))
 
 

@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROCESSES = Path(__file__).resolve().parent / "processes"
 PASSWORD = "secret"  # noqa: S105 - of the server on loopback
 _SETTLE = 1.1
+_PYTHON = {"PYTHONPATH", "PYTHONDONTWRITEBYTECODE"}
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,8 @@ def quotient(value: float | None, base: float | None) -> float | None:
 
 
 def environment() -> dict[str, str]:
-    """Return the environment that measured programs get."""
-    kept = {key: value for key, value in os.environ.items() if key != "PYTHONPATH" and "MAILARCHIVE" not in key}
+    """Return the environment that measured programs get; Python may keep what it compiled, as it does by default."""
+    kept = {key: value for key, value in os.environ.items() if key not in _PYTHON and "MAILARCHIVE" not in key}
     return {**kept, "MAILARCHIVE_PASSWORD": PASSWORD, "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes"}
 
 

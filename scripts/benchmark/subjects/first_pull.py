@@ -7,6 +7,7 @@ from scripts.benchmark import programs
 from scripts.benchmark.bench import DELAY, Bench, Command
 from scripts.benchmark.measuring import Series
 from scripts.benchmark.servers import Load, Proxy
+from scripts.benchmark.subjects.no_change import MAILBOXES, MESSAGES
 from scripts.benchmark.tables import Figure, Report
 
 COUNT = 10_000
@@ -44,12 +45,20 @@ def _over_tls(bench: Bench, report: Report) -> Figure:
 
 
 def delay(bench: Bench) -> Report:
-    """First pulls at a round trip of 40 ms; the drain sends EXAMINE and FETCH of a mailbox together."""
+    """First pulls at a round trip of 40 ms; the drain sends EXAMINE and FETCH of a mailbox together.
+
+    Not with mbsync where there are many mailboxes, which it opens one after the other, several round trips each.
+    """
     report = Report()
-    for load in (bench.servers.small(bench.count(COUNT)), bench.servers.realistic(bench.count(COUNT))):
+    few = (bench.servers.small(bench.count(COUNT)), bench.servers.realistic(bench.count(COUNT)))
+    many = bench.servers.many(bench.count(MESSAGES), max(2, bench.count(MAILBOXES)))
+    for load in (*few, many):
         series = Series()
         with Proxy(load.server.port).running(DELAY) as proxy:
-            bench.fresh(series, _tools(bench, proxy.port, "--together"), load)
+            tools = _tools(bench, proxy.port, "--together")
+            if load is many:
+                tools.pop("mbsync", None)
+            bench.fresh(series, tools, load)
         _table(report, f"First pull of {load.name} at {DELAY * 1000:.0f} ms", series, load)
         report.figures.append(
             Figure(f"first pull at 40 ms, {load.name}", series.ratio("mailarchive", "drain"), 1.3, "× drain")
