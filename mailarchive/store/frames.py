@@ -19,6 +19,8 @@ THOROUGH = 7
 CHUNK = 1 << 20
 WHOLE = 16 << 20
 """Octets up to which a block is compressed at once, which is quicker than in pieces."""
+_WINDOW = 23
+"""As large as a block (8 MiB): the library's own choice is a quarter of it, and finds fewer copies of attachments."""
 _SKIPPABLE = 0x184D2A50
 _HEAD = struct.Struct("<II")
 _MAX_HEADER = 4096
@@ -57,7 +59,10 @@ def compress_file(source: int, size: int, target: int, level: int = LEVEL) -> in
 
     Memory does not grow with ``size`` beyond ``WHOLE``. Raises OSError.
     """
-    compressor = zstandard.ZstdCompressor(level=level, write_checksum=True, write_content_size=True)
+    settings = zstandard.ZstdCompressionParameters.from_level(
+        level, source_size=size, window_log=_WINDOW, write_checksum=True, write_content_size=True
+    )
+    compressor = zstandard.ZstdCompressor(compression_params=settings)
     if size <= WHOLE:
         return _put(target, compressor.compress(_read(source, size, 0)))
     frame = compressor.compressobj(size=size)

@@ -59,12 +59,15 @@ _NOT_YET = [
 ]
 
 
+def _about(subject: str) -> list[str]:
+    """Return the sentences about a subject."""
+    return cleandoc(SUBJECTS[subject].__doc__ or "").split("\n\n")
+
+
 def arguments() -> argparse.Namespace:
     """Return the options of the command line."""
     width = max(map(len, SUBJECTS))
-    listed = "\n".join(
-        f"  {name:{width}}  {cleandoc(run.__doc__ or '').partition(chr(10))[0]}" for name, run in SUBJECTS.items()
-    )
+    listed = "\n".join(f"  {name:{width}}  {_about(name)[0]}" for name in SUBJECTS)
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
         description=__doc__,
@@ -119,7 +122,7 @@ def printed(options: argparse.Namespace, reports: dict[str, Report]) -> None:
     if figures:
         print("\n".join(targets(figures)), end="\n\n")
     for name, report in reports.items():
-        print(f"## {name}\n\n{cleandoc(SUBJECTS[name].__doc__ or '')}\n")
+        print(f"## {name}\n\n{' '.join(_about(name))}\n")
         print("\n".join(report.lines))
 
 
