@@ -41,10 +41,7 @@ def lf_text(octets: bytes) -> tuple[bytes, Eol]:
     if b"\r" not in octets:
         return octets, "lf"
     text = octets.translate(None, b"\r")
-    returns = len(octets) - len(text)
-    if returns == text.count(b"\n") == octets.count(b"\r\n"):
-        return text, "crlf"
-    return octets, "mixed"
+    return (text, "crlf") if to_crlf(text) == octets else (octets, "mixed")
 
 
 def to_lf(chunks: Iterable[bytes]) -> Iterator[bytes]:
