@@ -64,6 +64,7 @@ class Writer:
         self._clock = clock
         self._lock = threading.RLock()
         self._log = Log(layout.journal, catalog.position(), frames.compress)
+        self._is_together = False
         self._unwritten: list[f.Fact] = []
         """Facts that wait for ``_flush``."""
         self._pending: list[f.Fact] = []
@@ -240,11 +241,23 @@ class Writer:
         """Record that the octets of a message are damaged or missing, so that the next pull fetches it again."""
         self._record(f.Lost(digest, why))
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Write the facts that are recorded inside the block in one write, or a few."""
+        with self._lock:
+            self._is_together = True
+            try:
+                yield
+            finally:
+                self._is_together = False
+            self._record()
+
     def _record(self, *facts: f.Fact) -> None:
         with self._lock, self._failing():
             self._unwritten += facts
-            self._flush()
-            self._checkpoint_if_due()
+            if not self._is_together or len(self._unwritten) >= CHECKPOINT_FACTS:
+                self._flush()
+                self._checkpoint_if_due()
 
     def _flush(self) -> None:
         """Write octets, then the facts about them; ``_told`` is where the octets end that facts speak of."""

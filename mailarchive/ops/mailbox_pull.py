@@ -96,11 +96,12 @@ class MailboxPull:
         if look.plan.gone or look.plan.ended:
             self._writer.gone(self.number, self._validity, [*look.plan.gone, *look.plan.ended])
         self.report.gone = len(look.plan.gone)
-        for uid, flags in look.flags:
-            self._writer.flags(self.number, self._validity, uid, flags)
+        with self._writer.together():
+            for uid, flags in look.flags:
+                self._writer.flags(self.number, self._validity, uid, flags)
+            for facts in look.relabelled:
+                self._writer.labels(self.number, self._validity, facts.uid, facts.labels)
         self.report.flags_changed = len(look.flags)
-        for facts in look.relabelled:
-            self._writer.labels(self.number, self._validity, facts.uid, facts.labels)
         for failure in look.plan.waiting:
             self._fail(failure.uid, failure.why, failure.tries)
         for facts in look.returned:
@@ -170,9 +171,10 @@ class MailboxPull:
         if self._options.paranoid:
             self._expected.update((link.facts.uid, link.digest) for link in found.links)
             found = Sorted([], [*found.fresh, *(link.facts for link in found.links)], found.later)
-        for link in found.links:
-            also = self._also(link.facts)
-            self._writer.place(self.number, self._validity, link.facts, link.digest, link.by, also)
+        with self._writer.together():
+            for link in found.links:
+                also = self._also(link.facts)
+                self._writer.place(self.number, self._validity, link.facts, link.digest, link.by, also)
         admitted = self._admit(found.fresh, window)
         with self._lock:
             self.report.excluded += len(facts) - len(wanted)

@@ -11,11 +11,18 @@ from mailarchive.remote.imap.responses import Status, Untagged
 from mailarchive.remote.imap.wire import LONGEST_LINE, Wire
 from mailarchive.remote.receiving import LARGEST_IN_MEMORY, Spool
 
-_BODY_FOLLOWS = re.compile(
-    rb"\* \d+ FETCH \("
-    rb"(?:UID (\d{1,10}) |FLAGS \([^()\"{\r\n]*\) |INTERNALDATE \"[^\"\\\r\n]*\" |RFC822\.SIZE \d+ |MODSEQ \(\d+\) )*"
-    rb"BODY\[\] \{(\d{1,19})\}\r\n"
-)
+
+def _followed_by(item: bytes) -> re.Pattern[bytes]:
+    """Return the usual shape of a FETCH answer up to the literal that is ``item``: UID, and octets of the literal."""
+    return re.compile(
+        rb"\* \d+ FETCH \("
+        rb"(?:UID (\d{1,10}) |FLAGS \([^()\"{\r\n]*\) |INTERNALDATE \"[^\"\\\r\n]*\" |RFC822\.SIZE \d+ "
+        rb"|MODSEQ \(\d+\) )*" + re.escape(item) + rb" \{(\d{1,19})\}\r\n"
+    )
+
+
+_HEADER, _TEXT = b"BODY[HEADER]", b"BODY[TEXT]"
+_BODY_FOLLOWS, _HEADER_FOLLOWS = _followed_by(b"BODY[]"), _followed_by(_HEADER)
 _FACTS = re.compile(
     rb"\* \d+ FETCH \("
     rb"(?:UID (\d{1,10}) ?|FLAGS \(([^()\"{\r\n]*)\) ?|INTERNALDATE \"([^\"\\\r\n]*)\" ?|RFC822\.SIZE (\d{1,18}) ?"
@@ -26,7 +33,6 @@ _FACTS = re.compile(
 _AHEAD = 2
 LIMITED = "MESSAGELIMIT"
 """The response code of a command that named more messages than the server takes at a time (RFC 9738 section 3.1)."""
-_HEADER, _TEXT = b"BODY[HEADER]", b"BODY[TEXT]"
 
 
 def bodies(wire: Wire, sets: Sequence[bytes], wanted: set[int], spool: Spool) -> Iterator[Fetched]:
@@ -69,29 +75,31 @@ def _arriving(wire: Wire, tag: bytes, missing: set[int], spool: Spool) -> Iterat
     """Yield what is sent until the command is done: first all that has come, then the message that is on its way."""
     stream, done = wire.stream, wire.done
     while not done(tag):
-        come = stream.peek()
-        found, length = _come_whole(come, missing)
+        found, length = _come_whole(stream.peek(), missing, _BODY_FOLLOWS)
         if found:
             stream.read(length)
-            yield from found
+            yield from (Fetched(uid, MemoryBody(octets), followed=True) for uid, octets in found[:-1])
+            uid, octets = found[-1]
+            yield Fetched(uid, MemoryBody(octets))
         else:
             yield from _on_its_way(wire, missing, spool)
 
 
-def _come_whole(come: bytes, missing: set[int]) -> tuple[list[Fetched], int]:
-    """Return the missing messages that ``come`` begins with, whole and in the usual shape, and their octets in all."""
-    found: list[Fetched] = []
+def _come_whole(come: bytes, missing: set[int], shape: re.Pattern[bytes]) -> tuple[list[tuple[int, bytes]], int]:
+    """Return UIDs and literals of the answers that ``come`` begins with, whole and in ``shape``, and their length.
+
+    Only of messages that are missing, which they are no more then.
+    """
+    found: list[tuple[int, bytes]] = []
     place = 0
-    while (usual := _BODY_FOLLOWS.match(come, place)) is not None and usual[1] is not None:
+    while (usual := shape.match(come, place)) is not None and usual[1] is not None:
         begin, uid = usual.end(), int(usual[1])
         end = begin + int(usual[2])
         if end + 3 > len(come) or not come.startswith(b")\r\n", end) or uid not in missing:
             break
         missing.discard(uid)
-        found.append(Fetched(uid, MemoryBody(come[begin:end]), followed=True))
+        found.append((uid, come[begin:end]))
         place = end + 3
-    if found:
-        found[-1] = Fetched(found[-1].uid, found[-1].body)
     return found, place
 
 
@@ -140,10 +148,16 @@ def headers(wire: Wire, sets: Sequence[bytes], wanted: set[int]) -> Iterator[tup
     for numbers in sets:
         tag = wire.ask_for_mail(b"UID FETCH " + numbers + b" (UID BODY.PEEK[HEADER])")
         try:
-            for answer in wire.until(tag):
-                if answer.name == b"FETCH":
+            while not wire.done(tag):
+                found, length = _come_whole(wire.stream.peek(), missing, _HEADER_FOLLOWS)
+                if found:
+                    wire.stream.read(length)
+                    yield from found
+                    continue
+                answer = wire.accept(wire.line())
+                if answer is not None and answer.name == b"FETCH":
                     items = answers.read_fetch(answer)
-                    uid, octets = answers.number(items.get(b"UID")), items.get(b"BODY[HEADER]")
+                    uid, octets = answers.number(items.get(b"UID")), items.get(_HEADER)
                     if uid in missing and isinstance(octets, bytes):
                         missing.discard(uid)
                         yield uid, bytes(octets)
