@@ -1,6 +1,7 @@
 """What untagged responses say (RFC 9051 section 7), as values of the model."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from typing import NamedTuple
@@ -14,6 +15,8 @@ from mailarchive.remote.imap.scan import Atom, Scanner, Value, unescaped
 from mailarchive.remote.imap.sets import Range, parse_set
 
 _DELIMITER = re.compile(rb' *(?:"\\?(.)"|NIL)(?= |$)', re.IGNORECASE | re.DOTALL)
+_STATUS = re.compile(rb' *(?:"([^"\\]*)"|([^ "(){}\\]+)) \(([A-Za-z0-9 ]*)\) *')
+"""The usual shape: a name that needs no unquoting, and numbers."""
 _NUMBERS = re.compile(rb"[0-9 ]*(?:\(MODSEQ \d+\))? *", re.IGNORECASE)
 _DATE = re.compile(rb" *(\d{1,2})-([A-Za-z]{3})-(\d{4}) +(\d{1,2}):(\d\d):(\d\d)(?: *([+-])(\d\d):?(\d\d))?")
 _MONTHS = {name: number for number, name in enumerate(b"jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
@@ -67,11 +70,7 @@ def read_status(answer: Untagged) -> tuple[bytes, Cursor | None]:
 
     Raises ProtocolViolation.
     """
-    scanner = answer.scanner()
-    name = scanner.text()
-    values = scanner.value()
-    if not isinstance(values, list):
-        raise ProtocolViolation("the server sent a STATUS answer without a list")
+    name, values = _status_parts(answer)
     items = {
         key.upper(): number(value)
         for key, value in zip(values[::2], values[1::2], strict=False)
@@ -87,6 +86,17 @@ def read_status(answer: Untagged) -> tuple[bytes, Cursor | None]:
         items.get(b"HIGHESTMODSEQ") or None,
         items.get(b"MESSAGES"),
     )
+
+
+def _status_parts(answer: Untagged) -> tuple[bytes, Sequence[Value]]:
+    usual = _STATUS.fullmatch(answer.text()) if len(answer.parts) == 1 else None
+    if usual is not None:
+        return usual[1] or usual[2] or b"", usual[3].split()
+    scanner = answer.scanner()
+    name, values = scanner.text(), scanner.value()
+    if not isinstance(values, list):
+        raise ProtocolViolation("the server sent a STATUS answer without a list")
+    return name, values
 
 
 def read_search(answer: Untagged) -> list[Range]:
