@@ -1,21 +1,32 @@
-"""Packs full blocks on another core while new ones are filled; smaller, as long as it keeps up with them."""
+"""Packs full blocks on another core while new ones are filled; smaller where there is time for it."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+from mailarchive.clock import Clock
 from mailarchive.facts import BlockPacked
 from mailarchive.store.segments import SEGMENT_SIZE, pack, segments
 
-BEHIND = 2
-"""When so many wait, those who fill blocks are quicker."""
 MOST_WAITING = 3
+THOROUGH_COST = 3.5
+"""So many times as long it takes to pack thoroughly, about."""
+BUSY = 0.6
+"""So much of the time the packer may be at work before it gives up being thorough: others want to use the core too."""
 
 
 class Packer:
-    """Packs one block after the other. The plain files stay until the caller has recorded the frames."""
+    """Packs one block after the other. The plain files stay until the caller has recorded the frames.
 
-    def __init__(self, mail: Path) -> None:
+    A block is packed thoroughly if none waits before it and blocks come so slowly that there is time: over a network
+    nearly always.
+    """
+
+    def __init__(self, mail: Path, clock: Clock) -> None:
         self._mail = mail
+        self._clock = clock
+        self._last_came = clock.monotonic()
+        self._seconds = 0.0
+        """How long the last block took, or would have taken if packed in haste."""
         sizes = segments(mail)
         self._segment = max(sizes, default=1)
         self._end = sizes.get(self._segment, 0)
@@ -24,12 +35,17 @@ class Packer:
 
     def submit(self, block: int) -> None:
         """Begin to pack a full, synced ``block``."""
-        self._waiting.append(self._pool.submit(self._pack, block))
+        now = self._clock.monotonic()
+        has_time = self._seconds * THOROUGH_COST < BUSY * (now - self._last_came)
+        self._last_came = now
+        self._waiting.append(self._pool.submit(self._pack, block, thorough=has_time and not self._waiting))
 
-    def _pack(self, block: int) -> BlockPacked:
+    def _pack(self, block: int, *, thorough: bool) -> BlockPacked:
         if self._end >= SEGMENT_SIZE:
             self._segment, self._end = self._segment + 1, 0
-        frame = pack(self._mail, block, self._segment, self._end, thorough=len(self._waiting) < BEHIND)
+        began = self._clock.monotonic()
+        frame = pack(self._mail, block, self._segment, self._end, thorough=thorough)
+        self._seconds = (self._clock.monotonic() - began) / (THOROUGH_COST if thorough else 1)
         self._end = frame.end
         return frame
 

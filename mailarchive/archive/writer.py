@@ -78,7 +78,7 @@ class Writer:
         self._sightings = Sightings(catalog)
         self.partials = Partials(layout.partial, catalog, clock)
         self._last_mailbox = max((mailbox.number for mailbox in catalog.mailboxes()), default=0)
-        self._packer = Packer(layout.mail)
+        self._packer = Packer(layout.mail, clock)
         self._block = self._adopt_plain_blocks()
         self._told = self._found_in_block = self._block.end
 

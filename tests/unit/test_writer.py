@@ -20,6 +20,7 @@ from mailarchive.mail.mailbox_name import mailbox_name
 from mailarchive.model import Account, ListedMailbox, MessageFacts
 from mailarchive.store.segments import pack
 from tests.fault.archives import ignore_text, message
+from tests.servers.still_clock import StillClock
 
 BLOCK = 10_000
 
@@ -106,25 +107,21 @@ def test_a_block_that_is_not_packed_by_the_checkpoint_is_synced_as_it_is(
     go_on.set()
 
 
-def test_blocks_are_packed_thoroughly_while_no_others_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_are_packed_thoroughly_where_there_is_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     thorough: list[object] = []
-    begun, go_on = threading.Event(), threading.Event()
+    clock = StillClock()
 
-    def note(*arguments: object, **named: object) -> BlockPacked:
+    def one_second(*arguments: object, **named: object) -> BlockPacked:
         thorough.append(named["thorough"])
-        begun.set()
-        assert go_on.wait(20)
+        clock.sleep(3.5 if named["thorough"] else 1, threading.Event())
         return pack(*arguments, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(packer, "pack", note)
-    for block in range(1, 4):
+    monkeypatch.setattr(packer, "pack", one_second)
+    packs = Packer(tmp_path, clock)
+    for block, seconds in enumerate((0, 10, 1, 10), 1):
         (tmp_path / f"open-{block:08d}.mbox").write_bytes(b"text\n")
-    packs = Packer(tmp_path)
-    packs.submit(1)
-    assert begun.wait(20)
-    packs.submit(2)
-    packs.submit(3)
-    go_on.set()
-    assert [frame.block for frame in packs.finish()] == [1, 2, 3]
-    assert thorough[:2] == [True, False]
+        clock.sleep(seconds, threading.Event())
+        packs.submit(block)
+        packs.finish()
+    assert thorough == [False, True, False, True]
     packs.close()
