@@ -14,13 +14,14 @@ from scripts.benchmark.tables import Report
 COUNT = 10_000
 BLOCKS = (0, 1, 4, 8, 16, 32)
 """MiB; 0 is a frame a message."""
-LEVELS = (1, 3, 6, 9)
-_LONG_FROM, _LONG_WINDOW = 16, 27
+LEVELS = (1, 3, 7, 9)
+_WINDOWED, _LONG = (4, 8, 16, 32), (16, 32)
+_LONG_WINDOW = 27
 _FROM = re.compile(rb"^(>*From )", re.MULTILINE)
 
 
 def blocks(bench: Bench) -> Report:
-    """Share and speed by block size, level and long-distance matching, on the text that is stored."""
+    """Share and speed by block size, window and level, on the text that is stored."""
     report = Report()
     for kind in (small, realistic):
         with bench.folder() as folder:
@@ -28,7 +29,7 @@ def blocks(bench: Bench) -> Report:
             rows = list(_rows(folder / "mbox", ends, received))
         title = f"Blocks: {bench.count(COUNT):,} {kind.__name__}, {received / 1e6:.1f} MB received, "
         title += f"{ends[-1] / received:.3f} of it after deduplication"
-        header = ["block", "long-distance matching", "level", "of the octets received", "compression MB/s"]
+        header = ["block", "window", "level", "of the octets received", "compression MB/s"]
         report.table(title, [*header, "decompression MB/s"], rows)
     return report
 
@@ -50,18 +51,33 @@ def _write(path: Path, mails: Iterable[Mail]) -> tuple[int, list[int]]:
 
 def _rows(path: Path, ends: list[int], received: int) -> Iterator[list[str]]:
     for size in BLOCKS:
-        for window in (0, _LONG_WINDOW) if size >= _LONG_FROM else (0,):
+        for window in _windows(size):
             for level in LEVELS:
-                say(f"  {path.name}: {size} MiB, level {level}, window {window or 'as it comes'}")
+                say(f"  {path.name}: {size} MiB, level {level}, window {_named(window)}")
                 octets, compression, decompression = _weighed(_texts(path, ends, size << 20), level, window)
                 yield [
                     f"{size} MiB" if size else "a frame a message",
-                    f"window 2^{window}" if window else "no",
+                    _named(window),
                     str(level),
                     f"{octets / received:.3f}",
                     f"{ends[-1] / compression / 1e6:,.0f}",
                     f"{ends[-1] / decompression / 1e6:,.0f}",
                 ]
+
+
+def _windows(size: int) -> Iterator[int]:
+    """Yield logarithms of windows for a block of ``size`` MiB; 0 is the library's choice."""
+    yield 0
+    if size in _WINDOWED:
+        yield (size << 20).bit_length() - 1
+    if size in _LONG:
+        yield _LONG_WINDOW
+
+
+def _named(window: int) -> str:
+    if window == _LONG_WINDOW:
+        return f"2^{window}, long-distance matching"
+    return f"2^{window}" if window else "zstd's own"
 
 
 def _texts(path: Path, ends: list[int], size: int) -> Iterator[bytes]:
@@ -82,7 +98,9 @@ def _weighed(texts: Iterable[bytes], level: int, window: int) -> tuple[int, floa
     octets, compression, decompression = 0, 0.0, 0.0
     for text in texts:
         if window:
-            options = zstandard.ZstdCompressionParameters.from_level(level, enable_ldm=True, window_log=window)
+            options = zstandard.ZstdCompressionParameters.from_level(
+                level, source_size=len(text), enable_ldm=window == _LONG_WINDOW, window_log=window, write_checksum=True
+            )
             compressor = zstandard.ZstdCompressor(compression_params=options)
         else:
             compressor = zstandard.ZstdCompressor(level=level, write_checksum=True)
