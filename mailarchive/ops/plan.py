@@ -119,14 +119,14 @@ def is_large(facts: MessageFacts) -> bool:
 def batches(messages: Iterable[MessageFacts], *, shared: bool = True) -> Iterator[list[MessageFacts]]:
     """Yield ``messages`` in batches bounded in count and octets; at least one message in each, a large one alone.
 
-    What is not ``shared`` by several connections is in one batch up to a large one: between two batches a connection
-    has nothing to do for a round trip.
+    What is not ``shared`` by several connections may be any number: between two batches a connection has nothing to
+    do for a round trip.
     """
     batch: list[MessageFacts] = []
     octets = 0
     for facts in messages:
         size = UNKNOWN_SIZE if facts.size is None else facts.size
-        is_full = shared and (len(batch) >= BATCH_MESSAGES or octets + size > BATCH_OCTETS)
+        is_full = (shared and len(batch) >= BATCH_MESSAGES) or octets + size > BATCH_OCTETS
         if batch and (is_full or is_large(facts)):
             yield batch
             batch, octets = [], 0
