@@ -9,8 +9,12 @@ import pytest
 
 from mailarchive.archive.writer import Added, Arrival, Writer
 from mailarchive.clock import Stop
+from mailarchive.config import Endpoint
 from mailarchive.errors import ExitCode
 from mailarchive.ops.options import PullOptions
+from mailarchive.remote.pop3 import Timeouts
+from mailarchive.sources.pop3 import Pop3Source
+from mailarchive.sources.registry import account_of
 from tests.fault.archives import Journal, no_damage
 from tests.integration.maildrops import Maildrop, letter
 from tests.servers.scripted_pop3 import Pop3Server
@@ -154,7 +158,11 @@ def test_what_the_server_shows_is_asked_for_at_once(drop: Maildrop) -> None:
     assert verbs == [b"CAPA", b"USER", b"PASS", b"CAPA", b"STAT", b"LIST", b"UIDL", b"QUIT"]
 
 
-def test_messages_that_come_together_are_written_together(drop: Maildrop, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("list_size", [lambda size: size, lambda size: size - 1], ids=["true", "wrong"])
+def test_messages_that_come_together_are_written_together_whatever_list_says_of_their_size(
+    drop: Maildrop, monkeypatch: pytest.MonkeyPatch, list_size: Callable[[int], int]
+) -> None:
+    drop.server.list_size = list_size
     groups: list[int] = []
     add = Writer.add
 
@@ -168,6 +176,14 @@ def test_messages_that_come_together_are_written_together(drop: Maildrop, monkey
     assert sum(groups) == COUNT + 900
     assert len(groups) < (COUNT + 900) / 5
     drop.is_whole()
+
+
+def test_what_was_asked_for_and_is_not_wanted_is_read_away_before_quit(server: Pop3Server) -> None:
+    endpoint = Endpoint("pop3", "user", "127.0.0.1", server.port, "plain")
+    source = Pop3Source(account_of(endpoint), endpoint, server.password, Timeouts(30.0, 30.0))
+    assert source.shows == "everything"
+    source.leave(lambda: None)
+    assert (server.counts["UIDL"], server.counts["QUIT"]) == (1, 1)
 
 
 def test_no_message_waits_in_a_group_for_one_that_has_not_come(drop: Maildrop) -> None:
