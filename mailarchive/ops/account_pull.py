@@ -48,6 +48,7 @@ class AccountPull:
         self._provider = provider_for(target.account)
         connections = advice.connections(options.connections or MOST_CONNECTIONS, self._provider)
         connections = min(connections, target.most_connections or connections)
+        self._is_shared = target.most_connections != 1
         self._workers = Workers(target.connect, connections, around.stop, around.clock)
         self._parts = Parts(writer)
         self._linker = Linker(target.account.name, writer.sightings, writer.octets)
@@ -159,6 +160,7 @@ class AccountPull:
         self._note_renumbered(found)
         labels = self._labels_of(mailbox)
         pull = MailboxPull(self._writer, self._linker, self._budget, found, number, self._options, labels)
+        pull.is_shared = self._is_shared
         pull.write_changes(self._account.name)
         with self._lock:
             self._pulls.append(pull)

@@ -59,7 +59,7 @@ class Fetcher:
         short: list[Fetched] = []
         try:
             for item in fetch_each(self._opened, list(messages), self._writer.spool, rescue):
-                if isinstance(item, Fetched) and self._is_as_told(item, messages[item.uid]):
+                if isinstance(item, Fetched) and self._is_whole(item, messages[item.uid]):
                     come.append(item)
                     if not item.followed:
                         yield come
@@ -166,24 +166,22 @@ class Fetcher:
             raise
         return SpooledBody(file, size)
 
-    def _is_as_told(self, item: Fetched, facts: MessageFacts) -> bool:
-        """Return whether a message is as large as the server says, or that says nothing."""
-        if facts.size not in {None, item.body.size}:
-            return False
-        self._sizes.seen(facts, item.body.size)
+    def _is_whole(self, item: Fetched, facts: MessageFacts) -> bool:
+        """Return whether a message is as large as the server says, or larger, or that says nothing that is true."""
+        size = item.body.size
+        if facts.size is not None and size != facts.size:
+            if size < facts.size and not (size and self._sizes.lie):
+                return False
+            self._tell_size(facts, size, "")
+        self._sizes.seen(facts, size)
         return True
 
     def _checked(self, item: Fetched, facts: MessageFacts, rescue: Rescue) -> Fetched | NotFetched:
-        """Return a message that came; of one that is shorter than the server says, ask whether there is more."""
-        size = item.body.size
-        if not size:
-            item.body.close()
-            return rescue(facts.uid) or NotFetched(facts.uid, _wrong(facts, 0))
-        if size > (facts.size or 0) or self._sizes.lie:
-            self._sizes.seen(facts, size)
-            self._tell_size(facts, size, "")
-            return item
-        return self._completed(item, facts)
+        """Return a message that is shorter than the server says, and what there is more of it."""
+        if item.body.size:
+            return self._completed(item, facts)
+        item.body.close()
+        return rescue(facts.uid) or NotFetched(facts.uid, _wrong(facts, 0))
 
     def _completed(self, item: Fetched, facts: MessageFacts) -> Fetched:
         """Return a message with what the server has of it beyond what it sent."""

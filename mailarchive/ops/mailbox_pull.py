@@ -43,6 +43,8 @@ class MailboxPull:
         self.look = look
         self.number = number
         self.report = MailboxReport(str(look.listed.name), look.plan.listed, known=look.plan.known)
+        self.is_shared = True
+        """Whether more than one connection may fetch messages of the mailbox."""
         self.failures: list[Failure] = []
         self.sizes = Sizes(self.report.mailbox, look.tries)
         self.downloaded_messages = self.downloaded_bytes = 0
@@ -183,7 +185,7 @@ class MailboxPull:
             self.report.linked += len(found.links)
             self.sampled += sum(link.by == BY_SAMPLE for link in found.links)
             self._later += found.later
-            self._batches.extend(plans.batches(admitted.now))
+            self._batches.extend(plans.batches(admitted.now, shared=self.is_shared))
             self._held += len(admitted.later)
             for item in admitted.never:
                 self._is_sure = False

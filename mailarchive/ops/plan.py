@@ -116,13 +116,18 @@ def is_large(facts: MessageFacts) -> bool:
     return facts.size is not None and facts.size >= LARGE
 
 
-def batches(messages: Iterable[MessageFacts]) -> Iterator[list[MessageFacts]]:
-    """Yield ``messages`` in batches bounded in count and octets; at least one message in each, a large one alone."""
+def batches(messages: Iterable[MessageFacts], *, shared: bool = True) -> Iterator[list[MessageFacts]]:
+    """Yield ``messages`` in batches bounded in count and octets; at least one message in each, a large one alone.
+
+    What is not ``shared`` by several connections may be any number: between two batches a connection has nothing to
+    do for a round trip.
+    """
     batch: list[MessageFacts] = []
     octets = 0
     for facts in messages:
         size = UNKNOWN_SIZE if facts.size is None else facts.size
-        if batch and (len(batch) >= BATCH_MESSAGES or octets + size > BATCH_OCTETS or is_large(facts)):
+        is_full = (shared and len(batch) >= BATCH_MESSAGES) or octets + size > BATCH_OCTETS
+        if batch and (is_full or is_large(facts)):
             yield batch
             batch, octets = [], 0
         if is_large(facts):

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from mailarchive.errors import FetchRefused
 from mailarchive.mail.body import MemoryBody
 from mailarchive.mail.digest import header_digest_of
-from mailarchive.model import Body, RemoteUid
+from mailarchive.model import Fetched, RemoteUid
 from mailarchive.remote.meter import check_count
 from mailarchive.remote.pop3 import Pop3Session
 from mailarchive.sources.base import Spool
@@ -88,17 +88,20 @@ class Maildrop:
             self._refusal = str(error)
         return found
 
-    def bodies(self, uids: Iterable[RemoteUid], spool: Spool) -> Iterator[tuple[RemoteUid, Body]]:
+    def bodies(self, uids: Iterable[RemoteUid], spool: Spool) -> Iterator[Fetched]:
         """Yield the messages of ``uids`` that there are, each once. Raises FetchRefused at the end."""
         wanted = {self.numbers[uid]: uid for uid in uids if uid in self.numbers}
         to_ask: list[int] = []
         for number, uid in wanted.items():
             if number in self._held:
-                yield uid, MemoryBody(self._held.pop(number))
+                yield Fetched(uid, MemoryBody(self._held.pop(number)))
             elif uid not in self.unnamed:
                 to_ask.append(number)
-        for number, body in self._session.bodies(to_ask, spool):
-            yield wanted[number], body
+        for come in self._session.bodies(to_ask, spool):
+            for number, body in come[:-1]:
+                yield Fetched(wanted[number], body, followed=True)
+            number, body = come[-1]
+            yield Fetched(wanted[number], body)
         if unnamed := [uid for uid in wanted.values() if uid in self.unnamed]:
             raise FetchRefused(self.unnamed[unnamed[0]])
 

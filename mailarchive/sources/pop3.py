@@ -113,8 +113,7 @@ class Pop3Mailbox:
         raise PiecesUnsupported("POP3 sends messages whole only")
 
     def fetch(self, uids: Sequence[RemoteUid], spool: Spool) -> Iterator[Fetched]:
-        for uid, body in self._maildrop.bodies(uids, spool):
-            yield Fetched(uid, body)
+        return self._maildrop.bodies(uids, spool)
 
 
 def _cursor(messages: int | None) -> Cursor:

@@ -1,15 +1,21 @@
 """A maildrop is pulled over the wire: each message is sent once, whatever the server lacks or does wrong."""
 
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mailarchive.archive.writer import Added, Arrival, Writer
 from mailarchive.clock import Stop
+from mailarchive.config import Endpoint
 from mailarchive.errors import ExitCode
 from mailarchive.ops.options import PullOptions
-from tests.fault.archives import no_damage
+from mailarchive.remote.pop3 import Timeouts
+from mailarchive.sources.pop3 import Pop3Source
+from mailarchive.sources.registry import account_of
+from tests.fault.archives import Journal, no_damage
 from tests.integration.maildrops import Maildrop, letter
 from tests.servers.scripted_pop3 import Pop3Server
 
@@ -137,6 +143,73 @@ def test_commands_are_sent_ahead_only_where_the_server_says_so(drop: Maildrop) -
     drop.inbox()
     assert drop.server.counts["RETR"] == 30
     assert drop.server.most_ahead == 0
+
+
+def test_what_the_server_shows_is_asked_for_at_once(drop: Maildrop) -> None:
+    drop.inbox()
+    verbs = [line.split(b" ")[0] for line in drop.server.commands]
+    assert verbs[:6] == [b"CAPA", b"AUTH", b"CAPA", b"STAT", b"LIST", b"UIDL"]
+    assert verbs[6:] == [b"RETR"] * COUNT + [b"QUIT"]
+    drop.server.forget_counts()
+    drop.server.capabilities = ("TOP", "UIDL", "USER")
+    drop.inbox()
+    assert drop.server.most_ahead == 0
+    verbs = [line.split(b" ")[0] for line in drop.server.commands]
+    assert verbs == [b"CAPA", b"USER", b"PASS", b"CAPA", b"STAT", b"LIST", b"UIDL", b"QUIT"]
+
+
+@pytest.mark.parametrize("list_size", [lambda size: size, lambda size: size - 1], ids=["true", "wrong"])
+def test_messages_that_come_together_are_written_together_whatever_list_says_of_their_size(
+    drop: Maildrop, monkeypatch: pytest.MonkeyPatch, list_size: Callable[[int], int]
+) -> None:
+    drop.server.list_size = list_size
+    groups: list[int] = []
+    add = Writer.add
+
+    def counted(self: Writer, mailbox: int, uidvalidity: int, arrivals: Sequence[Arrival]) -> list[Added]:
+        groups.append(len(arrivals))
+        return add(self, mailbox, uidvalidity, arrivals)
+
+    monkeypatch.setattr(Writer, "add", counted)
+    drop.server.deliver(*(letter(number, 3000) for number in range(100, 1000)))
+    drop.inbox()
+    assert sum(groups) == COUNT + 900
+    assert len(groups) < (COUNT + 900) / 5
+    drop.is_whole()
+
+
+def test_what_was_asked_for_and_is_not_wanted_is_read_away_before_quit(server: Pop3Server) -> None:
+    endpoint = Endpoint("pop3", "user", "127.0.0.1", server.port, "plain")
+    source = Pop3Source(account_of(endpoint), endpoint, server.password, Timeouts(30.0, 30.0))
+    assert source.shows == "everything"
+    source.leave(lambda: None)
+    assert (server.counts["UIDL"], server.counts["QUIT"]) == (1, 1)
+
+
+def test_no_message_waits_in_a_group_for_one_that_has_not_come(drop: Maildrop) -> None:
+    """The server sends a message only when the one before it is in the archive."""
+    stuck: list[int] = []
+
+    def when_recorded(sent: int) -> None:
+        for _ in range(10_000):
+            if sent == 0 or len(Journal.of(drop.root).digests()) >= sent:
+                return
+            threading.Event().wait(0.001)
+        stuck.append(sent)
+
+    drop.server.before_retr = when_recorded
+    drop.inbox()
+    assert not stuck
+    drop.is_whole()
+
+
+def test_a_refusal_among_messages_that_come_together_is_that_of_one_message(drop: Maildrop) -> None:
+    drop.server.deliver(*map(letter, range(100, 400)))
+    drop.server.refused = {50: b"-ERR broken", 51: b"-ERR broken", 200: b"-ERR broken"}
+    report = drop.pull()
+    [box] = report.accounts[0].mailboxes
+    assert (box.new, box.failed) == (COUNT + 297, 3)
+    assert set(drop.server.retrieved.values()) == {1}
 
 
 def test_lines_end_as_the_server_ends_them(tmp_path: Path) -> None:

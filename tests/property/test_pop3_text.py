@@ -56,6 +56,73 @@ def test_any_text_arrives_octet_for_octet(text: bytes, sizes: list[int], eol: by
     assert read(b"+OK" + eol + sent(text, eol) + b"+OK next" + eol, sizes)[:2] == (text, b"+OK next")
 
 
+def read_each(octets: bytes, sizes: list[int], count: int, *, quick: bool) -> list[bytes]:
+    """Return ``count`` texts, each behind an answer, and the line behind them; if ``quick`` whole ones at once."""
+    transport = Fed(octets, sizes)
+    try:
+        incoming = Incoming(transport, "server", 1.0)
+        found: list[bytes] = []
+        while len(found) < count:
+            if quick:
+                incoming.wait()
+                if come := incoming.whole_texts([None] * (count - len(found))):
+                    found += come
+                    continue
+            assert incoming.line().upper().startswith(b"+OK")
+            found.append(b"".join(incoming.text(alone=False)))
+        return [*found, incoming.line()]
+    finally:
+        transport.close()
+
+
+_answers = st.sampled_from([b"+OK", b"+OK 12 octets", b"+ok", b"+OK [X] a\rb", b"+OK  "])
+
+
+@given(
+    texts=st.lists(st.tuples(_answers, _texts), min_size=1, max_size=6),
+    sizes=_cuts,
+    eol=st.sampled_from([b"\r\n", b"\n"]),
+)
+@example([(b"+OK", b""), (b"+OK", b".\r\n"), (b"+OK", b"x.\r\n+OK\r\n.\r\n")], [70], b"\r\n")
+def test_texts_taken_at_once_are_those_read_one_by_one_wherever_the_octets_are_cut(
+    texts: list[tuple[bytes, bytes]], sizes: list[int], eol: bytes
+) -> None:
+    wanted = [text if text.endswith(eol) or not text else text + eol for _answer, text in texts]
+    answers = [answer for answer, _text in texts]
+    octets = b"".join(answer + eol + sent(text, eol) for answer, text in zip(answers, wanted, strict=True))
+    octets += b"+OK next" + eol
+    for cuts in (list(sizes), []):
+        for quick in (True, False):
+            assert read_each(octets, list(cuts), len(wanted), quick=quick) == [*wanted, b"+OK next"]
+
+
+def test_a_text_that_may_be_two_is_taken_at_once_only_if_it_is_as_large_as_expected() -> None:
+    text = b"x\r\nit said:.\r\n+OK\r\nmore\r\n"
+    both = (b"+OK\r\n" + sent(text, b"\r\n")) * 2
+    for size, found in ((len(text), [text, text]), (len(text) + 1, []), (None, [])):
+        transport = Fed(both, [])
+        incoming = Incoming(transport, "server", 1.0)
+        incoming.wait()
+        assert incoming.whole_texts([size, size]) == found
+        transport.close()
+
+
+_lines = st.lists(st.sampled_from([b"1 a", b"", b"..", b".x", b"x.", b". "]) | st.just(b"2 b\rc"), max_size=20)
+
+
+@given(lines=_lines, sizes=_cuts, ends=st.lists(st.sampled_from([b"\r\n", b"\n", b"\r\r\n"]), min_size=22, max_size=22))
+def test_a_listing_is_the_same_wherever_it_is_cut_and_however_its_lines_end(
+    lines: list[bytes], sizes: list[int], ends: list[bytes]
+) -> None:
+    listed = [b"+OK", *lines, b"."]
+    transport = Fed(b"".join(line + end for line, end in zip(listed, ends, strict=False)) + b"+OK next\r\n", sizes)
+    incoming = Incoming(transport, "server", 1.0)
+    assert incoming.line() == b"+OK"
+    assert [line for come in incoming.listing() for line in come] == lines
+    assert incoming.line() == b"+OK next"
+    transport.close()
+
+
 @given(text=_texts, sizes=_cuts)
 def test_a_dot_that_was_not_doubled_stays(text: bytes, sizes: list[int]) -> None:
     text = b"a" + text.replace(b"..", b"x") + b"\r\n"

@@ -127,6 +127,12 @@ def test_a_large_message_is_in_a_batch_of_its_own() -> None:
     assert [[facts.uid for facts in batch] for batch in batches] == [[0, 1], [2], [3, 4], [5], [6]]
 
 
+def test_batches_for_one_connection_are_bounded_in_octets_only() -> None:
+    sizes = [1, plans.LARGE, *[2] * (plans.BATCH_MESSAGES + 1), *[plans.BATCH_OCTETS // 10] * 15]
+    batches = plans.batches([MessageFacts(uid, size) for uid, size in enumerate(sizes)], shared=False)
+    assert list(map(len, batches)) == [1, 1, plans.BATCH_MESSAGES + 1 + 9, 6]
+
+
 @given(st.lists(st.none() | st.integers(0, plans.BATCH_OCTETS * 2), max_size=1200))
 def test_batches_hold_every_message_once_in_order_and_are_bounded(sizes: list[int | None]) -> None:
     messages = [MessageFacts(uid, size) for uid, size in enumerate(sizes)]

@@ -42,6 +42,11 @@ def connect(endpoint: Endpoint, timeouts: dial.Timeouts, pace: Pace) -> Connecte
 def capabilities(wire: Wire) -> Capabilities:
     """Return what the server says that it can do now (RFC 2449 section 5)."""
     wire.start(b"CAPA", text=True)
+    return told_capabilities(wire)
+
+
+def told_capabilities(wire: Wire) -> Capabilities:
+    """Return what the next answer, which is one to CAPA, says."""
     if not wire.answer().ok:
         return {}
     words = (line.decode("ascii", "replace").upper().partition(" ") for line in wire.lines())

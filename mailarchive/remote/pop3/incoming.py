@@ -1,7 +1,7 @@
 """The octets that a POP3 server sends: lines, and texts up to the lone dot (RFC 1939 section 3), of any length."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from mailarchive.errors import ConnectionLost, ProtocolViolation
 from mailarchive.remote.transport import Transport
@@ -16,6 +16,8 @@ _ANSWERS = (b"\n+OK", b"\n-ERR")
 _FOLLOWED = {eol: re.compile(rb"\.(?<!%b\.\.)\r?\n(?:\+OK|-ERR)" % eol) for eol in (b"\r\n", b"\n")}
 """A dot that may be an end, and an answer behind it. Two dots alone on a line are one dot of a text."""
 _ANSWER = re.compile(rb"(?:\+OK|-ERR)[^\n]*\n")
+_USUAL = re.compile(rb"\+OK(?: [^\r\n]*)?(\r?\n)")
+_LONE_DOT = re.compile(rb"\n\.\r*\n")
 
 
 class Incoming:
@@ -42,6 +44,11 @@ class Incoming:
         """Whether all that has come has been read."""
         return self._at == len(self._data)
 
+    def wait(self) -> None:
+        """Wait until something has come that has not been read."""
+        if self.is_empty:
+            self._data, self._at = self._read(), 0
+
     def line(self) -> bytes:
         """Return the next line without its end."""
         while (end := self._data.find(b"\n", self._at)) < 0:
@@ -55,11 +62,44 @@ class Incoming:
         self._eol = b"\r\n" if line.endswith(b"\r\n") else b"\n"
         return line.rstrip(b"\r\n")
 
-    def listing(self) -> Iterator[bytes]:
-        """Yield the lines that follow a line, up to the lone dot."""
+    def listing(self) -> Iterator[list[bytes]]:
+        """Yield the lines that follow a line, up to the lone dot, those that have come in one list."""
         while (line := self.line()) != b".":
-            yield line
+            yield [line, *self._lines_before_dot()]
         self._eol_of_texts = self._eol
+
+    def _lines_before_dot(self) -> list[bytes]:
+        """Return the lines that have come after a line."""
+        begin, end = self._at, self._data.rfind(b"\n") + 1
+        if dot := _LONE_DOT.search(self._data, begin - 1, end):
+            end = dot.start() + 1
+        self._at = end
+        return [line.rstrip(b"\r") for line in self._data[begin:end].split(b"\n")[:-1]]
+
+    def whole_texts(self, sizes: Iterable[int | None]) -> list[bytes]:
+        """Return the texts that have come whole, each behind an answer of the usual shape, in the order of ``sizes``.
+
+        What is in any way unusual is left to be read by itself; so is a text that may be two, if it is not as large
+        as expected. Waits for nothing.
+        """
+        data, at = self._data, self._at
+        found: list[bytes] = []
+        for size in sizes:
+            answer = _USUAL.match(data, at)
+            if answer is None:
+                break
+            eol = self._eol_of_texts or answer[1]
+            begin = answer.end() - len(eol)
+            end = data.find(eol + b"." + eol, begin) if data.startswith(eol, begin) else -1
+            if end < 0:
+                break
+            text = _unstuffed(data[begin : end + len(eol)], eol, len(eol))
+            if len(text) != size and _is_followed(data, eol, answer.end(), end):
+                break
+            found.append(text)
+            at = end + 2 * len(eol) + 1
+        self._at = at
+        return found
 
     def text(self, *, alone: bool) -> Iterator[bytes]:
         """Yield the text that follows a line, in pieces of about CHUNK, without the dots put in front of dots.

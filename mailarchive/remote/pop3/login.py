@@ -51,8 +51,13 @@ def _with_password(connected: Connected, endpoint: Endpoint, secret: str) -> Sta
             f"{wire.peer} accepts no password on this connection",
             hint="use pop3s://, or pop3:// with --starttls; some servers take only an access token (--auth xoauth2)",
         )
-    status = wire.run(b"USER " + user.encode())
-    return wire.run(b"PASS " + secret.encode()) if status.ok else status
+    name, word = b"USER " + user.encode(), b"PASS " + secret.encode()
+    if "PIPELINING" in offered:
+        wire.start(name, word)
+        status = wire.answer()
+        return wire.answer() if status.ok else status
+    status = wire.run(name)
+    return wire.run(word) if status.ok else status
 
 
 def _authenticate(wire: Wire, mechanism: bytes, response: bytes, *, at_once: bool) -> Status:

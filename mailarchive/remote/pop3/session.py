@@ -1,27 +1,26 @@
 """One logged-in POP3 session: the commands that read and none that changes anything; never DELE."""
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TypeVar
 
 from mailarchive.config import Endpoint
-from mailarchive.errors import FetchRefused
+from mailarchive.errors import FetchRefused, SourceError
+from mailarchive.mail.body import MemoryBody
 from mailarchive.mail.digest import HEADER_LIMIT, header_section
 from mailarchive.model import Body
 from mailarchive.remote import throttling
 from mailarchive.remote.dial import Timeouts
-from mailarchive.remote.pop3.connect import capabilities, connect
+from mailarchive.remote.pop3.ahead import MOST, Ahead
+from mailarchive.remote.pop3.connect import Capabilities, capabilities, connect, told_capabilities
 from mailarchive.remote.pop3.login import Password, log_in
 from mailarchive.remote.pop3.wire import Pace, Status, Wire
 from mailarchive.remote.receiving import Spool
 
 _T = TypeVar("_T")
 
-AHEAD = 200
-"""Commands on their way at most."""
-OCTETS_AHEAD = 8 << 20
-"""Octets of messages on their way at most, as LIST tells, unless it is one message."""
 _DIGITS = 9
 
 
@@ -37,21 +36,51 @@ class Pop3Session:
     ) -> None:
         """Connect and log in. Raises AuthenticationFailed, SourceUnreachable, TlsFailed, ProtocolViolation."""
         self._pace = pace or Pace()
+        self._asked: deque[bytes] = deque()
+        """Commands about the maildrop as a whole that are on their way."""
+        self._sizes: dict[int, int] = {}
         connected = connect(endpoint, timeouts or Timeouts(), self._pace)
+        self._offered = connected.capabilities
         self._wire: Wire = connected.wire
         try:
             log_in(connected, endpoint, password)
-            self.capabilities = capabilities(self._wire) or connected.capabilities
         except BaseException:
             self._wire.abandon()
             raise
-        self._has_top = not self.capabilities or "TOP" in self.capabilities
-        self._sizes: dict[int, int] = {}
+
+    @cached_property
+    def capabilities(self) -> Capabilities:
+        """What the server can do now. Where it takes many commands at once it is asked what it shows as well."""
+        if "PIPELINING" not in self._offered or self._pace.is_one_by_one:
+            return capabilities(self._wire) or self._offered
+        self._wire.start(b"CAPA", text=True)
+        self._wire.start(b"STAT")
+        self._wire.start(b"LIST", b"UIDL", text=True)
+        self._asked.extend((b"STAT", b"LIST", b"UIDL"))
+        return told_capabilities(self._wire) or self._offered
+
+    @property
+    def _takes_many(self) -> bool:
+        return "PIPELINING" in self.capabilities and not self._pace.is_one_by_one
+
+    def _answer(self, command: bytes, *, text: bool = False) -> Status:
+        """Return the answer to a command, which perhaps is on its way."""
+        if self._takes_many and self._asked and self._asked[0] == command:
+            self._asked.popleft()
+        else:
+            self._settle()
+            self._wire.start(command, text=text)
+        return self._wire.answer()
+
+    def _settle(self) -> None:
+        """Read away what is still to come; if it is wanted later it is asked for again."""
+        self._asked.clear()
+        self._wire.settle()
 
     @cached_property
     def messages(self) -> int | None:
         """How many messages there are by STAT; None if the server does not say."""
-        status = self._wire.run(b"STAT")
+        status = self._answer(b"STAT")
         count = status.text.partition(b" ")[0]
         return _number(count) if status.ok else None
 
@@ -73,9 +102,7 @@ class Pop3Session:
         return self._listing(b"UIDL")
 
     def _listing(self, command: bytes) -> dict[int, bytes]:
-        self._wire.settle()
-        self._wire.start(command, text=True)
-        if not self._wire.answer().ok:
+        if not self._answer(command, text=True).ok:
             return {}
         found: dict[int, bytes] = {}
         for line in self._wire.lines():
@@ -86,52 +113,61 @@ class Pop3Session:
 
     def headers(self, numbers: Sequence[int]) -> Iterator[tuple[int, bytes]]:
         """Yield header sections (TOP n 0), cut to 1 MiB. Raises FetchRefused at the end."""
-        if not self._has_top:
+        if self.capabilities and "TOP" not in self.capabilities:
             raise FetchRefused("the server has no TOP: it does not show headers alone")
         commands = {number: b"TOP %d 0" % number for number in numbers}
-        for number, octets in self._each(commands, lambda _size: self._wire.head(HEADER_LIMIT), {}):
-            yield number, header_section(octets)
+        for come in self._each(commands, {}, lambda _size: self._wire.head(HEADER_LIMIT), bytes):
+            for number, octets in come:
+                yield number, header_section(octets)
 
-    def bodies(self, numbers: Sequence[int], spool: Spool) -> Iterator[tuple[int, Body]]:
-        """Yield messages (RETR). Raises FetchRefused at the end."""
+    def bodies(self, numbers: Sequence[int], spool: Spool) -> Iterator[list[tuple[int, Body]]]:
+        """Yield messages (RETR), those that came together in one list. Raises FetchRefused at the end."""
         commands = {number: b"RETR %d" % number for number in numbers}
-        return self._each(commands, lambda size: self._wire.body(spool, size), self._sizes)
+        return self._each(commands, self._sizes, lambda size: self._wire.body(spool, size), MemoryBody)
 
     def texts(self, numbers: Sequence[int]) -> Iterator[tuple[int, Iterator[bytes]]]:
         """Yield messages (RETR) piece by piece; each must be read to its end. Raises FetchRefused at the end."""
-        return self._each({number: b"RETR %d" % number for number in numbers}, self._wire.text, self._sizes)
+        commands = {number: b"RETR %d" % number for number in numbers}
+        for [come] in self._each(commands, self._sizes, self._wire.text):
+            yield come
 
     def _each(
-        self, commands: Mapping[int, bytes], take: Callable[[int | None], _T], sizes: Mapping[int, int]
-    ) -> Iterator[tuple[int, _T]]:
-        """Yield for each command what ``take`` reads, given its size, with many on their way (RFC 2449 section 6.6).
+        self,
+        commands: Mapping[int, bytes],
+        sizes: Mapping[int, int],
+        take: Callable[[int | None], _T],
+        made: Callable[[bytes], _T] | None = None,
+    ) -> Iterator[list[tuple[int, _T]]]:
+        """Yield for each command what ``take`` reads, given its size, with many on their way.
 
-        Raises FetchRefused at the end if any was refused.
+        What has come whole behind it is in the same list, ``made`` from the octets; without ``made`` the text must be
+        read before the next is asked for. Raises FetchRefused at the end if any was refused.
         """
         wire = self._wire
         refused: Status | None = None
-        waiting, asked = deque(commands), deque[int]()
-        ahead = AHEAD if "PIPELINING" in self.capabilities and not self._pace.is_one_by_one else 1
-        octets = 0
-        wire.settle()
-        while waiting or asked:
-            if len(asked) <= ahead // 2:
-                batch: list[bytes] = []
-                while waiting and len(asked) < ahead and (not asked or octets < OCTETS_AHEAD):
-                    asked.append(waiting.popleft())
-                    octets += sizes.get(asked[-1], 0)
-                    batch.append(commands[asked[-1]])
-                if batch:
-                    wire.start(*batch, text=True)
-            number = asked.popleft()
-            octets -= sizes.get(number, 0)
-            status = wire.answer()
-            if status.ok:
-                yield number, take(sizes.get(number))
-            else:
-                refused = refused or status
-                if demand := throttling.demand(wire.peer, "NO", status.code, status.words):
-                    raise demand
+        ahead = Ahead(wire, commands, sizes, MOST if self._takes_many else 1)
+        self._settle()
+
+        def whole() -> list[tuple[int, _T]]:
+            if made is None:
+                return []
+            return [(ahead.answered(), made(octets)) for octets in wire.whole_texts(ahead.sizes())]
+
+        while ahead.send():
+            wire.wait()
+            come = whole()
+            if not come:
+                number = ahead.answered()
+                status = wire.answer()
+                if status.ok:
+                    come.append((number, take(sizes.get(number))))
+                    come += whole()
+                else:
+                    refused = refused or status
+                    if demand := throttling.demand(wire.peer, "NO", status.code, status.words):
+                        raise demand
+            if come:
+                yield come
         if refused is not None:
             raise FetchRefused(f"the server refused to send messages: {refused.words}", code=refused.code)
 
@@ -141,6 +177,9 @@ class Pop3Session:
 
     def leave(self) -> None:
         """Say QUIT if all has been answered, and end the connection; never raises."""
+        if self._asked:
+            with contextlib.suppress(SourceError):
+                self._settle()
         self._wire.quit()
 
     def close(self) -> None:

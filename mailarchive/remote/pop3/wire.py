@@ -3,7 +3,7 @@
 import re
 import socket
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
@@ -110,15 +110,26 @@ class Wire:
             self._pace.is_one_by_one = True
             raise self.violation(f"it is not clear where a message of {self.peer} ends")
 
+    def wait(self) -> None:
+        """Wait until something has come that has not been read."""
+        self._incoming.wait()
+
+    def whole_texts(self, sizes: Iterable[int | None]) -> list[bytes]:
+        """Return the texts of the next answers, as far as they have come whole; at most one for each of ``sizes``."""
+        texts = self._incoming.whole_texts(sizes)
+        for _text in texts:
+            self._expected.popleft()
+        return texts
+
     def lines(self) -> list[bytes]:
         """Return the lines of the text after an answer."""
         lines: list[bytes] = []
         left = LONGEST_LISTING
-        for line in self._incoming.listing():
-            left -= len(line) + 1
+        for come in self._incoming.listing():
+            left -= sum(map(len, come)) + len(come)
             if left < 0:
                 raise self._endless()
-            lines.append(line)
+            lines += come
         self._expected.popleft()
         return lines
 
