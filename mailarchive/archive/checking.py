@@ -135,12 +135,13 @@ class Checker:
     def _check_journal(self, position: Position | None, expected: dict[str, str]) -> Catalog | None:
         """Replay the journal into a catalog of its own, compare the archive's with it, and return it."""
         replay = log.Replay(self._layout.journal, frames.decompress)
-        replayed: Catalog = sqlite.create(None)
+        replayed = sqlite.begin(None)
         try:
             for facts in _until(replay, position.checkpoints if position else None):
                 replayed.apply(facts, replay.position)
                 for fact in facts:
                     self._written.note(fact)
+            replayed.complete()
             if position is not None:
                 _must_reach(replay, position)
                 self._compare(replayed.fingerprint()[1], expected)
