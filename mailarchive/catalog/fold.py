@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -197,16 +197,22 @@ class Fold:
             )
 
     def _placements(self, facts: Iterable[f.Placed], known: Mapping[Digest, _Row]) -> None:
-        rows = []
+        rows, came = [], Counter[int]()
         for p in facts:
             message, size = known.get(p.digest, _NOWHERE)
             said = size if p.rfc822size is None else p.rfc822size
             flag_set = self._flag_sets.get(p.flags) or self._flag_set(p.flags)
             moment = moment_columns(p.date)
             ids = p.account_id, p.thread_id, _labels(p.labels)
+            if p.by is None:
+                came[p.mailbox] += size or 0
             rows.append((*p[:3], message, *moment, flag_set, *ids, said, p.by, self.run))
         self._db.executemany(
             "INSERT OR REPLACE INTO placement VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)", rows
+        )
+        self._db.executemany(
+            "INSERT INTO download VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET octets = octets + excluded.octets",
+            ((self.run, mailbox, octets) for mailbox, octets in came.items()),
         )
 
     def _flags(self, fact: f.FlagsChanged) -> None:

@@ -45,6 +45,10 @@ CREATE TABLE placement (
     gone_run INTEGER,
     PRIMARY KEY (mailbox, uidvalidity, uid)
 ) WITHOUT ROWID;
+CREATE TABLE download (
+    run INTEGER NOT NULL, mailbox INTEGER NOT NULL, octets INTEGER NOT NULL,
+    PRIMARY KEY (run, mailbox)
+) WITHOUT ROWID;
 CREATE TABLE flag_change (
     mailbox INTEGER NOT NULL, uidvalidity INTEGER NOT NULL, uid NOT NULL, run INTEGER NOT NULL,
     before INTEGER NOT NULL
@@ -77,6 +81,7 @@ CREATE INDEX message_lost ON message (lost) WHERE lost;
 CREATE INDEX placement_message ON placement (message);
 CREATE INDEX placement_account_id ON placement (account_id) WHERE account_id IS NOT NULL;
 CREATE INDEX placement_looks ON placement (said_size, epoch);
+CREATE INDEX block_segment ON block (segment, "offset");
 """
 """What only queries need: quicker to make when a whole journal has been folded than to keep up meanwhile."""
 

@@ -64,6 +64,7 @@ _FINGERPRINT = {
     "failure": "SELECT * FROM failure ORDER BY 1, 2, 3",
     "block": "SELECT * FROM block ORDER BY 1",
     "run": "SELECT * FROM run ORDER BY 1",
+    "download": "SELECT * FROM download ORDER BY 1, 2",
 }
 
 
@@ -234,12 +235,14 @@ class SqliteCatalog:
         return [message_of(row) for row in self._all(sql, block)]
 
     def segment_ends(self) -> dict[int, int]:
-        return dict(
-            self._all(
-                'SELECT segment, MAX("offset" + length) FROM block WHERE EXISTS'
-                " (SELECT 1 FROM message WHERE block = number AND lost < 2) GROUP BY segment"
-            )
+        sql = (
+            "WITH RECURSIVE s (segment) AS (SELECT MIN(segment) FROM block UNION ALL"
+            " SELECT (SELECT MIN(b.segment) FROM block b WHERE b.segment > s.segment) FROM s WHERE segment IS NOT NULL)"
+            ' SELECT segment, (SELECT "offset" + length FROM block b WHERE b.segment = s.segment AND EXISTS'
+            " (SELECT 1 FROM message WHERE block = number AND lost < 2)"
+            ' ORDER BY "offset" DESC LIMIT 1) FROM s'
         )
+        return {segment: end for segment, end in self._all(sql) if end is not None}
 
     def accounts(self) -> list[Account]:
         return [Account(*row) for row in self._all("SELECT name, protocol, url, security FROM account ORDER BY name")]
@@ -341,9 +344,8 @@ class SqliteCatalog:
 
     def downloaded(self, account: str, since: datetime) -> int:
         sql = (
-            "SELECT COALESCE(SUM(m.size), 0) FROM run r JOIN placement p ON p.run = r.number"
-            " JOIN mailbox b ON b.number = p.mailbox JOIN message m ON m.id = p.message"
-            " WHERE (r.began >= ?1 OR r.ended >= ?1) AND b.account = ?2 AND p.by IS NULL"
+            "SELECT COALESCE(SUM(d.octets), 0) FROM run r JOIN download d ON d.run = r.number"
+            " JOIN mailbox b ON b.number = d.mailbox WHERE (r.began >= ?1 OR r.ended >= ?1) AND b.account = ?2"
         )
         return int(self._all(sql, since.astimezone(UTC).isoformat(), account)[0][0])
 
