@@ -103,6 +103,7 @@ class Fold:
 
     def _mailbox(self, fact: f.MailboxSeen) -> None:
         parts = json.dumps(fact.parts)
+        is_new = not self._db.execute("SELECT 1 FROM mailbox WHERE number = ?", (fact.mailbox,)).fetchone()
         self._db.execute(
             "INSERT INTO mailbox (number, account, parts, delimiter, raw, special_use, uidvalidity, present)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT (number) DO UPDATE SET account = excluded.account,"
@@ -119,6 +120,8 @@ class Fold:
                 fact.uidvalidity,
             ),
         )
+        if is_new:
+            self._count_anew(fact.mailbox)
         self._remember(fact.mailbox)
         if fact.uidvalidity is None:
             self._end_placements("mailbox = ?", fact.mailbox)
@@ -157,6 +160,11 @@ class Fold:
     def _begin(self, mailbox: int, placements: int) -> None:
         if placements:
             self._db.execute("UPDATE mailbox SET placed = placed + ? WHERE number = ?", (placements, mailbox))
+
+    def _count_anew(self, mailbox: int) -> None:
+        """Count what is in a mailbox that was not there yet: as a rule nothing, as the journal tells of it first."""
+        there = "SELECT COUNT(*) FROM placement WHERE mailbox = ?1 AND gone_run IS NULL"
+        self._db.execute(f"UPDATE mailbox SET placed = ({there}) WHERE number = ?1", (mailbox,))  # noqa: S608
 
     def _count(self, facts: Sequence[f.Placed]) -> None:
         """Count the placements that begin, before they are there."""
