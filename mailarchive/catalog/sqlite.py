@@ -49,8 +49,10 @@ _STORAGE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, 
 _HASHED = 1000
 _NO_REFERENCES = 2
 """The version of marshal whose octets are the same for equal values, whether they are one object or two."""
-_FILLING = 64 << 20
-"""So many octets of a catalog are kept in memory while it is filled, whose digests come in no order."""
+_CACHE, _FILLING = 4 << 20, 32 << 20
+"""So many octets of a catalog are kept in memory; more while it is filled, because digests come in no order."""
+_WAL_PAGES = 2000
+"""So long the write-ahead log gets: pages that each transaction changes are copied into the catalog less often."""
 _FINGERPRINT = {
     "account": "SELECT * FROM account ORDER BY 1",
     "mailbox": "SELECT * FROM mailbox ORDER BY 1",
@@ -140,6 +142,8 @@ def _check_length(db: sqlite3.Connection, path: Path) -> None:
 def _connect(path: Path | str) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30, cached_statements=256)
     db.execute("PRAGMA synchronous = NORMAL")
+    db.execute(f"PRAGMA cache_size = -{_CACHE >> 10}")
+    db.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
     return db
 
 
@@ -187,7 +191,7 @@ class SqliteCatalog:
         """Make what was begun a catalog, durably, and as careful with memory as any. Raises StorageFailed."""
         with _translated():
             self._db.executescript(f"BEGIN; {INDEXES}; PRAGMA user_version = {VERSION}; COMMIT;")
-            self._db.execute("PRAGMA cache_size = -2000")
+            self._db.execute(f"PRAGMA cache_size = -{_CACHE >> 10}")
             self._db.execute(f"PRAGMA journal_mode = {'MEMORY' if self._path is None else 'WAL'}")
             self._db.execute("PRAGMA synchronous = NORMAL")
         if self._path is not None:
@@ -336,9 +340,10 @@ class SqliteCatalog:
 
     def newest(self, mailbox: int, limit: int) -> list[Sighting]:
         sql = (
-            SIGHTING + "placement p JOIN message m ON m.id = p.message WHERE p.mailbox = ? AND p.gone_run IS NULL"
-            " ORDER BY p.uidvalidity DESC, p.uid DESC LIMIT ?"
-        )
+            SIGHTING + "placement p JOIN message m ON m.id = p.message WHERE p.mailbox = ?1 AND p.gone_run IS NULL"  # noqa: S608 - constant
+            " ORDER BY p.uidvalidity DESC, p.uid DESC LIMIT COALESCE((SELECT MIN(?2, placed) FROM mailbox"
+            " WHERE number = ?1), 0)"
+        )  # no further than to the last that is present, through all that is gone
         return list(map(sighting_of, self._all(sql, mailbox, limit)))
 
     def downloaded(self, account: str, since: datetime) -> int:

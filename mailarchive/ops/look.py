@@ -139,13 +139,13 @@ def _changed_flags(
         if after.highestmodseq == before.highestmodseq:
             return
         changed = list(opened.flags_since(before.highestmodseq))
-        if len(changed) <= FEW:
-            with lend() as catalog:
+        with lend() as catalog:
+            if _are_few(catalog, known.number, len(changed)):
                 for uid, flags in changed:
                     record = catalog.placement(known.number, after.uidvalidity, uid)
                     if record and record.gone_at is None and frozenset(record.flags) != flags:
                         yield uid, flags
-            return
+                return
     else:
         changed = []
     with lend() as catalog:
@@ -180,11 +180,16 @@ def _recorded(
 ) -> tuple[dict[RemoteUid, tuple[str, ...]], dict[RemoteUid, tuple[str, ...]]]:
     """Return flags and Gmail labels of the present messages of a mailbox, or only of a few that ``changed``."""
     with lend() as catalog:
-        if changed is None or len(changed) > FEW:
+        if changed is None or not _are_few(catalog, number, len(changed)):
             return catalog.flags(number, cursor.uidvalidity), catalog.labels(number, cursor.uidvalidity)
         records = [catalog.placement(number, cursor.uidvalidity, uid) for uid in changed]
     present = [record for record in records if record is not None and record.gone_at is None]
     return {record.uid: record.flags for record in present}, {record.uid: record.labels for record in present}
+
+
+def _are_few(catalog: Catalog, mailbox: int, changed: int) -> bool:
+    """Return whether ``changed`` messages are looked up one by one sooner than all of the mailbox are read."""
+    return changed <= max(FEW, catalog.present(mailbox) // 10)
 
 
 def _order(uid: RemoteUid) -> tuple[int, str]:
