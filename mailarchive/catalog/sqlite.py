@@ -255,13 +255,19 @@ class SqliteCatalog:
         return [mailbox_of(row) for row in self._all(sql, account)]
 
     def uids(self, mailbox: int, uidvalidity: int, first: int | None = None) -> dict[RemoteUid, bool]:
+        return dict(self._each_uid(" AND uid >= ?", mailbox, uidvalidity, first or 0))
+
+    def each_uid(self, mailbox: int, uidvalidity: int) -> Iterator[tuple[RemoteUid, bool]]:
+        return self._each_uid("", mailbox, uidvalidity)
+
+    def _each_uid(self, where: str, *arguments: int) -> Iterator[tuple[RemoteUid, bool]]:
         sql = (
-            "SELECT uid, gone_run IS NULL FROM placement JOIN message ON message.id = message"
-            " WHERE mailbox = ? AND uidvalidity = ? AND NOT lost"
+            f"SELECT uid, gone_run IS NULL FROM placement WHERE mailbox = ? AND uidvalidity = ?{where}"  # noqa: S608
+            " AND message NOT IN (SELECT id FROM message WHERE lost) ORDER BY uid"
         )
-        if first is None:
-            return dict(self._all(sql, mailbox, uidvalidity))
-        return dict(self._all(sql + " AND uid >= ?", mailbox, uidvalidity, first))
+        with _translated():
+            for uid, present in self._db.execute(sql, arguments):
+                yield uid, bool(present)
 
     def lost_uids(self, mailbox: int, uidvalidity: int) -> list[RemoteUid]:
         sql = (

@@ -72,10 +72,10 @@ def look(
     if found is None:
         uids = opened.uids()
         with lend() as catalog:
-            in_archive = catalog.uids(number, cursor.uidvalidity)
             lost = catalog.lost_uids(number, cursor.uidvalidity)
-        found = plans.compare(uids, in_archive, failures, now, lost)
-        shared = [uid for uid in uids if in_archive.get(uid)]
+            in_archive = catalog.each_uid(number, cursor.uidvalidity)
+            found = plans.compare(uids, in_archive, failures, now, lost)
+        shared = _shared(uids, found)
     else:
         with lend() as catalog:
             shared = [seen.uid for seen in catalog.newest(number, SAMPLE)]
@@ -85,7 +85,7 @@ def look(
     changed = suspects(before, [*returned, *_again(opened, sample)], frozenset(found.returned))
     if changed and are_others(changed, header_digests(opened, spread([one.uid for one in changed]))):
         cursor, failures, returned = following(cursor), [], []
-        found = plans.compare(opened.uids(), {}, failures, now)
+        found = plans.compare(opened.uids(), (), failures, now)
     missing = max(0, (cursor.messages or 0) - found.listed)
     result = Look(listed, known, cursor, found, returned, missing=missing, tries={f.uid: f.tries for f in failures})
     if known and found.known:
@@ -94,6 +94,14 @@ def look(
         else:
             result.flags.extend(_changed_flags(lend, opened, cursor, known))
     return result
+
+
+def _shared(uids: Sequence[RemoteUid], found: MailboxPlan) -> Sequence[RemoteUid]:
+    """Return those of the listed ``uids`` that the archive has as present."""
+    if found.known in {0, len(uids)}:
+        return uids if found.known else ()
+    others = {*found.fresh, *found.returned, *(failure.uid for failure in found.waiting)}
+    return [uid for uid in uids if uid not in others]
 
 
 def _again(opened: OpenMailbox, uids: Sequence[RemoteUid]) -> Iterator[MessageFacts]:
