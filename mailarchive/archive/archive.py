@@ -143,10 +143,11 @@ def _readable_catalog(layout: Layout, tell: Tell, strange: list[str] | None = No
 
 def _catalog_in_memory(layout: Layout) -> Catalog:
     """Return a catalog for an archive that may only be read, such as one on a snapshot or a disc."""
-    catalog = sqlite.create(None)
+    catalog = sqlite.begin(None)
     replay = log.Replay(layout.journal, frames.decompress)
     facts = list(replay)
     catalog.apply(facts, replay.position)
+    catalog.complete()
     return catalog
 
 
@@ -266,9 +267,7 @@ def rebuild(root: Path, tell: Tell) -> tuple[Catalog, int]:
     layout.read_settings()
     lock = Lock(layout.lock, "rebuild", SystemClock())
     try:
-        replay = log.Replay(layout.journal, frames.decompress)
-        replay.check()
-        Recovery(layout, tell).replace_catalog()
+        replay = Recovery(layout, tell).replace_catalog()
         return Recovery(layout, tell).run(), replay.lines
     finally:
         lock.release()

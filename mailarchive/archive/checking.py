@@ -57,15 +57,22 @@ class _Written:
         """INTERNALDATE with which the entry at an offset of a block was written."""
         self._last: MessageStored | None = None
 
-    def note(self, fact: Fact) -> None:
-        """Take notice of a fact."""
-        if isinstance(fact, Placed) and self._last is not None and fact.digest == self._last.digest:
-            self.dates.setdefault(self._last.block, {})[self._last.offset] = fact.date
-        elif isinstance(fact, BlockPacked):
-            self.dates.pop(fact.block, None)
-        elif isinstance(fact, ArchiveMade):
-            self.archive_id = fact.id
-        self._last = fact if isinstance(fact, MessageStored) else None
+    def note(self, facts: Iterable[Fact]) -> None:
+        """Take notice of facts, in order."""
+        last = self._last
+        for fact in facts:
+            if isinstance(fact, MessageStored):
+                last = fact
+                continue
+            if isinstance(fact, Placed):
+                if last is not None and fact.digest == last.digest:
+                    self.dates.setdefault(last.block, {})[last.offset] = fact.date
+            elif isinstance(fact, BlockPacked):
+                self.dates.pop(fact.block, None)
+            elif isinstance(fact, ArchiveMade):
+                self.archive_id = fact.id
+            last = None
+        self._last = last
 
 
 class Checker:
@@ -135,12 +142,12 @@ class Checker:
     def _check_journal(self, position: Position | None, expected: dict[str, str]) -> Catalog | None:
         """Replay the journal into a catalog of its own, compare the archive's with it, and return it."""
         replay = log.Replay(self._layout.journal, frames.decompress)
-        replayed: Catalog = sqlite.create(None)
+        replayed = sqlite.begin(None)
         try:
             for facts in _until(replay, position.checkpoints if position else None):
                 replayed.apply(facts, replay.position)
-                for fact in facts:
-                    self._written.note(fact)
+                self._written.note(facts)
+            replayed.complete()
             if position is not None:
                 _must_reach(replay, position)
                 self._compare(replayed.fingerprint()[1], expected)

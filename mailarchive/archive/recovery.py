@@ -115,7 +115,8 @@ class Recovery:
             log.Replay(self.layout.journal, frames.decompress).check()
             why = "the catalog and the journal disagree"
         self.set_catalog_aside()
-        catalog = sqlite.create(self.layout.catalog)
+        self.replace_catalog()
+        catalog = sqlite.open_existing(self.layout.catalog)
         replay, late = self._replay_into(catalog)
         if replay.position.checkpoints:
             self.tell(f"{why}; the catalog was made anew from the journal")
@@ -137,8 +138,10 @@ class Recovery:
         catalog.apply([fact for _, fact in late[:settled]], replay.position)
         return replay, late[settled:]
 
-    def replace_catalog(self) -> None:
+    def replace_catalog(self) -> log.Replay:
         """Make the catalog anew beside the old one, and put it in the place of that when it is whole.
+
+        Return how the journal was read.
 
         If the process dies before, the old one is there; between removing that and renaming the new one there is
         none, and the next open makes it. Raises ArchiveDamaged, StorageFailed.
@@ -147,12 +150,14 @@ class Recovery:
         new = path.with_name(path.name + ".tmp")
         _remove_catalog(new)
         try:
-            with closing(sqlite.create(new)) as catalog:
-                self._replay_into(catalog)
+            with closing(sqlite.begin(new)) as catalog:
+                replay, _late = self._replay_into(catalog)
+                catalog.complete()
             _remove_catalog(path)
             with storage(path):
                 new.replace(path)
                 sync_directory(path.parent)
+            return replay
         except BaseException:
             with suppress(StorageFailed):
                 _remove_catalog(new)

@@ -84,6 +84,9 @@ class Catalog(Protocol):
         With ``first`` only IMAP UIDs from that on.
         """
 
+    def each_uid(self, mailbox: int, uidvalidity: int) -> Iterator[tuple[RemoteUid, bool]]:
+        """Yield what ``uids`` returns, by uid, without keeping it in memory."""
+
     def lost_uids(self, mailbox: int, uidvalidity: int) -> list[RemoteUid]:
         """Return the uids of present placements whose octets are lost."""
 

@@ -2,22 +2,29 @@
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
 from typing import Any
 
 from mailarchive import facts as f
+from mailarchive.catalog.rows import with_digests
+from mailarchive.catalog.schema import DIGEST_IS
+from mailarchive.model import Digest, RemoteUid
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SECOND, _MINUTE = timedelta(seconds=1), timedelta(minutes=1)
+_MINUTE = timedelta(minutes=1)
+_DAY = 86_400
+_Row = tuple[int, int]
+_NOWHERE = None, None
 
 
 def moment_columns(moment: datetime | None) -> tuple[int | None, int | None]:
     """Return (seconds since the epoch, minutes east of UTC) of an aware ``moment``."""
     if moment is None:
         return None, None
-    return (moment - _EPOCH) // _SECOND, (moment.utcoffset() or timedelta()) // _MINUTE
+    since, zone = moment - _EPOCH, moment.utcoffset()
+    return since.days * _DAY + since.seconds, zone // _MINUTE if zone else 0
 
 
 def _labels(labels: tuple[str, ...]) -> str | None:
@@ -48,22 +55,32 @@ class Fold:
 
     def apply(self, facts: Iterable[f.Fact]) -> None:
         """Apply ``facts`` in order, inside the caller's transaction; messages and their placements many at a time."""
-        for arrived, some in groupby(facts, lambda fact: type(fact) in {f.MessageStored, f.Placed}):
-            if arrived:
-                self._arrived(list(some))
-                continue
-            for fact in some:
-                if handler := self._by_type.get(type(fact)):
-                    handler(fact)
+        messages: list[Any] = []
+        placed: list[Any] = []
+        for fact in facts:
+            kind = type(fact)
+            if kind is f.Placed:
+                placed.append(fact)
+            elif kind is f.MessageStored:
+                messages.append(fact)
+            elif handler := self._by_type.get(kind):
+                self._arrived(messages, placed)
+                handler(fact)
+        self._arrived(messages, placed)
 
-    def _arrived(self, facts: Sequence[f.Fact]) -> None:
-        """Apply messages, then placements: none of the former looks at any of the latter."""
-        self._messages(fact for fact in facts if isinstance(fact, f.MessageStored))
-        placed = [fact for fact in facts if isinstance(fact, f.Placed)]
-        self._placements(placed)
-        if self._db.execute("SELECT 1 FROM failure LIMIT 1").fetchone():
-            for fact in placed:
-                self._forgive(fact.mailbox, fact.uidvalidity, fact.uid)
+    def _arrived(self, messages: list[f.MessageStored], placed: list[f.Placed]) -> None:
+        """Apply and clear messages, then placements: none of the former looks at any of the latter."""
+        if not messages and not placed:
+            return
+        digests = {fact.digest for fact in messages} | {fact.digest for fact in placed}
+        rows = with_digests(self._db, "digest, id, size", digests)
+        known = {digest: (number, size) for digest, number, size in rows}
+        self._messages(messages, known)
+        self._count(placed)
+        self._placements(placed, known)
+        self._forgive((fact.mailbox, fact.uidvalidity, fact.uid) for fact in placed)
+        messages.clear()
+        placed.clear()
 
     def forget(self) -> None:
         """Forget cached row numbers after a transaction was rolled back."""
@@ -86,6 +103,7 @@ class Fold:
 
     def _mailbox(self, fact: f.MailboxSeen) -> None:
         parts = json.dumps(fact.parts)
+        is_new = not self._db.execute("SELECT 1 FROM mailbox WHERE number = ?", (fact.mailbox,)).fetchone()
         self._db.execute(
             "INSERT INTO mailbox (number, account, parts, delimiter, raw, special_use, uidvalidity, present)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT (number) DO UPDATE SET account = excluded.account,"
@@ -102,8 +120,14 @@ class Fold:
                 fact.uidvalidity,
             ),
         )
+        if is_new:
+            self._count_anew(fact.mailbox)
         self._remember(fact.mailbox)
-        self._end_placements("mailbox = ? AND uidvalidity IS NOT ?", fact.mailbox, fact.uidvalidity)
+        if fact.uidvalidity is None:
+            self._end_placements("mailbox = ?", fact.mailbox)
+        else:  # each is a stretch of the primary key
+            self._end_placements("mailbox = ? AND uidvalidity < ?", fact.mailbox, fact.uidvalidity)
+            self._end_placements("mailbox = ? AND uidvalidity > ?", fact.mailbox, fact.uidvalidity)
         self._db.execute(
             "DELETE FROM failure WHERE mailbox = ? AND uidvalidity IS NOT ?", (fact.mailbox, fact.uidvalidity)
         )
@@ -123,42 +147,80 @@ class Fold:
             (self.run, mailbox),
         )
 
-    def _end_placements(self, where: str, *arguments: object) -> None:
-        self._db.execute(
+    def _end_placements(self, where: str, mailbox: int, *arguments: object) -> None:
+        self._end_each(where, mailbox, [(mailbox, *arguments)])
+
+    def _end_each(self, where: str, mailbox: int, keys: Iterable[tuple[object, ...]]) -> None:
+        ended = self._db.executemany(
             f"UPDATE placement SET gone_run = ? WHERE {where} AND gone_run IS NULL",  # noqa: S608 - constants
-            (self.run, *arguments),
-        )
+            ((self.run, *key) for key in keys),
+        ).rowcount
+        self._begin(mailbox, -ended)
 
-    def _messages(self, facts: Iterable[f.MessageStored]) -> None:
-        self._db.executemany(
-            'INSERT INTO message (digest, header, size, block, "offset", length, eol, final)'
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE SET block = excluded.block,"
-            ' "offset" = excluded."offset", length = excluded.length, eol = excluded.eol, final = excluded.final,'
-            " lost = 0",
-            ((m.digest, m.header, m.size, m.block, m.offset, m.length, m.eol, m.final) for m in facts),
-        )
+    def _begin(self, mailbox: int, placements: int) -> None:
+        if placements:
+            self._db.execute("UPDATE mailbox SET placed = placed + ? WHERE number = ?", (placements, mailbox))
 
-    def _placements(self, facts: Iterable[f.Placed]) -> None:
+    def _count_anew(self, mailbox: int) -> None:
+        """Count what is in a mailbox that was not there yet: as a rule nothing, as the journal tells of it first."""
+        there = "SELECT COUNT(*) FROM placement WHERE mailbox = ?1 AND gone_run IS NULL"
+        self._db.execute(f"UPDATE mailbox SET placed = ({there}) WHERE number = ?1", (mailbox,))  # noqa: S608
+
+    def _count(self, facts: Sequence[f.Placed]) -> None:
+        """Count the placements that begin, before they are there."""
+        by_place: defaultdict[tuple[int, int], set[RemoteUid]] = defaultdict(set)
+        for fact in facts:
+            by_place[fact.mailbox, fact.uidvalidity].add(fact.uid)
+        for (mailbox, uidvalidity), uids in by_place.items():
+            self._begin(mailbox, len(uids) - self._present(mailbox, uidvalidity, uids))
+
+    def _present(self, mailbox: int, uidvalidity: int, uids: set[RemoteUid]) -> int:
+        """Return how many of ``uids`` are present; as a rule one look tells that none is there."""
+        numbers = [uid for uid in uids if isinstance(uid, int)]
+        if len(numbers) == len(uids):
+            where = "(mailbox, uidvalidity) = (?, ?) AND uid BETWEEN ? AND ?"
+            place = (mailbox, uidvalidity, min(numbers), max(numbers))
+            if not self._db.execute(f"SELECT 1 FROM placement WHERE {where} LIMIT 1", place).fetchone():  # noqa: S608
+                return 0
+        sql = "SELECT 1 FROM placement WHERE (mailbox, uidvalidity, uid) = (?, ?, ?) AND gone_run IS NULL"
+        return sum(self._db.execute(sql, (mailbox, uidvalidity, uid)).fetchone() is not None for uid in uids)
+
+    def _messages(self, facts: Sequence[f.MessageStored], known: dict[Digest, _Row]) -> None:
+        """Apply messages, and make them ``known``."""
+        (last,) = self._db.execute("SELECT COALESCE(MAX(id), 0) FROM message").fetchone()
+        new, moved = [], []
+        for fact in facts:
+            row = known.get(fact.digest)
+            if row is None:
+                last += 1
+                known[fact.digest] = last, fact.size
+                new.append((last, *fact))
+            else:
+                moved.append((*fact[3:], row[0]))
+        self._db.executemany("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)", new)
+        if moved:
+            self._db.executemany(
+                'UPDATE message SET block = ?, "offset" = ?, length = ?, eol = ?, final = ?, lost = 0 WHERE id = ?',
+                moved,
+            )
+
+    def _placements(self, facts: Iterable[f.Placed], known: Mapping[Digest, _Row]) -> None:
+        rows, came = [], Counter[int]()
+        for p in facts:
+            message, size = known.get(p.digest, _NOWHERE)
+            said = size if p.rfc822size is None else p.rfc822size
+            flag_set = self._flag_sets.get(p.flags) or self._flag_set(p.flags)
+            moment = moment_columns(p.date)
+            ids = p.account_id, p.thread_id, _labels(p.labels)
+            if p.by is None:
+                came[p.mailbox] += size or 0
+            rows.append((*p[:3], message, *moment, flag_set, *ids, said, p.by, self.run))
         self._db.executemany(
-            "INSERT OR REPLACE INTO placement SELECT ?, ?, ?, id, ?, ?, ?, ?, ?, ?, COALESCE(?, size), ?, ?, NULL"
-            " FROM (SELECT NULL) LEFT JOIN message ON digest = ?",
-            (
-                (
-                    p.mailbox,
-                    p.uidvalidity,
-                    p.uid,
-                    *moment_columns(p.date),
-                    self._flag_set(p.flags),
-                    p.account_id,
-                    p.thread_id,
-                    _labels(p.labels),
-                    p.rfc822size,
-                    p.by,
-                    self.run,
-                    p.digest,
-                )
-                for p in facts
-            ),
+            "INSERT OR REPLACE INTO placement VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)", rows
+        )
+        self._db.executemany(
+            "INSERT INTO download VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET octets = octets + excluded.octets",
+            ((self.run, mailbox, octets) for mailbox, octets in came.items()),
         )
 
     def _flags(self, fact: f.FlagsChanged) -> None:
@@ -180,9 +242,9 @@ class Fold:
         )
 
     def _gone(self, fact: f.Gone) -> None:
-        for uid in fact.uids:
-            self._end_placements("(mailbox, uidvalidity, uid) = (?, ?, ?)", fact.mailbox, fact.uidvalidity, uid)
-            self._forgive(fact.mailbox, fact.uidvalidity, uid)
+        keys = [(fact.mailbox, fact.uidvalidity, uid) for uid in fact.uids]
+        self._end_each("(mailbox, uidvalidity, uid) = (?, ?, ?)", fact.mailbox, keys)
+        self._forgive(keys)
 
     def _failed(self, fact: f.Failed) -> None:
         self._db.execute(
@@ -191,8 +253,9 @@ class Fold:
             (fact.mailbox, fact.uidvalidity, fact.uid, fact.why, self.run),
         )
 
-    def _forgive(self, *key: object) -> None:
-        self._db.execute("DELETE FROM failure WHERE (mailbox, uidvalidity, uid) = (?, ?, ?)", key)
+    def _forgive(self, keys: Iterable[tuple[int, int, RemoteUid]]) -> None:
+        if self._db.execute("SELECT 1 FROM failure LIMIT 1").fetchone():
+            self._db.executemany("DELETE FROM failure WHERE (mailbox, uidvalidity, uid) = (?, ?, ?)", keys)
 
     def _cursor(self, fact: f.CursorMoved) -> None:
         self._db.execute(
@@ -217,10 +280,11 @@ class Fold:
         )
 
     def _lost(self, fact: f.Lost) -> None:
-        self._db.execute("UPDATE message SET lost = ? WHERE digest = ?", (2 if fact.cut else 1, fact.digest))
+        sql = f"UPDATE message SET lost = ?2 WHERE {DIGEST_IS}"  # noqa: S608 - constant
+        self._db.execute(sql, (fact.digest, 2 if fact.cut else 1))
         self._db.execute(
-            "UPDATE mailbox SET cursor_uidvalidity = NULL WHERE number IN (SELECT mailbox FROM placement p"
-            " JOIN message m ON m.id = p.message WHERE m.digest = ?)",
+            "UPDATE mailbox SET cursor_uidvalidity = NULL WHERE number IN (SELECT mailbox FROM placement p"  # noqa: S608
+            f" JOIN message m ON m.id = p.message WHERE {DIGEST_IS})",
             (fact.digest,),
         )
 

@@ -1,6 +1,8 @@
 """What the catalog's queries ask for, and each row made into the record it stands for."""
 
 import json
+import sqlite3
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -25,6 +27,8 @@ SIGHTING = (
     "SELECT m.digest, m.header, m.size, p.said_size, p.epoch, p.zone, p.account_id, p.mailbox, p.uidvalidity, p.uid,"
     " p.gone_run IS NULL FROM "
 )
+_FEW = 100
+"""So many values are looked up by one statement; each count of them is a statement of its own to SQLite."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -41,6 +45,17 @@ def moment_of(epoch: int | None, zone: int | None) -> datetime | None:
 def time_of(text: str | None) -> datetime | None:
     """Return the time of a run."""
     return None if text is None else datetime.fromisoformat(text)
+
+
+def with_digests(db: sqlite3.Connection, columns: str, digests: Iterable[Digest]) -> Iterator[Row]:
+    """Yield ``columns``, the digest first, of the messages with these digests. Raises sqlite3.Error."""
+    wanted = sorted(set(digests))
+    for start in range(0, len(wanted), _FEW):
+        few = wanted[start : start + _FEW]
+        marks = ",".join("?" * len(few))
+        sql = f"SELECT {columns} FROM message WHERE substr(digest, 1, 8) IN ({marks})"  # noqa: S608 - constants
+        alike = set(few)
+        yield from (row for row in db.execute(sql, [digest[:8] for digest in few]) if row[0] in alike)
 
 
 def message_of(row: Row) -> MessageStored:

@@ -1,8 +1,8 @@
 """The tables of the SQLite catalog; numbered, because another number means: make it anew."""
 
-VERSION = 3
+VERSION = 4
 
-SCHEMA = """
+TABLES = """
 CREATE TABLE state (
     part INTEGER NOT NULL, "offset" INTEGER NOT NULL, chain BLOB NOT NULL, checkpoints INTEGER NOT NULL
 );
@@ -21,20 +21,19 @@ CREATE TABLE mailbox (
     cursor_uidvalidity INTEGER, uidnext INTEGER, highestmodseq INTEGER, messages INTEGER,
     since TEXT,
     excluded INTEGER NOT NULL DEFAULT 0,
-    last_run INTEGER
+    last_run INTEGER,
+    placed INTEGER NOT NULL DEFAULT 0 -- how many placements are present
 );
 CREATE TABLE message (
     id INTEGER PRIMARY KEY,
-    digest BLOB NOT NULL UNIQUE,
+    digest BLOB NOT NULL,
     header BLOB NOT NULL,
     size INTEGER NOT NULL,
     block INTEGER NOT NULL, "offset" INTEGER NOT NULL, length INTEGER NOT NULL,
     eol TEXT NOT NULL, final INTEGER NOT NULL,
     lost INTEGER NOT NULL DEFAULT 0 -- 1: damaged in its place, 2: its place is no more
 );
-CREATE INDEX message_block ON message (block, "offset");
-CREATE INDEX message_header ON message (header);
-CREATE INDEX message_lost ON message (lost) WHERE lost;
+CREATE INDEX message_digest ON message (substr(digest, 1, 8));
 CREATE TABLE flag_set (id INTEGER PRIMARY KEY, flags TEXT NOT NULL UNIQUE);
 CREATE TABLE placement (
     mailbox INTEGER NOT NULL, uidvalidity INTEGER NOT NULL, uid NOT NULL,
@@ -46,9 +45,10 @@ CREATE TABLE placement (
     gone_run INTEGER,
     PRIMARY KEY (mailbox, uidvalidity, uid)
 ) WITHOUT ROWID;
-CREATE INDEX placement_message ON placement (message);
-CREATE INDEX placement_account_id ON placement (account_id) WHERE account_id IS NOT NULL;
-CREATE INDEX placement_looks ON placement (said_size, epoch);
+CREATE TABLE download (
+    run INTEGER NOT NULL, mailbox INTEGER NOT NULL, octets INTEGER NOT NULL,
+    PRIMARY KEY (run, mailbox)
+) WITHOUT ROWID;
 CREATE TABLE flag_change (
     mailbox INTEGER NOT NULL, uidvalidity INTEGER NOT NULL, uid NOT NULL, run INTEGER NOT NULL,
     before INTEGER NOT NULL
@@ -72,3 +72,18 @@ CREATE TABLE run (
     ended TEXT, exit_code INTEGER, totals TEXT NOT NULL DEFAULT '{}'
 );
 """
+"""What the journal is folded into. Of a digest only the beginning is in an index, which is a third of the size."""
+
+INDEXES = """
+CREATE INDEX message_block ON message (block, "offset");
+CREATE INDEX message_header ON message (substr(header, 1, 6));
+CREATE INDEX message_lost ON message (lost) WHERE lost;
+CREATE INDEX placement_message ON placement (message);
+CREATE INDEX placement_account_id ON placement (account_id) WHERE account_id IS NOT NULL;
+CREATE INDEX placement_looks ON placement (said_size, epoch);
+CREATE INDEX block_segment ON block (segment, "offset");
+"""
+"""What only queries need: quicker to make when a whole journal has been folded than to keep up meanwhile."""
+
+DIGEST_IS = "substr(digest, 1, 8) = substr(?1, 1, 8) AND digest = ?1"
+"""Finds a message by the digest that is the first parameter of the statement."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import marshal
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -24,8 +25,9 @@ from mailarchive.catalog.rows import (
     placement_of,
     sighting_of,
     time_of,
+    with_digests,
 )
-from mailarchive.catalog.schema import SCHEMA, VERSION
+from mailarchive.catalog.schema import DIGEST_IS, INDEXES, TABLES, VERSION
 from mailarchive.errors import ArchiveDamaged, StorageFailed
 from mailarchive.facts import BEGINNING, BlockPacked, Fact, MessageStored, Position
 from mailarchive.files import storage
@@ -44,22 +46,27 @@ from mailarchive.records import (
 )
 
 _STORAGE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
-_FEW = 100
-"""So many values are looked up by one statement; each count of them is a statement of its own to SQLite."""
+_HASHED = 1000
+_NO_REFERENCES = 2
+"""The version of marshal whose octets are the same for equal values, whether they are one object or two."""
+_CACHE, _FILLING = 4 << 20, 32 << 20
+"""So many octets of a catalog are kept in memory; more while it is filled, because digests come in no order."""
+_WAL_PAGES = 2000
+"""So long the write-ahead log gets: pages that each transaction changes are copied into the catalog less often."""
 _FINGERPRINT = {
     "account": "SELECT * FROM account ORDER BY 1",
     "mailbox": "SELECT * FROM mailbox ORDER BY 1",
-    "message": f"SELECT {MESSAGE}, lost FROM message ORDER BY digest",  # noqa: S608
-    "placement": "SELECT p.mailbox, p.uidvalidity, p.uid, m.digest, epoch, zone, flags, account_id, thread_id,"
-    " labels, said_size, by, run, gone_run FROM placement p JOIN message m ON m.id = message"
-    " JOIN flag_set s ON s.id = flag_set ORDER BY 1, 2, 3",
-    "flag_change": "SELECT mailbox, uidvalidity, uid, run, flags FROM flag_change c"
-    " JOIN flag_set s ON s.id = before ORDER BY c.rowid",
+    "message": "SELECT * FROM message ORDER BY id",
+    "flag_set": "SELECT * FROM flag_set ORDER BY id",
+    "placement": "SELECT * FROM placement ORDER BY mailbox, uidvalidity, uid",
+    "flag_change": "SELECT * FROM flag_change ORDER BY rowid",
     "mailbox_change": "SELECT * FROM mailbox_change ORDER BY rowid",
     "failure": "SELECT * FROM failure ORDER BY 1, 2, 3",
     "block": "SELECT * FROM block ORDER BY 1",
     "run": "SELECT * FROM run ORDER BY 1",
+    "download": "SELECT * FROM download ORDER BY 1, 2",
 }
+"""Rows as they are, numbers of messages and sets of flags too: the fold gives those in the order of the facts."""
 
 
 @contextmanager
@@ -78,18 +85,27 @@ def _translated() -> Iterator[None]:
 
 def create(path: Path | None) -> "SqliteCatalog":
     """Make an empty catalog at ``path``, where there must be none, or a temporary one. Raises StorageFailed."""
+    catalog = begin(path)
+    catalog.complete()
+    return catalog
+
+
+def begin(path: Path | None) -> "SqliteCatalog":
+    """Begin a catalog that is to be filled from a whole journal: it has no indexes and is not durable.
+
+    Until ``complete`` what is at ``path`` is no catalog, should the process die, and a failure leaves it of no use.
+    Raises StorageFailed.
+    """
     with _translated():
-        if path is None:
-            db = _connect("")
-        else:
+        if path is not None:
             with storage(path):
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
-            db = _connect(path)
-            db.execute("PRAGMA journal_mode = WAL")
-        db.executescript(f"BEGIN; {SCHEMA}; PRAGMA user_version = {VERSION}; COMMIT;")
-        db.execute("BEGIN")
+        db = _connect("" if path is None else path)
+        db.execute("PRAGMA synchronous = OFF")
+        db.execute("PRAGMA journal_mode = OFF")
+        db.execute(f"PRAGMA cache_size = -{_FILLING >> 10}")
+        db.executescript(f"BEGIN; {TABLES}; COMMIT;")
         db.execute("INSERT INTO state VALUES (?, ?, ?, ?)", _state(BEGINNING))
-        db.execute("COMMIT")
         return SqliteCatalog(db, path)
 
 
@@ -126,6 +142,8 @@ def _check_length(db: sqlite3.Connection, path: Path) -> None:
 def _connect(path: Path | str) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30, cached_statements=256)
     db.execute("PRAGMA synchronous = NORMAL")
+    db.execute(f"PRAGMA cache_size = -{_CACHE >> 10}")
+    db.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
     return db
 
 
@@ -169,25 +187,34 @@ class SqliteCatalog:
                     self._db.execute("ROLLBACK")
                 raise
 
+    def complete(self) -> None:
+        """Make what was begun a catalog, durably, and as careful with memory as any. Raises StorageFailed."""
+        with _translated():
+            self._db.executescript(f"BEGIN; {INDEXES}; PRAGMA user_version = {VERSION}; COMMIT;")
+            self._db.execute(f"PRAGMA cache_size = -{_CACHE >> 10}")
+            self._db.execute(f"PRAGMA journal_mode = {'MEMORY' if self._path is None else 'WAL'}")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+        if self._path is not None:
+            with storage(self._path), self._path.open("rb") as file:
+                os.fsync(file.fileno())
+
     def run_number(self) -> int:
         return int(self._all("SELECT COALESCE(MAX(number), 0) FROM run")[0][0])
 
     def message(self, digest: Digest) -> MessageStored | None:
-        rows = self._all(f"SELECT {MESSAGE} FROM message WHERE digest = ? AND NOT lost", digest)  # noqa: S608
+        rows = self._all(f"SELECT {MESSAGE} FROM message WHERE {DIGEST_IS} AND NOT lost", digest)  # noqa: S608
         return message_of(rows[0]) if rows else None
 
     def known(self, digests: Iterable[Digest]) -> set[Digest]:
-        wanted, found = list(digests), set[Digest]()
-        for start in range(0, len(wanted), _FEW):
-            few = wanted[start : start + _FEW]
-            marks = ",".join("?" * len(few))
-            sql = f"SELECT digest FROM message WHERE digest IN ({marks}) AND NOT lost"  # noqa: S608 - marks
-            found.update(Digest(digest) for (digest,) in self._all(sql, *few))
-        return found
+        with _translated():
+            return {digest for digest, lost in with_digests(self._db, "digest, lost", digests) if not lost}
 
     def digests(self, prefix: str, limit: int) -> list[Digest]:
         low, high = bytes.fromhex(prefix.ljust(64, "0")), bytes.fromhex(prefix.ljust(64, "f"))
-        sql = "SELECT digest FROM message WHERE digest BETWEEN ? AND ? ORDER BY digest LIMIT ?"
+        sql = (
+            "SELECT digest FROM message WHERE substr(digest, 1, 8) BETWEEN substr(?1, 1, 8) AND substr(?2, 1, 8)"
+            " AND digest BETWEEN ?1 AND ?2 ORDER BY substr(digest, 1, 8), digest LIMIT ?3"
+        )
         return [Digest(digest) for (digest,) in self._all(sql, low, high, limit)]
 
     def block(self, number: int) -> BlockPacked | None:
@@ -203,20 +230,22 @@ class SqliteCatalog:
         return int(self._all(sql)[0][0])
 
     def block_end(self, block: int) -> int:
-        sql = 'SELECT COALESCE(MAX("offset" + length), 0) FROM message WHERE block = ? AND lost < 2'
-        return int(self._all(sql, block)[0][0])
+        sql = 'SELECT "offset" + length FROM message WHERE block = ? AND lost < 2 ORDER BY "offset" DESC LIMIT 1'
+        return next((int(end) for (end,) in self._all(sql, block)), 0)
 
     def messages_in(self, block: int) -> list[MessageStored]:
         sql = f'SELECT {MESSAGE} FROM message WHERE block = ? AND NOT lost ORDER BY "offset"'  # noqa: S608
         return [message_of(row) for row in self._all(sql, block)]
 
     def segment_ends(self) -> dict[int, int]:
-        return dict(
-            self._all(
-                'SELECT segment, MAX("offset" + length) FROM block WHERE EXISTS'
-                " (SELECT 1 FROM message WHERE block = number AND lost < 2) GROUP BY segment"
-            )
+        sql = (
+            "WITH RECURSIVE s (segment) AS (SELECT MIN(segment) FROM block UNION ALL"
+            " SELECT (SELECT MIN(b.segment) FROM block b WHERE b.segment > s.segment) FROM s WHERE segment IS NOT NULL)"
+            ' SELECT segment, (SELECT "offset" + length FROM block b WHERE b.segment = s.segment AND EXISTS'
+            " (SELECT 1 FROM message WHERE block = number AND lost < 2)"
+            ' ORDER BY "offset" DESC LIMIT 1) FROM s'
         )
+        return {segment: end for segment, end in self._all(sql) if end is not None}
 
     def accounts(self) -> list[Account]:
         return [Account(*row) for row in self._all("SELECT name, protocol, url, security FROM account ORDER BY name")]
@@ -226,23 +255,34 @@ class SqliteCatalog:
         return [mailbox_of(row) for row in self._all(sql, account)]
 
     def uids(self, mailbox: int, uidvalidity: int, first: int | None = None) -> dict[RemoteUid, bool]:
+        return dict(self._each_uid(" AND uid >= ?", mailbox, uidvalidity, first or 0))
+
+    def each_uid(self, mailbox: int, uidvalidity: int) -> Iterator[tuple[RemoteUid, bool]]:
+        return self._each_uid("", mailbox, uidvalidity)
+
+    def _each_uid(self, where: str, *arguments: int) -> Iterator[tuple[RemoteUid, bool]]:
         sql = (
-            "SELECT uid, gone_run IS NULL FROM placement JOIN message ON message.id = message"
-            " WHERE mailbox = ?1 AND uidvalidity = ?2 AND (?3 IS NULL OR uid >= ?3) AND NOT lost"
+            f"SELECT uid, gone_run IS NULL FROM placement WHERE mailbox = ? AND uidvalidity = ?{where}"  # noqa: S608
+            " AND message NOT IN (SELECT id FROM message WHERE lost) ORDER BY uid"
         )
-        return dict(self._all(sql, mailbox, uidvalidity, first))
+        with _translated():
+            for uid, present in self._db.execute(sql, arguments):
+                yield uid, bool(present)
 
     def lost_uids(self, mailbox: int, uidvalidity: int) -> list[RemoteUid]:
         sql = (
-            "SELECT uid FROM placement JOIN message ON message.id = message"
-            " WHERE mailbox = ? AND uidvalidity = ? AND gone_run IS NULL AND lost"
-        )
+            "SELECT uid FROM message CROSS JOIN placement ON message.id = message WHERE lost"
+            " AND mailbox = ? AND uidvalidity = ? AND gone_run IS NULL ORDER BY uid"
+        )  # CROSS: by way of the lost messages, which are few
         return [uid for (uid,) in self._all(sql, mailbox, uidvalidity)]
 
     def present(self, mailbox: int) -> int:
-        lost = "(SELECT id FROM message WHERE lost)"
-        sql = f"SELECT COUNT(*) FROM placement WHERE mailbox = ? AND gone_run IS NULL AND message NOT IN {lost}"  # noqa: S608
-        return int(self._all(sql, mailbox)[0][0])
+        lost = (
+            "SELECT COUNT(*) FROM message CROSS JOIN placement ON message.id = message"
+            " WHERE lost AND mailbox = ?1 AND gone_run IS NULL"
+        )
+        rows = self._all(f"SELECT placed - ({lost}) FROM mailbox WHERE number = ?1", mailbox)  # noqa: S608
+        return int(rows[0][0]) if rows else 0
 
     def flags(self, mailbox: int, uidvalidity: int) -> dict[RemoteUid, tuple[str, ...]]:
         sets = {number: tuple(json.loads(text)) for number, text in self._all("SELECT id, flags FROM flag_set")}
@@ -291,7 +331,10 @@ class SqliteCatalog:
         return {wanted[row] for row in self._all(sql, json.dumps(list(wanted)), *(here or (None, None)))}
 
     def with_header(self, header: HeaderDigest, limit: int) -> list[Sighting]:
-        sql = SIGHTING + "message m JOIN placement p ON p.message = m.id WHERE m.header = ? AND NOT m.lost LIMIT ?"
+        sql = (
+            SIGHTING + "message m JOIN placement p ON p.message = m.id"
+            " WHERE substr(m.header, 1, 6) = substr(?1, 1, 6) AND m.header = ?1 AND NOT m.lost LIMIT ?2"
+        )
         return list(map(sighting_of, self._all(sql, header, limit)))
 
     def sighting(self, mailbox: int, uidvalidity: int, uid: RemoteUid) -> Sighting | None:
@@ -303,16 +346,16 @@ class SqliteCatalog:
 
     def newest(self, mailbox: int, limit: int) -> list[Sighting]:
         sql = (
-            SIGHTING + "placement p JOIN message m ON m.id = p.message WHERE p.mailbox = ? AND p.gone_run IS NULL"
-            " ORDER BY p.uidvalidity DESC, p.uid DESC LIMIT ?"
-        )
+            SIGHTING + "placement p JOIN message m ON m.id = p.message WHERE p.mailbox = ?1 AND p.gone_run IS NULL"  # noqa: S608 - constant
+            " ORDER BY p.uidvalidity DESC, p.uid DESC LIMIT COALESCE((SELECT MIN(?2, placed) FROM mailbox"
+            " WHERE number = ?1), 0)"
+        )  # no further than to the last that is present, through all that is gone
         return list(map(sighting_of, self._all(sql, mailbox, limit)))
 
     def downloaded(self, account: str, since: datetime) -> int:
         sql = (
-            "SELECT COALESCE(SUM(m.size), 0) FROM run r JOIN placement p ON p.run = r.number"
-            " JOIN mailbox b ON b.number = p.mailbox JOIN message m ON m.id = p.message"
-            " WHERE (r.began >= ?1 OR r.ended >= ?1) AND b.account = ?2 AND p.by IS NULL"
+            "SELECT COALESCE(SUM(d.octets), 0) FROM run r JOIN download d ON d.run = r.number"
+            " JOIN mailbox b ON b.number = d.mailbox WHERE (r.began >= ?1 OR r.ended >= ?1) AND b.account = ?2"
         )
         return int(self._all(sql, since.astimezone(UTC).isoformat(), account)[0][0])
 
@@ -399,7 +442,7 @@ class SqliteCatalog:
         ]
 
     def placements_of(self, digest: Digest) -> list[PlacementRecord]:
-        where = "WHERE m.digest = ? ORDER BY p.mailbox, p.uidvalidity, p.uid"
+        where = f"WHERE {DIGEST_IS} ORDER BY p.mailbox, p.uidvalidity, p.uid"
         return [placement_of(row) for row in self._all(PLACEMENT + where, digest)]
 
     def totals(self) -> Totals:
@@ -430,8 +473,9 @@ class SqliteCatalog:
     def _hash(self, sql: str) -> str:
         digest = hashlib.sha256()
         with _translated():
-            for row in self._db.execute(sql):
-                digest.update(repr(row).encode())
+            rows = self._db.execute(sql)
+            while some := rows.fetchmany(_HASHED):
+                digest.update(marshal.dumps(some, _NO_REFERENCES))
         return digest.hexdigest()
 
     def close(self) -> None:

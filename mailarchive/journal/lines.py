@@ -1,7 +1,7 @@
 """Facts as JSON lines and back (store/FORMAT.md, "Journal")."""
 
 import json
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from datetime import datetime
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii
@@ -16,6 +16,7 @@ class MalformedLine(ValueError):
 
 
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode
+_scan = json.JSONDecoder().raw_decode
 
 
 class _Field(NamedTuple):
@@ -106,21 +107,86 @@ def to_line(fact: f.Fact) -> bytes:
     return "".join(pieces).encode("ascii")
 
 
+def _fact(values: Mapping[str, Any]) -> f.Fact | None:
+    """Return the fact of a parsed line, or None if its type is not known here."""
+    name = values["t"]
+    if name in _OFTEN:
+        return _OFTEN[name](values)
+    kind = _KINDS.get(name)
+    if kind is None:
+        return None
+    arguments = {}
+    for item in _FIELDS[kind]:
+        value = values.get(item.name, _NO_DEFAULT)
+        if value is not _NO_DEFAULT:
+            arguments[item.name] = item.from_json(value) if item.from_json and value is not None else value
+    fact: f.Fact = kind(**arguments)
+    return fact
+
+
+def _message(values: Mapping[str, Any], octets: Callable[[str], Any] = bytes.fromhex) -> f.MessageStored:
+    return f.MessageStored(
+        octets(values["digest"]),
+        octets(values["header"]),
+        values["size"],
+        values["block"],
+        values["offset"],
+        values["length"],
+        values["eol"],
+        values.get("final", True),
+    )
+
+
+def _placed(values: Mapping[str, Any], octets: Callable[[str], Any] = bytes.fromhex) -> f.Placed:
+    get = values.get
+    date = get("date")
+    return f.Placed(
+        values["mailbox"],
+        values["uidvalidity"],
+        values["uid"],
+        octets(values["digest"]),
+        None if date is None else datetime.fromisoformat(date),
+        tuple(get("flags", ())),
+        get("account_id"),
+        tuple(get("labels", ())),
+        get("rfc822size"),
+        get("by"),
+        get("thread_id"),
+    )
+
+
+def _flags(values: Mapping[str, Any]) -> f.FlagsChanged:
+    return f.FlagsChanged(values["mailbox"], values["uidvalidity"], values["uid"], tuple(values.get("flags", ())))
+
+
+_OFTEN: dict[str, Callable[[Mapping[str, Any]], f.Fact]] = {"message": _message, "placed": _placed, "flags": _flags}
+"""What most lines of a journal are, read without a look at each field's description."""
+
+
 def from_line(line: bytes) -> f.Fact | None:
     """Return the fact of a line, or None if its type is not known here. Raises MalformedLine."""
     if not line.endswith(b"\n"):
         raise MalformedLine("a line without end")
     try:
-        values = json.loads(line)
-        kind = _KINDS.get(values["t"])
-        if kind is None:
-            return None
-        arguments = {}
-        for item in _FIELDS[kind]:
-            value = values.get(item.name, _NO_DEFAULT)
-            if value is not _NO_DEFAULT:
-                arguments[item.name] = item.from_json(value) if item.from_json and value is not None else value
-        fact: f.Fact = kind(**arguments)
+        return _fact(json.loads(line))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise MalformedLine(f"not a journal line: {line[:80]!r}") from error
-    return fact
+
+
+def from_lines(octets: bytes, at: int) -> Iterator[tuple[f.Fact | None, int]]:
+    """Yield what ``from_line`` returns for each line from ``at`` on, and where the line ends. Raises MalformedLine."""
+    text = octets.decode("ascii", "replace")
+    is_ascii = octets.isascii()
+    while at < len(octets):
+        end = octets.find(b"\n", at) + 1
+        fact = None
+        try:
+            values, stop = _scan(text, at)
+            is_read = is_ascii and stop + 1 == end
+            if is_read:
+                fact = _fact(values)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            is_read = False
+        # What is no line as a writer makes it may still be one: with spaces around it, or not in ASCII.
+        yield (fact if is_read else from_line(octets[at:end])), end
+        at = end

@@ -10,7 +10,7 @@ from pathlib import Path
 from mailarchive.errors import ArchiveDamaged
 from mailarchive.facts import BEGINNING, START_OF_CHAIN, Checkpoint, Fact, Part, Position
 from mailarchive.files import open_append, replace_durably, storage, write_all
-from mailarchive.journal.lines import MalformedLine, from_line, to_line
+from mailarchive.journal.lines import MalformedLine, from_line, from_lines, to_line
 
 SEAL_SIZE = 1 << 20
 _NAME = re.compile(r"(\d{8,})\.jsonl\.zst\Z")
@@ -208,23 +208,22 @@ class Replay:
         at = self.position.offset
         if at > len(octets):
             raise ArchiveDamaged(f"part {part} of the journal ends before octet {at}")
-        running = hashlib.sha256(self.position.chain)
+        covered = at
+        lines = from_lines(octets, at)
         while at < len(octets):
-            end = octets.find(b"\n", at) + 1
-            line = octets[at:end]
             try:
-                fact = from_line(line)
-                self._check_place(fact, part, at)
+                fact, end = next(lines)
+                if at == 0 or isinstance(fact, Part):
+                    self._check_place(fact, part, at)
             except MalformedLine as error:
                 if not is_tail or _WHOLE_CHECKPOINT.search(octets, at):
                     raise ArchiveDamaged(f"part {part} of the journal is damaged at octet {at}") from error
                 break
             if isinstance(fact, Checkpoint):
-                self._check_chain(fact, line, running.digest(), part, at)
+                chain = hashlib.sha256(self.position.chain + octets[covered:at]).digest()
+                self._check_chain(fact, octets[at:end], chain, part, at)
                 self.position = Position(part, end, fact.sha256, fact.checkpoint)
-                running = hashlib.sha256(fact.sha256)
-            else:
-                running.update(line)
+                covered = end
             self.at = at
             self.lines += 1
             if fact is not None:

@@ -72,10 +72,10 @@ def look(
     if found is None:
         uids = opened.uids()
         with lend() as catalog:
-            in_archive = catalog.uids(number, cursor.uidvalidity)
             lost = catalog.lost_uids(number, cursor.uidvalidity)
-        found = plans.compare(uids, in_archive, failures, now, lost)
-        shared = [uid for uid in uids if in_archive.get(uid)]
+            in_archive = catalog.each_uid(number, cursor.uidvalidity)
+            found = plans.compare(uids, in_archive, failures, now, lost)
+        shared = _shared(uids, found)
     else:
         with lend() as catalog:
             shared = [seen.uid for seen in catalog.newest(number, SAMPLE)]
@@ -85,7 +85,7 @@ def look(
     changed = suspects(before, [*returned, *_again(opened, sample)], frozenset(found.returned))
     if changed and are_others(changed, header_digests(opened, spread([one.uid for one in changed]))):
         cursor, failures, returned = following(cursor), [], []
-        found = plans.compare(opened.uids(), {}, failures, now)
+        found = plans.compare(opened.uids(), (), failures, now)
     missing = max(0, (cursor.messages or 0) - found.listed)
     result = Look(listed, known, cursor, found, returned, missing=missing, tries={f.uid: f.tries for f in failures})
     if known and found.known:
@@ -94,6 +94,14 @@ def look(
         else:
             result.flags.extend(_changed_flags(lend, opened, cursor, known))
     return result
+
+
+def _shared(uids: Sequence[RemoteUid], found: MailboxPlan) -> Sequence[RemoteUid]:
+    """Return those of the listed ``uids`` that the archive has as present."""
+    if found.known in {0, len(uids)}:
+        return uids if found.known else ()
+    others = {*found.fresh, *found.returned, *(failure.uid for failure in found.waiting)}
+    return [uid for uid in uids if uid not in others]
 
 
 def _again(opened: OpenMailbox, uids: Sequence[RemoteUid]) -> Iterator[MessageFacts]:
@@ -139,13 +147,13 @@ def _changed_flags(
         if after.highestmodseq == before.highestmodseq:
             return
         changed = list(opened.flags_since(before.highestmodseq))
-        if len(changed) <= FEW:
-            with lend() as catalog:
+        with lend() as catalog:
+            if _are_few(catalog, known.number, len(changed)):
                 for uid, flags in changed:
                     record = catalog.placement(known.number, after.uidvalidity, uid)
                     if record and record.gone_at is None and frozenset(record.flags) != flags:
                         yield uid, flags
-            return
+                return
     else:
         changed = []
     with lend() as catalog:
@@ -180,11 +188,16 @@ def _recorded(
 ) -> tuple[dict[RemoteUid, tuple[str, ...]], dict[RemoteUid, tuple[str, ...]]]:
     """Return flags and Gmail labels of the present messages of a mailbox, or only of a few that ``changed``."""
     with lend() as catalog:
-        if changed is None or len(changed) > FEW:
+        if changed is None or not _are_few(catalog, number, len(changed)):
             return catalog.flags(number, cursor.uidvalidity), catalog.labels(number, cursor.uidvalidity)
         records = [catalog.placement(number, cursor.uidvalidity, uid) for uid in changed]
     present = [record for record in records if record is not None and record.gone_at is None]
     return {record.uid: record.flags for record in present}, {record.uid: record.labels for record in present}
+
+
+def _are_few(catalog: Catalog, mailbox: int, changed: int) -> bool:
+    """Return whether ``changed`` messages are looked up one by one sooner than all of the mailbox are read."""
+    return changed <= max(FEW, catalog.present(mailbox) // 10)
 
 
 def _order(uid: RemoteUid) -> tuple[int, str]:

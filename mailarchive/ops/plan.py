@@ -1,6 +1,6 @@
 """What a pull has to do for a mailbox, worked out from what was listed and what is known; pure."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
@@ -76,7 +76,7 @@ def due_at(failure: KnownFailure) -> datetime:
 
 def compare(
     uids: Sequence[RemoteUid],
-    known: Mapping[RemoteUid, bool],
+    known: Iterable[tuple[RemoteUid, bool]],
     failures: Sequence[KnownFailure],
     now: datetime,
     lost: Sequence[RemoteUid] = (),
@@ -84,25 +84,29 @@ def compare(
     """Return the plan for a mailbox listed whole.
 
     ``known`` says of each uid whose octets are in the archive whether it is present; ``lost``
-    are present without octets.
+    are present without octets. The former are taken as they come: a large mailbox has many.
     """
     held_back = {failure.uid: failure for failure in failures if not is_due(failure, now)}
+    left = set(uids)
     plan = MailboxPlan(len(uids))
-    for uid in uids:
-        if uid in known:
-            if known[uid]:
+    plan.ended.extend(failure.uid for failure in failures if failure.uid not in left)
+    lost_here = [uid for uid in lost if uid not in left]
+    for uid, present in known:
+        if uid in left:
+            left.discard(uid)
+            if present:
                 plan.known += 1
             else:
                 plan.returned.append(uid)
-        elif uid in held_back:
-            plan.waiting.append(held_back[uid])
-        else:
-            plan.fresh.append(uid)
-    if lost or failures or any(known.values()):
-        listed = set(uids)
-        plan.gone.extend(uid for uid, present in known.items() if present and uid not in listed)
-        plan.gone.extend(uid for uid in lost if uid not in listed)
-        plan.ended.extend(failure.uid for failure in failures if failure.uid not in listed)
+        elif present:
+            plan.gone.append(uid)
+    plan.gone.extend(lost_here)
+    for uid in uids if left else ():
+        if uid in left:
+            if uid in held_back:
+                plan.waiting.append(held_back[uid])
+            else:
+                plan.fresh.append(uid)
     return plan
 
 

@@ -141,6 +141,7 @@ class CatalogContract:
     def test_placements_share_a_message_and_keep_their_own_flags(self, first: Catalog) -> None:
         assert first.uids(1, 1) == {1: True, 2: True, 3: True}
         assert first.uids(1, 1, 3) == {3: True}
+        assert list(first.each_uid(1, 1)) == [(1, True), (2, True), (3, True)]
         assert first.flags(1, 1) == {1: ("\\Seen",), 2: (), 3: ()}
         assert [record.uid for record in first.placements_of(digest(1))] == [1, 3]
         record = first.placement(1, 1, 1)

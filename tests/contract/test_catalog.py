@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from mailarchive.catalog import sqlite
 from mailarchive.catalog.base import Catalog, CatalogUnusable
-from mailarchive.facts import BEGINNING, Fact, Position
-from tests.contract.catalog_contract import FIRST, CatalogContract, fold, stored
+from mailarchive.facts import BEGINNING, Fact, Lost, Position
+from mailarchive.model import Digest
+from tests.contract.catalog_contract import FIRST, CatalogContract, fold, placed, stored
 from tests.property.fact_strategies import ordinary
 
 
@@ -98,6 +99,38 @@ def test_another_schema_is_said_to_be_unusable(tmp_path: Path) -> None:
         sqlite.open_existing(tmp_path / "c")
 
 
+def test_what_is_begun_and_not_complete_is_no_catalog(tmp_path: Path) -> None:
+    begun, whole = sqlite.begin(tmp_path / "c"), sqlite.create(tmp_path / "w")
+    for catalog in (begun, whole):
+        catalog.apply(FIRST, Position(1, 9, bytes(32), 1))
+    with pytest.raises(CatalogUnusable):
+        sqlite.open_existing(tmp_path / "c")
+    begun.complete()
+    assert begun.fingerprint() == whole.fingerprint()
+    begun.close()
+    assert plan_of(tmp_path / "c") == plan_of(tmp_path / "w")
+    whole.close()
+    sqlite.open_existing(tmp_path / "c").close()
+
+
+def plan_of(path: Path) -> list[tuple[str, str]]:
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute("SELECT name, sql FROM sqlite_schema ORDER BY name").fetchall()
+
+
+def test_messages_whose_digests_begin_alike_are_told_apart(tmp_path: Path) -> None:
+    one, two, three = (Digest(bytes(31) + bytes([number])) for number in range(3))
+    kept = [stored(1)._replace(digest=one), stored(2)._replace(digest=two)]
+    with closing(sqlite.create(tmp_path / "c")) as catalog:
+        fold(catalog, *FIRST[:3], *kept, placed(7, 1)._replace(digest=two), Lost(one, "x"))
+        assert (catalog.message(one), catalog.message(two)) == (None, kept[1])
+        assert catalog.known([one, two, three]) == {two}
+        assert [record.uid for record in catalog.placements_of(two)] == [7]
+        assert catalog.placements_of(one) == []
+        assert catalog.digests("00" * 31, 9) == [one, two]
+        assert catalog.digests(two.hex(), 9) == [two]
+
+
 MESSAGES = [stored(number) for number in range(8)]
 """All that placements speak of."""
 
@@ -125,7 +158,8 @@ def test_any_facts_fold_the_same_in_one_piece_or_in_two(facts: list[Fact], place
         two.apply(facts[place:], BEGINNING)
         assert one.fingerprint() == two.fingerprint()
         for box in one.mailboxes():
-            list(one.placements(box.number, gone=False))
+            there = [record.digest for record in one.placements(box.number, gone=False)]
+            assert one.present(box.number) == sum(one.message(digest) is not None for digest in there)
         one.summaries()
         one.totals()
         list(one.runs())

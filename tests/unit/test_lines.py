@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from mailarchive import facts as f
-from mailarchive.journal.lines import MalformedLine, from_line, to_line
+from mailarchive.journal.lines import MalformedLine, from_line, from_lines, to_line
 from mailarchive.model import Digest, HeaderDigest
 
 DIGEST, HEADER = Digest(b"\x01" * 32), HeaderDigest(b"\x02" * 16)
@@ -20,6 +20,32 @@ def test_a_line_is_compact_ascii_and_leaves_defaults_out() -> None:
     )
     assert b"final" not in to_line(f.MessageStored(DIGEST, HEADER, 1, 1, 0, 9, "lf"))
     assert b'"final":false' in to_line(f.MessageStored(DIGEST, HEADER, 1, 1, 0, 9, "lf", final=False))
+
+
+@pytest.mark.parametrize("text", [b"a", "\u00fc".encode()])
+def test_many_lines_are_read_as_each_of_them_alone(text: bytes) -> None:
+    lines = [
+        to_line(f.MessageStored(DIGEST, HEADER, 1, 1, 0, 9, "lf", final=False)),
+        to_line(f.Placed(1, 2, 3, DIGEST, datetime(2024, 1, 1, tzinfo=UTC), ("a",), "id", ("l",), 7, "header", "th")),
+        b' { "t": "flags", "mailbox": 1, "uidvalidity": 2, "uid": 3, "flags": ["' + text + b'"] } \n',
+        to_line(f.FlagsChanged(1, 2, "u")),
+        b'{"t":"later"}\n',
+        to_line(f.Gone(1, 2, (3, "u"))),
+    ]
+    octets, ends = b"".join(lines), [sum(map(len, lines[: nth + 1])) for nth in range(len(lines))]
+    assert list(from_lines(octets, 0)) == list(zip(map(from_line, lines), ends, strict=True))
+    assert list(from_lines(octets, ends[0])) == list(from_lines(octets, 0))[1:]
+
+
+@pytest.mark.parametrize(
+    "bad", [b'{"t":\n"vanished","mailbox":7}\n', b'{"t":"vanished"}x\n', b'{"t":"message"}\n', b"{"]
+)
+def test_a_malformed_line_among_others_is_reached_and_refused(bad: bytes) -> None:
+    first = to_line(f.MailboxVanished(7))
+    lines = from_lines(first + bad + first, 0)
+    assert next(lines) == (f.MailboxVanished(7), len(first))
+    with pytest.raises(MalformedLine):
+        next(lines)
 
 
 def test_a_type_that_is_not_known_is_passed_over() -> None:

@@ -38,7 +38,7 @@ def test_each_listed_message_is_known_fresh_returned_or_waiting(
     uids: list[int], known: dict[int, bool], failing: list[int], lost: list[int]
 ) -> None:
     in_archive: dict[RemoteUid, bool] = {uid: present for uid, present in known.items() if uid not in lost}
-    plan = plans.compare(uids, in_archive, [failure(uid) for uid in failing], NOW, lost)
+    plan = plans.compare(uids, in_archive.items(), [failure(uid) for uid in failing], NOW, lost)
     waiting: set[RemoteUid] = {one.uid for one in plan.waiting}
     known_here: set[RemoteUid] = {uid for uid in uids if in_archive.get(uid)}
     parts: list[set[RemoteUid]] = [set(plan.fresh), set(plan.returned), waiting, known_here]
@@ -53,7 +53,7 @@ def test_each_listed_message_is_known_fresh_returned_or_waiting(
 
 
 def test_a_failed_message_that_is_due_is_fresh() -> None:
-    plan = plans.compare([1, 2], {}, [failure(1, tries=1), failure(2)], NOW)
+    plan = plans.compare([1, 2], (), [failure(1, tries=1), failure(2)], NOW)
     assert (plan.fresh, [one.uid for one in plan.waiting]) == ([1], [2])
 
 
