@@ -4,6 +4,7 @@
 
     MailArchiveError                      1   run
     ├── UsageError                        2   run
+    ├── HelperKilled                      1   run, retryable
     ├── ArchiveError                      1   run
     │   ├── ArchiveMissing               10
     │   ├── ArchiveLocked                11
@@ -81,6 +82,13 @@ class UsageError(MailArchiveError):
     """The command line or the configuration asks for something that cannot be done."""
 
     exit_code = ExitCode.USAGE
+
+
+class HelperKilled(MailArchiveError):
+    """A process that shared the work was killed from outside."""
+
+    retryable = True
+    default_hint = "run the same command again; where memory is short, processes are killed to make room"
 
 
 class ArchiveError(MailArchiveError):

@@ -15,6 +15,8 @@ from contextlib import AbstractContextManager, suppress
 from struct import Struct
 from typing import IO, Any, Generic, TypeVar, cast
 
+from mailarchive.errors import HelperKilled
+
 R = TypeVar("R")
 Work = Callable[[int], R]
 """What is done with a number."""
@@ -72,7 +74,7 @@ class Crew(Generic[R]):
             while (result := pickle.load(results)) is not None:  # noqa: S301 - our own process tells it
                 self._found.put(result)
         except (EOFError, pickle.UnpicklingError):
-            killed = RuntimeError("a process that helped was killed; not everything was looked at")
+            killed = HelperKilled("a process that shared the work was killed; not everything was looked at")
             self._found.put((cast("R", None), killed))
         self._found.put(None)
 
@@ -82,7 +84,10 @@ class Crew(Generic[R]):
         return not self._found.empty()
 
     def results(self) -> Iterator[R]:
-        """Work along, and yield the results in the order in which they come. Raises what the work raises, anywhere."""
+        """Work along, and yield the results in the order in which they come.
+
+        Raises what the work raises, anywhere, and HelperKilled.
+        """
         with self._prepare(*self._arguments) as work:
             for number in _taken(self._list.fileno()):
                 yield work(number)

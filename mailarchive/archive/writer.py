@@ -83,13 +83,18 @@ class Writer:
         self._told = self._found_in_block = self._block.end
 
     def _adopt_plain_blocks(self) -> OpenBlock:
-        """Go on with the newest block; pack older ones that a process that died left plain."""
+        """Go on with the newest block; pack older ones that a process that died left plain, remove empty ones.
+
+        A power failure may have left nothing of a block although a later one was begun: nothing refers to it.
+        """
         newest = self._catalog.newest_block()
         plain = [number for number in plain_blocks(self._layout.mail) if not self._catalog.block(number)]
         current = max([*plain, newest + 1 if self._catalog.block(newest) else max(newest, 1)])
         for number in plain:
-            if number != current:
+            if number != current and self._catalog.block_end(number):
                 self._packer.submit(number)
+            elif number != current:
+                remove(plain_path(self._layout.mail, number))
         return OpenBlock(self._layout.mail, current)
 
     # -- reading ---------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import pytest
 
 from mailarchive.archive import crew as crews
 from mailarchive.archive.crew import Crew, helpers_for
-from mailarchive.errors import ArchiveDamaged
+from mailarchive.errors import ArchiveDamaged, HelperKilled
 
 NUMBERS = range(-5, 200)
 Work = Callable[[int], tuple[int, int]]
@@ -69,7 +69,7 @@ def test_the_death_of_a_helper_is_no_success(tmp_path: Path) -> None:
     with Crew(who, (os.getpid(), tmp_path, "kill"), range(1), 1) as crew:
         while not crew.has_news:
             threading.Event().wait(0.01)
-        with pytest.raises(RuntimeError, match="killed"):
+        with pytest.raises(HelperKilled):
             list(crew.results())
 
 

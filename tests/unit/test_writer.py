@@ -4,6 +4,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,9 @@ from mailarchive.facts import BlockPacked
 from mailarchive.mail.body import MemoryBody
 from mailarchive.mail.mailbox_name import mailbox_name
 from mailarchive.model import Account, ListedMailbox, MessageFacts
-from mailarchive.store.segments import pack
-from tests.fault.archives import ignore_text, message
+from mailarchive.store.blocks import plain_blocks
+from mailarchive.store.segments import pack, surplus
+from tests.fault.archives import ignore_text, message, no_damage
 from tests.servers.still_clock import StillClock
 
 BLOCK = 10_000
@@ -125,3 +127,27 @@ def test_blocks_are_packed_thoroughly_where_there_is_time(tmp_path: Path, monkey
         packs.finish()
     assert thorough == [False, True, False, True]
     packs.close()
+
+
+def test_empty_blocks_that_a_power_failure_left_are_not_packed(tmp_path: Path) -> None:
+    root = tmp_path / "archive"
+
+    def opened() -> AbstractContextManager[Writer]:
+        return open_for_writing(root, "pull", SystemClock(), ignore_text, make=True)
+
+    with opened() as writer:
+        writer.begin("pull")
+        writer.mailbox(1, "me@host", ListedMailbox(mailbox_name(b"INBOX", "/")), 1)
+        writer.add(1, 1, arrivals(1, 3))
+    for number in (2, 3):
+        (root / "mail" / f"open-{number:08d}.mbox").touch()
+    with opened() as writer:
+        writer.begin("pull")
+    assert segment_blocks(root) == [1]
+    assert plain_blocks(root / "mail") == [3]
+    no_damage(root)
+
+
+def segment_blocks(root: Path) -> list[int]:
+    """Return which blocks have a frame."""
+    return [frame.block for frame in surplus(root / "mail", 1, 0)]
