@@ -8,6 +8,7 @@ from typing import BinaryIO, NamedTuple
 
 from mailarchive import __version__
 from mailarchive import facts as f
+from mailarchive.archive import placing
 from mailarchive.archive.layout import Layout
 from mailarchive.archive.messages import MessageReader
 from mailarchive.archive.packer import Packer
@@ -19,18 +20,13 @@ from mailarchive.clock import Clock
 from mailarchive.errors import ArchiveDamaged, StorageFailed
 from mailarchive.files import remove, storage, sync_directory
 from mailarchive.journal.log import Log
-from mailarchive.model import LABELLED, Account, Cursor, Digest, HeaderDigest, ListedMailbox, MessageFacts, RemoteUid
-from mailarchive.records import Sighting
+from mailarchive.model import Account, Cursor, Digest, ListedMailbox, MessageFacts, RemoteUid
 from mailarchive.store import frames, partial
 from mailarchive.store.blocks import OpenBlock, plain_blocks, plain_path
 
-BY_LABEL = "label"
-"""How a message was identified that is in a mailbox because of a label."""
 BLOCK_SIZE = 8 << 20
 CHECKPOINT_OCTETS = 32 << 20
 CHECKPOINT_FACTS = 4096
-LARGEST_NUMBER = 1 << 63
-"""What is not below it no catalog can hold; only a server that lies about a size says it."""
 LEAST_PACKED = 1 << 20
 """A run that added this many octets to the open block packs it at its end; smaller runs leave it plain."""
 
@@ -192,9 +188,9 @@ class Writer:
         if is_new:
             absent.discard(prepared.digest)
             self._store(prepared, facts.internaldate)
-        placed = _placed(mailbox, uidvalidity, facts, prepared.digest, prepared.size)
-        self._unwritten += (*_labelled(placed, arrival.also), placed)
-        self._sightings.add(_sighting(placed, prepared.header, prepared.size))
+        placed = placing.placed(mailbox, uidvalidity, facts, prepared.digest, prepared.size)
+        self._unwritten += (*placing.labelled(placed, arrival.also), placed)
+        self._sightings.add(placing.sighting(placed, prepared.header, prepared.size))
         return Added(prepared.digest, is_new, prepared.size)
 
     def place(
@@ -212,9 +208,9 @@ class Writer:
         """
         with self._lock:
             message = self._message(digest)
-            placed = _placed(mailbox, uidvalidity, facts, digest, message.size, by)
-            self._sightings.add(_sighting(placed, message.header, message.size))
-            self._record(*_labelled(placed, also), placed)
+            placed = placing.placed(mailbox, uidvalidity, facts, digest, message.size, by)
+            self._sightings.add(placing.sighting(placed, message.header, message.size))
+            self._record(*placing.labelled(placed, also), placed)
 
     def flags(self, mailbox: int, uidvalidity: int, uid: RemoteUid, flags: frozenset[str]) -> None:
         """Record the flags that a placement has now."""
@@ -385,43 +381,3 @@ class Writer:
                     block.close()
                 self._log.close()
                 self._catalog.close()
-
-
-def _placed(
-    mailbox: int, uidvalidity: int, facts: MessageFacts, digest: Digest, size: int, by: str | None = None
-) -> f.Placed:
-    return f.Placed(
-        mailbox,
-        uidvalidity,
-        facts.uid,
-        digest,
-        facts.internaldate,
-        tuple(sorted(facts.flags)),
-        facts.account_id,
-        facts.labels,
-        facts.size if facts.size != size and (facts.size or 0) < LARGEST_NUMBER else None,
-        by,
-        facts.thread_id,
-    )
-
-
-def _labelled(placed: f.Placed, mailboxes: Sequence[int]) -> list[f.Placed]:
-    """Return the placements that the labels of one give; recorded before it, they are repeated if it is not reached."""
-    uidvalidity = placed.uidvalidity + LABELLED
-    return [placed._replace(mailbox=mailbox, uidvalidity=uidvalidity, labels=(), by=BY_LABEL) for mailbox in mailboxes]
-
-
-def _sighting(placed: f.Placed, header: HeaderDigest, size: int) -> Sighting:
-    said = size if placed.rfc822size is None else placed.rfc822size
-    return Sighting(
-        placed.digest,
-        header,
-        size,
-        said,
-        placed.date,
-        placed.account_id,
-        placed.mailbox,
-        placed.uidvalidity,
-        placed.uid,
-        present=True,
-    )

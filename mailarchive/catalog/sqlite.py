@@ -1,34 +1,29 @@
 """The catalog in an SQLite file (WAL), or in memory."""
 
-import hashlib
 import json
-import marshal
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from mailarchive.catalog.base import CatalogUnusable
+from mailarchive.catalog.database import CACHE, FILLING, check_length, check_version, connect, fingerprints, translated
 from mailarchive.catalog.fold import Fold, moment_columns
 from mailarchive.catalog.outgoing import Choice, lay_out
+from mailarchive.catalog.overview import Overview
 from mailarchive.catalog.rows import (
     MAILBOX,
     MESSAGE,
     PLACEMENT,
     SIGHTING,
-    Row,
     mailbox_of,
     message_of,
-    name_of,
     placement_of,
     sighting_of,
-    time_of,
     with_digests,
 )
 from mailarchive.catalog.schema import DIGEST_IS, INDEXES, TABLES, VERSION
-from mailarchive.errors import ArchiveDamaged, StorageFailed
 from mailarchive.facts import BEGINNING, BlockPacked, Fact, MessageStored, Position
 from mailarchive.files import storage
 from mailarchive.model import Account, Digest, HeaderDigest, RemoteUid
@@ -37,50 +32,9 @@ from mailarchive.records import (
     KnownFailure,
     KnownMailbox,
     Looks,
-    MailboxState,
-    MailboxSummary,
     PlacementRecord,
-    RunRecord,
     Sighting,
-    Totals,
 )
-
-_STORAGE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
-_HASHED = 1000
-_NO_REFERENCES = 2
-"""The version of marshal whose octets are the same for equal values, whether they are one object or two."""
-_CACHE, _FILLING = 4 << 20, 32 << 20
-"""So many octets of a catalog are kept in memory; more while it is filled, because digests come in no order."""
-_WAL_PAGES = 2000
-"""So long the write-ahead log gets: pages that each transaction changes are copied into the catalog less often."""
-_FINGERPRINT = {
-    "account": "SELECT * FROM account ORDER BY 1",
-    "mailbox": "SELECT * FROM mailbox ORDER BY 1",
-    "message": "SELECT * FROM message ORDER BY id",
-    "flag_set": "SELECT * FROM flag_set ORDER BY id",
-    "placement": "SELECT * FROM placement ORDER BY mailbox, uidvalidity, uid",
-    "flag_change": "SELECT * FROM flag_change ORDER BY rowid",
-    "mailbox_change": "SELECT * FROM mailbox_change ORDER BY rowid",
-    "failure": "SELECT * FROM failure ORDER BY 1, 2, 3",
-    "block": "SELECT * FROM block ORDER BY 1",
-    "run": "SELECT * FROM run ORDER BY 1",
-    "download": "SELECT * FROM download ORDER BY 1, 2",
-}
-"""Rows as they are, numbers of messages and sets of flags too: the fold gives those in the order of the facts."""
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.IntegrityError as error:
-        raise ArchiveDamaged(f"the journal contradicts itself ({error})") from error
-    except sqlite3.Error as error:
-        if (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _STORAGE:
-            raise StorageFailed(f"the catalog cannot be read or written ({error})") from error
-        raise CatalogUnusable(f"the catalog is damaged ({error})") from error
-    except UnicodeDecodeError as error:  # SQLite quotes a damaged schema in what it says
-        raise CatalogUnusable("the catalog is damaged (its schema is no text)") from error
 
 
 def create(path: Path | None) -> "SqliteCatalog":
@@ -96,14 +50,14 @@ def begin(path: Path | None) -> "SqliteCatalog":
     Until ``complete`` what is at ``path`` is no catalog, should the process die, and a failure leaves it of no use.
     Raises StorageFailed.
     """
-    with _translated():
+    with translated():
         if path is not None:
             with storage(path):
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
-        db = _connect("" if path is None else path)
+        db = connect("" if path is None else path)
         db.execute("PRAGMA synchronous = OFF")
         db.execute("PRAGMA journal_mode = OFF")
-        db.execute(f"PRAGMA cache_size = -{_FILLING >> 10}")
+        db.execute(f"PRAGMA cache_size = -{FILLING >> 10}")
         db.executescript(f"BEGIN; {TABLES}; COMMIT;")
         db.execute("INSERT INTO state VALUES (?, ?, ?, ?)", _state(BEGINNING))
         return SqliteCatalog(db, path)
@@ -113,55 +67,28 @@ def open_existing(path: Path) -> "SqliteCatalog":
     """Open the catalog at ``path``. Raises CatalogUnusable if it is missing, no catalog, or of another schema."""
     if not path.exists():
         raise CatalogUnusable("the catalog is missing")
-    with _translated():
-        db = _connect(path)
+    with translated():
+        db = connect(path)
         try:
-            _check_version(db)
-            _check_length(db, path)
+            check_version(db)
+            check_length(db, path)
             return SqliteCatalog(db, path)
         except BaseException:
             db.close()
             raise
 
 
-def _check_version(db: sqlite3.Connection) -> None:
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    if version != VERSION:
-        raise CatalogUnusable(f"the catalog has schema {version} instead of {VERSION}")
-
-
-def _check_length(db: sqlite3.Connection, path: Path) -> None:
-    """Notice a file that was cut, which SQLite itself notices only when it needs the missing pages."""
-    (pages,) = db.execute("PRAGMA page_count").fetchone()
-    (size,) = db.execute("PRAGMA page_size").fetchone()
-    wal = path.with_name(path.name + "-wal")
-    if path.stat().st_size < pages * size and not (wal.exists() and wal.stat().st_size):
-        raise CatalogUnusable("the catalog is shorter than it should be")
-
-
-def _connect(path: Path | str) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30, cached_statements=256)
-    db.execute("PRAGMA synchronous = NORMAL")
-    db.execute(f"PRAGMA cache_size = -{_CACHE >> 10}")
-    db.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
-    return db
-
-
 def _state(position: Position) -> tuple[int, int, bytes, int]:
     return position.part, position.offset, position.chain, position.checkpoints
 
 
-class SqliteCatalog:
+class SqliteCatalog(Overview):
     """See ``catalog.base.Catalog``. Not thread-safe beyond what SQLite's own locking gives."""
 
     def __init__(self, db: sqlite3.Connection, path: Path | None) -> None:
-        self._db = db
+        super().__init__(db)
         self._path = path
         self._fold = Fold(db, self.run_number())
-
-    def _all(self, sql: str, *arguments: object) -> list[Row]:
-        with _translated():
-            return self._db.execute(sql, arguments).fetchall()
 
     def path(self) -> Path | None:
         return self._path
@@ -173,7 +100,7 @@ class SqliteCatalog:
         return Position(*rows[0])
 
     def apply(self, facts: Iterable[Fact], position: Position) -> None:
-        with _translated():
+        with translated():
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 self._fold.apply(facts)
@@ -189,9 +116,9 @@ class SqliteCatalog:
 
     def complete(self) -> None:
         """Make what was begun a catalog, durably, and as careful with memory as any. Raises StorageFailed."""
-        with _translated():
+        with translated():
             self._db.executescript(f"BEGIN; {INDEXES}; PRAGMA user_version = {VERSION}; COMMIT;")
-            self._db.execute(f"PRAGMA cache_size = -{_CACHE >> 10}")
+            self._db.execute(f"PRAGMA cache_size = -{CACHE >> 10}")
             self._db.execute(f"PRAGMA journal_mode = {'MEMORY' if self._path is None else 'WAL'}")
             self._db.execute("PRAGMA synchronous = NORMAL")
         if self._path is not None:
@@ -206,7 +133,7 @@ class SqliteCatalog:
         return message_of(rows[0]) if rows else None
 
     def known(self, digests: Iterable[Digest]) -> set[Digest]:
-        with _translated():
+        with translated():
             return {digest for digest, lost in with_digests(self._db, "digest, lost", digests) if not lost}
 
     def digests(self, prefix: str, limit: int) -> list[Digest]:
@@ -265,7 +192,7 @@ class SqliteCatalog:
             f"SELECT uid, gone_run IS NULL FROM placement WHERE mailbox = ? AND uidvalidity = ?{where}"  # noqa: S608
             " AND message NOT IN (SELECT id FROM message WHERE lost) ORDER BY uid"
         )
-        with _translated():
+        with translated():
             for uid, present in self._db.execute(sql, arguments):
                 yield uid, bool(present)
 
@@ -386,98 +313,26 @@ class SqliteCatalog:
         )
         return [(box, failure) for box in found for failure in self.failures(box.number, box.uidvalidity or 0)]
 
-    def summaries(self) -> list[MailboxSummary]:
-        rows = self._all(
-            "SELECT b.number, b.account, b.parts, b.delimiter, b.raw, b.present,"
-            " COUNT(p.uid) FILTER (WHERE p.gone_run IS NULL),"
-            " COUNT(p.uid) FILTER (WHERE p.gone_run IS NULL AND s.flags NOT LIKE '%\"\\\\Seen\"%'),"
-            " COUNT(p.uid) FILTER (WHERE p.gone_run IS NOT NULL),"
-            " COALESCE(SUM(m.size) FILTER (WHERE p.gone_run IS NULL), 0),"
-            " (SELECT began FROM run WHERE number ="
-            "   MAX(COALESCE(b.last_run, 0), CASE WHEN b.present THEN COALESCE(a.last_run, 0) ELSE 0 END))"
-            " FROM mailbox b LEFT JOIN account a ON a.name = b.account"
-            " LEFT JOIN placement p ON p.mailbox = b.number"
-            " LEFT JOIN message m ON m.id = p.message LEFT JOIN flag_set s ON s.id = p.flag_set"
-            " GROUP BY b.number ORDER BY b.account, b.parts"
-        )
-        return [
-            MailboxSummary(
-                number,
-                account,
-                name_of(parts, delimiter, raw),
-                bool(present),
-                messages,
-                unseen,
-                gone,
-                octets,
-                time_of(pulled),
-            )
-            for number, account, parts, delimiter, raw, present, messages, unseen, gone, octets, pulled in rows
-        ]
-
     def placements(self, mailbox: int, *, gone: bool) -> Iterator[PlacementRecord]:
         where = f"WHERE p.mailbox = ? AND p.gone_run IS {'NOT ' if gone else ''}NULL ORDER BY p.uidvalidity, p.uid"
         return self._placements(where, mailbox)
 
-    def _placements(self, where: str, argument: int) -> Iterator[PlacementRecord]:
-        with _translated():
-            for row in self._db.execute(PLACEMENT + where, (argument,)):
-                yield placement_of(row)
-
     def lay_out(self, path: Path, choice: Choice) -> None:
-        with _translated():
+        with translated():
             lay_out(self._db, path, choice)
-
-    def begun(self, first_run: int) -> Iterator[PlacementRecord]:
-        return self._placements("WHERE p.run >= ? ORDER BY p.run, p.mailbox, p.uidvalidity, p.uid", first_run)
-
-    def ended(self, first_run: int) -> Iterator[PlacementRecord]:
-        return self._placements("WHERE p.gone_run >= ? ORDER BY p.gone_run, p.mailbox, p.uidvalidity, p.uid", first_run)
-
-    def mailbox_states(self) -> list[MailboxState]:
-        rows = self._all("SELECT mailbox, run, parts, uidvalidity, present FROM mailbox_change ORDER BY rowid")
-        return [
-            MailboxState(mailbox, run, name_of(parts, None, b""), uidvalidity, bool(present))
-            for mailbox, run, parts, uidvalidity, present in rows
-        ]
 
     def placements_of(self, digest: Digest) -> list[PlacementRecord]:
         where = f"WHERE {DIGEST_IS} ORDER BY p.mailbox, p.uidvalidity, p.uid"
         return [placement_of(row) for row in self._all(PLACEMENT + where, digest)]
 
-    def totals(self) -> Totals:
-        (placements, gone, received) = self._all(
-            "SELECT COUNT(*), COUNT(gone_run), COALESCE(SUM(size), 0)"
-            " FROM placement JOIN message ON message.id = message"
-        )[0]
-        (unique, octets, lost) = self._all(
-            "SELECT COUNT(*), COALESCE(SUM(size), 0), COALESCE(SUM(lost > 0), 0) FROM message"
-        )[0]
-        return Totals(placements, gone, received, unique, octets, lost)
-
-    def runs(self) -> Iterator[RunRecord]:
-        for row in self._all("SELECT number, command, began, ended, exit_code, totals FROM run ORDER BY number"):
-            number, command, began, ended, exit_code, totals = row
-            yield RunRecord(
-                number, command, datetime.fromisoformat(began), time_of(ended), exit_code, json.loads(totals)
-            )
-
     def fingerprint(self) -> tuple[Position, dict[str, str]]:
-        with _translated():
+        with translated():
             self._db.execute("BEGIN")
             try:
-                return self.position(), {table: self._hash(sql) for table, sql in _FINGERPRINT.items()}
+                return self.position(), fingerprints(self._db)
             finally:
                 self._db.execute("ROLLBACK")
 
-    def _hash(self, sql: str) -> str:
-        digest = hashlib.sha256()
-        with _translated():
-            rows = self._db.execute(sql)
-            while some := rows.fetchmany(_HASHED):
-                digest.update(marshal.dumps(some, _NO_REFERENCES))
-        return digest.hexdigest()
-
     def close(self) -> None:
-        with _translated():
+        with translated():
             self._db.close()

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from mailarchive.archive.writer import BY_LABEL
+from mailarchive.archive.placing import BY_LABEL
 from mailarchive.model import Cursor, Digest, ListedMailbox, MessageFacts, RemoteUid, UidValidity
 from mailarchive.ops import plan as plans
 from mailarchive.ops.advice import about_ceilings

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mailarchive.catalog import sqlite
+from mailarchive.catalog import database, sqlite
 from mailarchive.loopback.server import LoopbackServer
 from mailarchive.ops.pull import PullOptions
 from tests.integration.sites import Site, filled, mail
@@ -16,7 +16,6 @@ FEW, MANY = 150, 1200
 CHANGED = 20
 EACH = 10
 """So many instructions of SQLite are one count."""
-_connect = sqlite._connect
 
 
 class Steps:
@@ -26,7 +25,7 @@ class Steps:
         self.count = 0
 
     def connect(self, path: Path | str) -> sqlite3.Connection:
-        db = _connect(path)
+        db = database.connect(path)
         db.set_progress_handler(self.note, EACH)
         return db
 
@@ -37,7 +36,7 @@ class Steps:
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
     counter = Steps()
-    monkeypatch.setattr(sqlite, "_connect", counter.connect)
+    monkeypatch.setattr(sqlite, "connect", counter.connect)
     return counter
 
 
