@@ -17,7 +17,7 @@ class Clock(Protocol):
         """Return seconds since some fixed moment; never goes back."""
 
     def worked(self) -> float:
-        """Return the seconds of processor time that the calling thread has used."""
+        """Return the seconds of processor time that this process has used, all threads together."""
 
     def sleep(self, seconds: float, stop: threading.Event) -> bool:
         """Wait ``seconds`` or until ``stop`` is set; return whether it was set."""
@@ -42,7 +42,7 @@ class SystemClock:
         return time.monotonic()
 
     def worked(self) -> float:
-        return time.thread_time()
+        return time.process_time()
 
     def sleep(self, seconds: float, stop: threading.Event) -> bool:
         return stop.wait(seconds)

@@ -141,7 +141,7 @@ class AccountPull:
 
     def _hire(self, waiting: int) -> None:
         """Open one more connection if so much work is waiting that it pays, and the processor has time for it."""
-        if waiting >= WORTH_A_CONNECTION and (self._options.connections is not None or self._workers.is_idle()):
+        if waiting >= WORTH_A_CONNECTION and (self._options.connections is not None or self._workers.mostly_wait()):
             self._workers.hire(self._work)
 
     def _pull_mailbox(self, source: Source, mailbox: ListedMailbox) -> None:

@@ -33,8 +33,8 @@ class Workers:
         self._threads: list[threading.Thread] = []
         self._sources: list[Source] = []
         self._connected: set[threading.Thread] = set()
-        self._began: dict[threading.Thread, tuple[float, float]] = {}
-        """When each worker began, and how much it had worked by then."""
+        self._hired = clock.monotonic(), clock.worked()
+        """When somebody was hired last, and how much the process had worked by then."""
         self._is_done = self._is_over = False
 
     @property
@@ -49,13 +49,15 @@ class Workers:
                 return
             thread = threading.Thread(target=self._run, args=(work,), name=f"pull-{len(self._threads)}", daemon=True)
             self._threads.append(thread)
+            self._hired = self._clock.monotonic(), self._clock.worked()
         thread.start()
 
-    def is_idle(self) -> bool:
-        """Return whether the calling worker mostly waits for the server (or the disk), so that another one helps."""
-        began, worked = self._began[threading.current_thread()]
-        waited = self._clock.monotonic() - began - (self._clock.worked() - worked)
-        return waited > max(WORTH_WATCHING, self._clock.worked() - worked)
+    def mostly_wait(self) -> bool:
+        """Return whether the process waited more than it worked since somebody was hired last: then one more helps."""
+        then, worked_then = self._hired
+        worked = self._clock.worked() - worked_then
+        waited = self._clock.monotonic() - then - worked
+        return waited > max(WORTH_WATCHING, worked)
 
     def _run(self, work: Work) -> None:
         source: Source | None = None
@@ -66,7 +68,6 @@ class Workers:
                     return
                 self._sources.append(source)
                 self._connected.add(threading.current_thread())
-                self._began[threading.current_thread()] = self._clock.monotonic(), self._clock.worked()
             work(source)
             self._is_done = True
         except SourceError as error:

@@ -112,3 +112,28 @@ def test_the_worst_error_is_told() -> None:
     lost, slow = ConnectionLost("cut"), Throttled("later")
     assert worst([slow, lost]) is lost
     assert worst([]) is None
+
+
+class Working(StillClock):
+    """A clock that also knows how much the process has worked."""
+
+    seconds = 0.0
+
+    def worked(self) -> float:
+        return self.seconds
+
+
+def test_one_more_helps_only_while_the_process_mostly_waits() -> None:
+    clock, stop = Working(), Stop()
+    workers = Workers(lambda: MemorySource(MemoryAccount()), 4, stop, clock)
+    assert not workers.mostly_wait()
+    clock.sleep(1, stop)
+    clock.seconds += 0.6
+    assert not workers.mostly_wait()
+    clock.sleep(1, stop)
+    assert workers.mostly_wait()
+    workers.hire(lambda _source: None)
+    assert not workers.mostly_wait()
+    clock.sleep(1, stop)
+    assert workers.mostly_wait()
+    workers.wait()
