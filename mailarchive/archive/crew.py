@@ -76,6 +76,10 @@ class Crew(Generic[R]):
         except (EOFError, pickle.UnpicklingError):
             killed = HelperKilled("a process that shared the work was killed; not everything was looked at")
             self._found.put((cast("R", None), killed))
+        except Exception as error:  # noqa: BLE001 - whatever cannot be read, nobody may wait for it for ever
+            self._found.put((cast("R", None), error))
+            while results.read(1 << 16):
+                pass
         self._found.put(None)
 
     @property

@@ -34,11 +34,12 @@ class Packer:
         self._waiting: list[Future[BlockPacked]] = []
 
     def submit(self, block: int) -> None:
-        """Begin to pack a full, synced ``block``."""
+        """Begin to pack a full ``block``, which is written and perhaps not synced: its frame will be."""
         now = self._clock.monotonic()
         has_time = self._seconds * THOROUGH_COST < BUSY * (now - self._last_came)
         self._last_came = now
-        self._waiting.append(self._pool.submit(self._pack, block, thorough=has_time and not self._waiting))
+        is_next = all(one.done() for one in self._waiting)
+        self._waiting.append(self._pool.submit(self._pack, block, thorough=has_time and is_next))
 
     def _pack(self, block: int, *, thorough: bool) -> BlockPacked:
         if self._end >= SEGMENT_SIZE:

@@ -244,7 +244,11 @@ class Writer:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Write the facts that are recorded inside the block in one write, or a few."""
+        """Hold the lock, and write the facts that are recorded inside the block in one write, or a few.
+
+        If the process dies inside, those not written yet are lost; after an error they are written with the next fact.
+        Not to be nested, and nothing that takes another lock may be called inside.
+        """
         with self._lock:
             self._is_together = True
             try:

@@ -73,6 +73,8 @@ class Fetcher:
                     yield [found]
                 else:
                     short.append(found)
+            if come:
+                yield come
             while short and not self._is_stopping():
                 item = short.pop()
                 yield [self._judged(item, messages[item.uid])]

@@ -173,10 +173,11 @@ class MailboxPull:
         if self._options.paranoid:
             self._expected.update((link.facts.uid, link.digest) for link in found.links)
             found = Sorted([], [*found.fresh, *(link.facts for link in found.links)], found.later)
+        # Labels are asked first: their lock is never taken by who holds the writer's.
+        also = [self._also(link.facts) for link in found.links]
         with self._writer.together():
-            for link in found.links:
-                also = self._also(link.facts)
-                self._writer.place(self.number, self._validity, link.facts, link.digest, link.by, also)
+            for link, boxes in zip(found.links, also, strict=True):
+                self._writer.place(self.number, self._validity, link.facts, link.digest, link.by, boxes)
         admitted = self._admit(found.fresh, window)
         with self._lock:
             self.report.excluded += len(facts) - len(wanted)

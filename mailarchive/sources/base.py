@@ -70,6 +70,8 @@ class OpenMailbox(Protocol):
     def fetch(self, uids: Sequence[RemoteUid], spool: Spool) -> Iterator[Fetched]:
         """Yield the messages of ``uids`` as they arrive, each at most once; does not set ``\\Seen``.
 
+        One that is ``followed`` is held back until the next has been yielded: the last, also before an error, is not.
+
         A message that the server does not send is simply not yielded. Raises FetchRefused, after
         yielding what did arrive, when the server answers NO or BAD.
         """

@@ -162,6 +162,7 @@ class ImapMailbox:
         return self._session.pieces.of(_number(uid), offset, before)
 
     def halves(self, uid: RemoteUid, spool: Spool) -> Fetched:
+        self._early = {}
         return self._session.halves(_number(uid), spool)
 
     def fetch(self, uids: Sequence[RemoteUid], spool: Spool) -> Iterator[Fetched]:

@@ -74,7 +74,7 @@ class RetryingSource:
         while True:
             try:
                 source = self.connection()
-                opened = source.open(mailbox, first)
+                opened = source.open(mailbox, None if losses else first)
             except SourceError as error:
                 losses += not isinstance(error, Throttled)
                 if error.retryable and losses == _LOSSES_OF_ONE:

@@ -124,7 +124,7 @@ def test_blocks_are_packed_thoroughly_where_there_is_time(tmp_path: Path, monkey
         (tmp_path / f"open-{block:08d}.mbox").write_bytes(b"text\n")
         clock.sleep(seconds, threading.Event())
         packs.submit(block)
-        packs.finish()
+        packs._waiting[-1].result(20)
     assert thorough == [False, True, False, True]
     packs.close()
 
