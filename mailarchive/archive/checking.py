@@ -76,7 +76,10 @@ class _Written:
 
 
 class Checker:
-    """Checks the archive at ``layout``; ``catalog`` is the one it has, or None if that cannot be used."""
+    """Checks the archive at ``layout``; ``catalog`` is the one it has, or None if that cannot be used.
+
+    While another process writes to the archive, what is read first is older than what is read last.
+    """
 
     def __init__(self, layout: Layout, catalog: Catalog | None, advance: Advance) -> None:
         self.findings = Findings()

@@ -122,10 +122,8 @@ def _bring_out(reader: OutgoingReader, target: Target, homes: _Homes, block: int
     try:
         for item in reader.of(block):
             _put(reader, target, homes[item.mailbox, item.gone], item, brought)
-    except BaseException:
-        target.abort()
-        raise
-    brought.told = target.told()
+    finally:
+        brought.told = target.told()
     return brought
 
 

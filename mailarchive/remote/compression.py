@@ -91,9 +91,10 @@ class Compression:
 
     def pays_for(self, throughput: Throughput) -> bool:
         """Return whether a connection should be compressed now that so much is known about it, or about another."""
-        if not self._pays and (rate := throughput.slow()) is not None:
-            self._pays, self._reason = True, f"the network is slow ({rate / 1e6:.1f} MB/s): "
-        return self.pays
+        with self._lock:
+            if not self._pays and (rate := throughput.slow()) is not None:
+                self._pays, self._reason = True, f"the network is slow ({rate / 1e6:.1f} MB/s): "
+            return self.pays
 
     def works(self) -> None:
         """Note that a connection is compressed now."""

@@ -52,7 +52,10 @@ class Target(Protocol):
         """
 
     def told(self) -> Any:
-        """Return what the one of another process must learn of what was put here since the last call; picklable."""
+        """Close what is open; return what the one of another process must learn of what was put here meanwhile.
+
+        It can be pickled.
+        """
 
     def learn(self, told: Any) -> None:
         """Take what was put in another process for one's own."""
@@ -61,4 +64,4 @@ class Target(Protocol):
         """Finish what is open and return the number of files written. Raises StorageFailed."""
 
     def abort(self) -> None:
-        """Give up what is open, after an error."""
+        """Remove what is half written of all ``reserve``d homes, after an error, whichever process wrote it."""

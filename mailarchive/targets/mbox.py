@@ -27,15 +27,18 @@ class MboxTarget:
     """Files ``<account>/<mailbox>.mbox``, each written under a temporary name and put in place when all is there.
 
     Each entry has its place in the file, whoever writes it and when; holes are closed at the end. If the process
-    dies there are temporary files, which the next export writes anew.
+    dies there are temporary files, which the next export writes anew; ``abort`` removes those of all ``reserve``d
+    homes, whoever wrote them.
     """
 
     def __init__(self, root: Path, tell: Tell) -> None:
         self._paths = Paths(root, tell)
+        self._reserved: Sequence[Home] = ()
         self._extents: dict[Home, _Extent] = {}
         self._open: tuple[Home, int] | None = None
 
     def reserve(self, homes: Sequence[Home]) -> None:
+        self._reserved = homes
         for home in homes:
             self._paths.of(home, ".mbox")
 
@@ -96,7 +99,7 @@ class MboxTarget:
     def abort(self) -> None:
         with suppress(OSError):
             self._release()
-        for home in self._extents:
+        for home in {*self._reserved, *self._extents}:
             with suppress(OSError):
                 _temporary(self._paths.of(home, ".mbox")).unlink()
         self._extents = {}

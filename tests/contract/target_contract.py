@@ -221,3 +221,13 @@ class TargetContract:
         assert (tmp_path / "out").stat().st_mode & 0o777 == 0o700
         files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
         assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+
+    def test_what_another_process_wrote_is_given_up_too(self, tmp_path: Path) -> None:
+        place, root = place_of(b"half an export", "INBOX"), tmp_path / "out"
+        mine, other = self.open(root), self.open(root)
+        for target in (mine, other):
+            target.reserve([place.home])
+        self.put(other, b"half an export", place)
+        other.told()
+        mine.abort()
+        assert not list(root.rglob("*.tmp"))

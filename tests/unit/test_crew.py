@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +39,32 @@ def who(parent: int, left: Path, fate: str = "") -> Iterator[Work]:
         (left / str(os.getpid())).touch()
 
 
+def until(happened: Callable[[], bool]) -> None:
+    """Wait for a helper, for a minute at most."""
+    end = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < end, "the helper did nothing"
+        threading.Event().wait(0.01)
+
+
+class OnlyGoesOut(Exception):
+    """Can be pickled, but not made again of what was pickled."""
+
+    def __init__(self, one: int, other: int) -> None:
+        super().__init__(f"{one} and {other}")
+
+
+@contextmanager
+def odd(left: Path) -> Iterator[Work]:
+    """Lend what raises an error that the parent cannot read."""
+    (left / str(os.getpid())).touch()
+
+    def fail(number: int) -> tuple[int, int]:
+        raise OnlyGoesOut(number, number)
+
+    yield fail
+
+
 @pytest.mark.parametrize("helpers", [0, 1, 3])
 def test_each_number_is_done_once_and_everybody_closes_what_they_opened(tmp_path: Path, helpers: int) -> None:
     with Crew(who, (os.getpid(), tmp_path), NUMBERS, helpers) as crew:
@@ -49,8 +76,7 @@ def test_each_number_is_done_once_and_everybody_closes_what_they_opened(tmp_path
 
 def test_helpers_begin_before_results_are_asked_for(tmp_path: Path) -> None:
     with Crew(who, (os.getpid(), tmp_path), range(3), 1) as crew:
-        while not list(tmp_path.iterdir()):
-            threading.Event().wait(0.01)
+        until(lambda: any(tmp_path.iterdir()))
         found = list(crew.results())
     assert [number for number, _ in found] == [0, 1, 2]
     assert os.getpid() not in {pid for _, pid in found}
@@ -58,8 +84,7 @@ def test_helpers_begin_before_results_are_asked_for(tmp_path: Path) -> None:
 
 def test_an_error_of_a_helper_is_raised_here(tmp_path: Path) -> None:
     with Crew(who, (os.getpid(), tmp_path, "raise"), range(1), 1) as crew:
-        while not list(tmp_path.iterdir()):
-            threading.Event().wait(0.01)
+        until(lambda: any(tmp_path.iterdir()))
         with pytest.raises(ArchiveDamaged, match="0 is damaged") as raised:
             list(crew.results())
     assert raised.value.hint == "none"
@@ -67,9 +92,15 @@ def test_an_error_of_a_helper_is_raised_here(tmp_path: Path) -> None:
 
 def test_the_death_of_a_helper_is_no_success(tmp_path: Path) -> None:
     with Crew(who, (os.getpid(), tmp_path, "kill"), range(1), 1) as crew:
-        while not crew.has_news:
-            threading.Event().wait(0.01)
+        until(lambda: crew.has_news)
         with pytest.raises(HelperKilled):
+            list(crew.results())
+
+
+def test_an_error_that_cannot_be_read_here_ends_the_waiting(tmp_path: Path) -> None:
+    with Crew(odd, (tmp_path,), range(1), 1) as crew:
+        until(lambda: crew.has_news)
+        with pytest.raises(TypeError):
             list(crew.results())
 
 

@@ -200,8 +200,11 @@ class ImapSession:
         data = wire.collect(opening)
         status = self._result(opening, early)
         if status.kind == b"BAD" and self.offers("CONDSTORE", "QRESYNC"):
+            # What comes for the other command may be about the mailbox that was open before.
             self._give_up(early)
             early = None
+            wire.settle()
+            wire.deselect()
             status, data = wire.run(b"EXAMINE ", mailbox)
         if not status.ok:
             self._give_up(early)
