@@ -8,8 +8,8 @@ from mailarchive.clock import Clock
 from mailarchive.config import RECENT, Endpoint, default_port, url_of
 from mailarchive.model import Account
 from mailarchive.remote.compression import Compression
+from mailarchive.remote.patience import Crew, OnWait
 from mailarchive.sources.base import Source, SourceFactory
-from mailarchive.sources.patience import Crew, OnWait
 from mailarchive.sources.retrying import RetryingSource
 
 Opener = Callable[[Account, Endpoint, Callable[[], str]], Source]

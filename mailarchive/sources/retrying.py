@@ -8,9 +8,9 @@ from typing import TypeVar
 from mailarchive.clock import Clock
 from mailarchive.errors import ConnectionLost, FetchRefused, MailboxUnavailable, SourceError, Throttled
 from mailarchive.model import Account, Cursor, Fetched, ListedMailbox, MessageFacts, RemoteUid
+from mailarchive.remote.patience import Crew, OnWait, Patience
 from mailarchive.remote.throttling import PASSING
 from mailarchive.sources.base import OpenMailbox, Shows, Source, SourceFactory, Spool
-from mailarchive.sources.patience import Crew, OnWait, Patience
 
 _T = TypeVar("_T")
 

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from mailarchive.config import Endpoint
 from mailarchive.model import ListedMailbox, MailboxName
 from mailarchive.remote.imap import Timeouts
-from mailarchive.sources.imap import ImapMailbox, ImapSource
+from mailarchive.remote.imap.mailbox import ImapMailbox
+from mailarchive.sources.imap import ImapSource
 from mailarchive.sources.registry import account_of
 from tests.servers.scripted_imap import Rule, ScriptedServer
 

@@ -6,7 +6,7 @@ import pytest
 
 from mailarchive.errors import ConnectionLost, MailboxUnavailable
 from mailarchive.model import MessageFacts, RemoteUid
-from mailarchive.sources.imap import ImapMailbox
+from mailarchive.remote.imap.mailbox import ImapMailbox
 from tests.fault.imap_scripts import EXAMINE, INBOX, scripted
 from tests.servers.scripted_imap import CUT, ScriptedServer, once
 

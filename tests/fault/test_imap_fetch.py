@@ -15,8 +15,8 @@ from mailarchive.errors import (
 )
 from mailarchive.mail.body import SpooledBody
 from mailarchive.model import Fetched, MessageFacts, RemoteUid
+from mailarchive.remote.imap.mailbox import ImapMailbox
 from mailarchive.remote.receiving import LARGEST_IN_MEMORY
-from mailarchive.sources.imap import ImapMailbox
 from tests.fault.imap_scripts import opened
 from tests.servers.scripted_imap import CUT, STALL, once
 

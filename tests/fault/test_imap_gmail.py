@@ -6,7 +6,7 @@ import pytest
 
 from mailarchive.model import Cursor, MessageFacts, RemoteUid, UidValidity
 from mailarchive.remote.imap import answers
-from mailarchive.sources.imap import ImapMailbox
+from mailarchive.remote.imap.mailbox import ImapMailbox
 from tests.fault.imap_scripts import INBOX, opened, scripted
 
 OK = b"%T OK done\r\n"

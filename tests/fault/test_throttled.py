@@ -17,7 +17,7 @@ from mailarchive.errors import (
 )
 from mailarchive.model import RemoteUid
 from mailarchive.ops.fetching import NotFetched, fetch_each
-from mailarchive.sources.imap import ImapMailbox
+from mailarchive.remote.imap.mailbox import ImapMailbox
 from tests.fault.imap_scripts import INBOX, opened, scripted
 from tests.fault.troubled import Trouble, World, failing, raising
 from tests.servers.scripted_imap import CUT, Rule, once

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from mailarchive.errors import ConnectionLost, SourceError
 from mailarchive.model import Fetched, ListedMailbox, MessageFacts, RemoteUid
+from mailarchive.remote.patience import Crew
 from mailarchive.sources.base import OpenMailbox, Source, Spool
 from mailarchive.sources.memory import MemoryAccount, MemorySource
-from mailarchive.sources.patience import Crew
 from mailarchive.sources.retrying import RetryingSource
 from tests.servers.still_clock import StillClock
 

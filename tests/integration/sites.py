@@ -13,8 +13,8 @@ from mailarchive.ops.events import Detail, Event, Notice, Waiting
 from mailarchive.ops.pull import PullAccount, PullOptions, pull
 from mailarchive.ops.report import PullReport
 from mailarchive.remote.dial import Timeouts
+from mailarchive.remote.patience import Crew, OnWait
 from mailarchive.sources.imap import ImapSource
-from mailarchive.sources.patience import Crew, OnWait
 from mailarchive.sources.registry import account_of
 from mailarchive.sources.retrying import RetryingSource
 from tests.fault.archives import adds_up, held, no_damage
