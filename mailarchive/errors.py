@@ -23,8 +23,10 @@
     │   ├── ProtocolViolation            20   account, retryable
     │   ├── MailboxUnavailable            3   mailbox
     │   │   └── RefusesEverything         3   mailbox, retryable
-    │   └── FetchRefused                  3   message
-    │       └── PiecesUnsupported         3   message
+    │   ├── FetchRefused                  3   message
+    │   │   └── PiecesUnsupported         3   message
+    │   ├── MessageRefused                3   message
+    │   └── TargetRefused                21   account
     └── Interrupted                 130/143   run
 
 ``scope`` says how much is given up (message < mailbox < account < run); ``retryable`` whether
@@ -245,6 +247,23 @@ class FetchRefused(SourceError):
 
 class PiecesUnsupported(FetchRefused):
     """The protocol or the server has no way to fetch a part of a message, or answers it wrongly."""
+
+
+class MessageRefused(SourceError):
+    """A target does not take a message; ``str()`` has the server's words, ``code`` its response code."""
+
+    exit_code = ExitCode.PARTIAL
+    scope = Scope.MESSAGE
+
+    def __init__(self, message: str, *, hint: str = "", code: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+
+
+class TargetRefused(SourceError):
+    """A target takes nothing at all."""
+
+    exit_code = ExitCode.TARGET_REFUSED
 
 
 class Interrupted(MailArchiveError):

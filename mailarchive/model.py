@@ -101,6 +101,25 @@ class Fetched(NamedTuple):
     followed: bool = False
 
 
+class Outbound(NamedTuple):
+    """A message on its way into a mailbox: its octets, flags and keywords, and INTERNALDATE if that is known."""
+
+    body: Body
+    flags: frozenset[str] = frozenset()
+    date: datetime | None = None
+    has_nul: bool = False
+
+
+class Permanent(NamedTuple):
+    r"""The flags that a mailbox keeps (PERMANENTFLAGS, RFC 9051 section 7.1), in lower case.
+
+    ``takes_any`` says that it takes any keyword (``\*``).
+    """
+
+    flags: frozenset[str]
+    takes_any: bool
+
+
 class Account(NamedTuple):
     """An account at a server. ``name`` identifies it in the archive: ``user@host`` or ``user@host:port``.
 

@@ -34,12 +34,15 @@ _NOT_CONNECTED = re.compile(r"\bauthenticated but not connected\b", re.IGNORECAS
 """Exchange, to every command after a log-in that it accepted."""
 
 
-def demand(peer: str, kind: str, code: str, words: str, *, of_account: bool = False) -> SourceError | None:
+def demand(
+    peer: str, kind: str, code: str, words: str, *, of_account: bool = False, of_room: bool = False
+) -> SourceError | None:
     """Return the error for a response that asks for patience, None for any other.
 
     ``kind`` is OK, NO, BAD or BYE (POP3: OK for +OK, NO for -ERR), ``code`` the response code in
     capitals, ``words`` the rest, fit to be shown. ``of_account`` says that the response is about the
-    account (greeting, log-in, list of mailboxes) and not about a mailbox or a message. Only about
+    account (greeting, log-in, list of mailboxes) and not about a mailbox or a message, ``of_room`` that it answers
+    what needs room, so that OVERQUOTA means that there is none (RFC 9208 section 5.1.3). Only about
     an answered command: OVERQUOTA in an untagged NO is a warning that the disk is nearly full
     (RFC 9208 section 4.3.1).
     """
@@ -56,7 +59,7 @@ def demand(peer: str, kind: str, code: str, words: str, *, of_account: bool = Fa
         )
     if (told := slowness(peer, code, words)) is not None:
         return Throttled(str(told), seconds=told.seconds, connected=connected)
-    if code == "OVERQUOTA" or _EXCEEDED.search(words):
+    if (code == "OVERQUOTA" and not of_room) or _EXCEEDED.search(words):
         return Throttled(f"{peer} asks to come back later: {words}", connected=connected)
     if of_account and (code in _CLOSED or not connected):
         kind_of_error = Throttled if code in _AT_ONCE else TurnedAway

@@ -14,6 +14,8 @@ from mailarchive.remote.deflate import Deflated
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
+_SLICE = 1 << 17
+"""Octets that must be on their way within the socket's time-out."""
 _PATIENCE = 5.0
 """Seconds that ``cut`` waits for another thread to leave a system call it has just been thrown out of."""
 
@@ -68,8 +70,10 @@ class Transport(io.RawIOBase):
                 raise ConnectionLost(f"the connection to {self._peer} was closed")
             if self._deflated is not None:
                 octets = self._deflated.packed(octets)
+            view = memoryview(octets)
             try:
-                self._sock.sendall(octets)
+                for start in range(0, len(view), _SLICE):
+                    self._sock.sendall(view[start : start + _SLICE])
             except TimeoutError as error:
                 raise self._stalled() from error
             except OSError as error:

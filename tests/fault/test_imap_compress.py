@@ -19,8 +19,8 @@ from mailarchive.ops.options import PullAccount, PullOptions
 from mailarchive.ops.pull import pull
 from mailarchive.remote.compression import Compression
 from mailarchive.remote.imap import Timeouts
+from mailarchive.remote.imap import mailbox as imap
 from mailarchive.remote.transport import Transport
-from mailarchive.sources import imap
 from mailarchive.sources.imap import ImapSource
 from mailarchive.sources.registry import account_of, connect
 from tests.fault.archives import held

@@ -212,7 +212,7 @@ class ImapSession:
         if wire.exists is None:
             raise MailboxUnavailable(f"{name} cannot be opened: the server does not say how many messages it has")
         check_count(str(name), wire.exists)
-        cursor = _cursor([*(a.status() for a in data if a.name == b"OK"), status], wire.exists)
+        cursor = cursor_of([*(a.status() for a in data if a.name == b"OK"), status], wire.exists)
         return Selected(name, cursor, self._take_early(early))
 
     def _ask_early(self, first: int | None) -> bytes | None:
@@ -281,7 +281,8 @@ class ImapSession:
         return fetch.halves(self._wire, uid, spool)
 
 
-def _cursor(said: Iterable[Status], messages: int) -> Cursor:
+def cursor_of(said: Iterable[Status], messages: int) -> Cursor:
+    """Return the state of a mailbox as response codes tell it when it is opened (RFC 9051 section 7.1)."""
     values = {status.code: answers.number(status.argument) for status in said if status.code}
     return Cursor(
         UidValidity(values.get("UIDVALIDITY") or 0),

@@ -4,7 +4,8 @@ import contextlib
 import io
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 from mailarchive.errors import ConnectionLost, ProtocolViolation, SourceError, Throttled
 from mailarchive.mail.body import CHUNK
@@ -31,6 +32,25 @@ class Literal(bytes):
     """A string that goes over the wire as a literal (RFC 9051 section 4.3)."""
 
     __slots__ = ()
+    mark = b""
+
+
+class Literal8(Literal):
+    """A literal that may hold NUL (RFC 3516 section 4.4)."""
+
+    __slots__ = ()
+    mark = b"~"
+
+
+class Stream(NamedTuple):
+    """A literal too large for memory: ``size`` octets, in pieces. It waits for the server's go-ahead."""
+
+    size: int
+    chunks: Iterable[bytes]
+    mark: bytes = b""
+
+
+Piece = bytes | Stream
 
 
 def astring(octets: bytes) -> bytes:
@@ -101,11 +121,12 @@ class Wire:
         """Return whether ``octets`` can be sent without waiting for a go-ahead (LITERAL+, LITERAL-: RFC 7888)."""
         return not isinstance(octets, Literal) or len(octets) <= self.literal_plus
 
-    def start(self, *pieces: bytes) -> bytes:
+    def start(self, *pieces: Piece) -> bytes:
         """Send a command and return its tag.
 
-        A Literal that does not go at once waits for the server, and untagged data that comes
-        in the meantime is dropped; so nothing else may be in flight then.
+        A Literal that does not go at once, and a Stream, waits for the server, and untagged data that comes
+        in the meantime is dropped; so nothing that is answered by such data may be in flight then. What the pieces
+        of a Stream raise goes through, and the connection is cut.
         """
         if self.throughput is not None:
             self.throughput.asked(ahead=not self.idle)
@@ -114,18 +135,32 @@ class Wire:
         self._waiting.add(tag)
         line = bytearray(tag + b" ")
         for piece in pieces:
-            if not isinstance(piece, Literal):
+            if isinstance(piece, Literal) and self.goes_at_once(piece):
+                line += b"%s{%d+}\r\n" % (piece.mark, len(piece))
                 line += piece
-            elif self.goes_at_once(piece):
-                line += b"{%d+}\r\n" % len(piece) + piece
-            else:
-                line += b"{%d}\r\n" % len(piece)
+            elif isinstance(piece, Literal | Stream):
+                size = piece.size if isinstance(piece, Stream) else len(piece)
+                line += b"%s{%d}\r\n" % (piece.mark, size)
                 self._transport.send(line)
                 if not self.go_ahead(tag):
                     return tag
-                line = bytearray(piece)
+                line = bytearray()
+                if isinstance(piece, Stream):
+                    self._send_stream(piece)
+                else:
+                    line += piece
+            else:
+                line += piece
         self._transport.send(line + b"\r\n")
         return tag
+
+    def _send_stream(self, stream: Stream) -> None:
+        try:
+            for chunk in stream.chunks:
+                self._transport.send(chunk)
+        except BaseException:
+            self._transport.cut()
+            raise
 
     def ask_for_mail(self, command: bytes) -> bytes:
         """Send a command whose answers are as many octets as the server can send, and return its tag."""
@@ -151,14 +186,16 @@ class Wire:
         """Return whether the command has been answered."""
         return tag not in self._waiting
 
-    def result(self, tag: bytes, *, of_account: bool = False) -> Status:
+    def result(self, tag: bytes, *, of_account: bool = False, of_room: bool = False) -> Status:
         """Return how a command that is done ended.
 
         Raises Throttled if the server refused it and asks for patience (see ``throttling.demand``). If it did what it
         was asked, and asks for patience, that is kept for ``heed``.
         """
         status = self._done.pop(tag)
-        demand = throttling.demand(self.peer, status.kind.decode(), status.code, status.words, of_account=of_account)
+        demand = throttling.demand(
+            self.peer, status.kind.decode(), status.code, status.words, of_account=of_account, of_room=of_room
+        )
         if isinstance(demand, Throttled) and demand.answered:
             self._slowness = demand
         elif demand is not None:
@@ -194,7 +231,7 @@ class Wire:
             found.append(data)
         return found
 
-    def run(self, *pieces: bytes, of_account: bool = False) -> tuple[Status, list[Untagged]]:
+    def run(self, *pieces: Piece, of_account: bool = False) -> tuple[Status, list[Untagged]]:
         """Send a command, and return how it ended with the untagged responses on the way. Raises as ``result``."""
         tag = self.start(*pieces)
         answers = self.collect(tag)
