@@ -172,6 +172,52 @@ class Lost(NamedTuple):
     cut: bool = False
 
 
+class TargetSeen(NamedTuple):
+    """A place that messages are restored to, by number; never with a password."""
+
+    target: int
+    name: str
+    protocol: str
+    url: str = ""
+    security: str = ""
+
+
+class TargetMailboxSeen(NamedTuple):
+    """A mailbox of a target is about to be added to: what it then has from ``uidnext`` on may be ours.
+
+    ``box`` numbers the mailboxes of all targets; ``raw`` has one character for each octet of the target's name. Another
+    ``uidvalidity`` than before voids what was restored: the mailbox was made anew.
+    """
+
+    box: int
+    target: int
+    raw: str
+    delimiter: str | None = None
+    uidvalidity: int | None = None
+    uidnext: int | None = None
+
+
+class Sending(NamedTuple):
+    """A message is being sent, and whether it arrived cannot be asked for later; ``Restored`` follows if it did."""
+
+    box: int
+    digest: Digest
+
+
+class Restored(NamedTuple):
+    """A mailbox of a target has one more of this message, once for each such fact.
+
+    ``how`` is None if it was sent, ``copy`` if it was copied from another mailbox there, ``there`` if it had it before.
+    ``sent`` is the digest of what was sent instead, if a mended copy was.
+    """
+
+    box: int
+    digest: Digest
+    uid: int | None = None
+    how: str | None = None
+    sent: Digest | None = None
+
+
 class Checkpoint(NamedTuple):
     """Everything before is durable, and this is its hash."""
 
@@ -196,6 +242,10 @@ Fact = (
     | CursorMoved
     | BlockPacked
     | Lost
+    | TargetSeen
+    | TargetMailboxSeen
+    | Sending
+    | Restored
     | Checkpoint
 )
 

@@ -105,6 +105,38 @@ class Totals(NamedTuple):
     lost: int
 
 
+class KnownTarget(NamedTuple):
+    """A place that messages were restored to, and how it was reached last; never with a password."""
+
+    number: int
+    name: str
+    protocol: str
+    url: str
+    security: str
+
+
+class KnownTargetMailbox(NamedTuple):
+    """A mailbox of a target as it was when it was last about to be added to."""
+
+    box: int
+    target: int
+    raw: bytes
+    delimiter: str | None
+    uidvalidity: int | None
+    uidnext: int | None
+
+
+class RestoredRecord(NamedTuple):
+    """A message that a mailbox of a target has, or may have.
+
+    ``how`` is None if it was sent, ``copy`` or ``there`` if it did not need to be, ``sending`` if nobody knows.
+    """
+
+    digest: Digest
+    uid: int | None
+    how: str | None
+
+
 class RunRecord(NamedTuple):
     """A run; ``exit_code`` and ``end`` are None while it goes on, or if it died. ``totals`` as journaled."""
 

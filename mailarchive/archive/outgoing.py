@@ -12,10 +12,10 @@ from mailarchive.archive.crew import Crew, Work, helpers_for
 from mailarchive.archive.messages import MessageReader
 from mailarchive.catalog import sqlite
 from mailarchive.catalog.base import Catalog
-from mailarchive.catalog.outgoing import Choice, Laid, Outgoing
+from mailarchive.catalog.outgoing import Choice, Laid, Outgoing, Restorable
 from mailarchive.facts import MessageStored
 
-__all__ = ["Choice", "Dock", "Outgoing", "OutgoingReader", "Shipment", "ship"]
+__all__ = ["Choice", "Dock", "Outgoing", "OutgoingReader", "Restorable", "Shipment", "ship"]
 
 R = TypeVar("R")
 

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from typing import BinaryIO, NamedTuple
 
@@ -15,6 +15,7 @@ from mailarchive.archive.packer import Packer
 from mailarchive.archive.partials import Partials
 from mailarchive.archive.prepare import Prepared
 from mailarchive.archive.sightings import Sightings
+from mailarchive.catalog import sqlite
 from mailarchive.catalog.base import Catalog
 from mailarchive.clock import Clock
 from mailarchive.errors import ArchiveDamaged, StorageFailed
@@ -112,6 +113,12 @@ class Writer:
         with self._lock:
             yield from MessageReader(self._layout.mail, self._catalog).octets(self._message(digest))
 
+    @contextmanager
+    def reading(self) -> Iterator[MessageReader]:
+        """Lend one thread a reader of what the last checkpoint covers; it needs no lock. Raises CatalogUnusable."""
+        with closing(sqlite.open_existing(self._layout.catalog)) as catalog:
+            yield MessageReader(self._layout.mail, catalog, cached=1)
+
     def spool(self) -> BinaryIO:
         """Return an empty file for a message too large for memory. Raises StorageFailed."""
         return partial.spool(self._layout.partial)
@@ -122,7 +129,7 @@ class Writer:
         """Begin a run and return its number."""
         with self._lock:
             number = self._catalog.run_number() + 1
-            self._record(f.RunBegan(number, self._clock.now(), command, f"mailarchive {__version__}"))
+            self.record(f.RunBegan(number, self._clock.now(), command, f"mailarchive {__version__}"))
             return number
 
     def end(
@@ -134,7 +141,7 @@ class Writer:
         mailboxes: Mapping[str, Mapping[str, int]],
     ) -> None:
         """End the run and make everything durable."""
-        self._record(f.RunEnded(run, self._clock.now(), exit_code, tuple(accounts), totals, mailboxes))
+        self.record(f.RunEnded(run, self._clock.now(), exit_code, tuple(accounts), totals, mailboxes))
         self.checkpoint()
 
     def new_mailbox_number(self) -> int:
@@ -147,13 +154,13 @@ class Writer:
         """Record an account, if it is new or reached in another way."""
         with self._lock:
             if account not in self._catalog.accounts():
-                self._record(f.AccountSeen(account.name, account.protocol, account.url, account.security))
+                self.record(f.AccountSeen(account.name, account.protocol, account.url, account.security))
 
     def mailbox(self, number: int, account: str, listed: ListedMailbox, uidvalidity: int | None) -> None:
         """Record that the server lists mailbox ``number`` under this name; another UIDVALIDITY ends its placements."""
         with self._lock:
             self._sightings.mailbox(number, account)
-        self._record(
+        self.record(
             f.MailboxSeen(
                 number,
                 account,
@@ -167,7 +174,7 @@ class Writer:
 
     def mailbox_vanished(self, number: int) -> None:
         """Record that the server lists the mailbox no more."""
-        self._record(f.MailboxVanished(number))
+        self.record(f.MailboxVanished(number))
 
     def add(self, mailbox: int, uidvalidity: int, arrivals: Sequence[Arrival]) -> list[Added]:
         """Put messages into the archive, unless they are there, and place each in its mailboxes, last in ``mailbox``.
@@ -210,29 +217,29 @@ class Writer:
             message = self._message(digest)
             placed = placing.placed(mailbox, uidvalidity, facts, digest, message.size, by)
             self._sightings.add(placing.sighting(placed, message.header, message.size))
-            self._record(*placing.labelled(placed, also), placed)
+            self.record(*placing.labelled(placed, also), placed)
 
     def flags(self, mailbox: int, uidvalidity: int, uid: RemoteUid, flags: frozenset[str]) -> None:
         """Record the flags that a placement has now."""
-        self._record(f.FlagsChanged(mailbox, uidvalidity, uid, tuple(sorted(flags))))
+        self.record(f.FlagsChanged(mailbox, uidvalidity, uid, tuple(sorted(flags))))
 
     def labels(self, mailbox: int, uidvalidity: int, uid: RemoteUid, labels: Sequence[str]) -> None:
         """Record the Gmail labels that a placement has now."""
-        self._record(f.LabelsChanged(mailbox, uidvalidity, uid, tuple(labels)))
+        self.record(f.LabelsChanged(mailbox, uidvalidity, uid, tuple(labels)))
 
     def gone(self, mailbox: int, uidvalidity: int, uids: Sequence[RemoteUid]) -> None:
         """Record that placements have ended."""
         for start in range(0, len(uids), CHECKPOINT_FACTS):
-            self._record(f.Gone(mailbox, uidvalidity, tuple(uids[start : start + CHECKPOINT_FACTS])))
+            self.record(f.Gone(mailbox, uidvalidity, tuple(uids[start : start + CHECKPOINT_FACTS])))
 
     def failed(self, mailbox: int, uidvalidity: int, uid: RemoteUid, why: str) -> None:
         """Record that a message could not be fetched; what of ``why`` is no text is escaped."""
         why = why.encode("utf-8", "backslashreplace").decode("utf-8")
-        self._record(f.Failed(mailbox, uidvalidity, uid, why))
+        self.record(f.Failed(mailbox, uidvalidity, uid, why))
 
     def cursor(self, mailbox: int, cursor: Cursor, since: str | None, excluded: int) -> None:
         """Record that a mailbox has been read whole as of ``cursor``."""
-        self._record(
+        self.record(
             f.CursorMoved(
                 mailbox, cursor.uidvalidity, cursor.uidnext, cursor.highestmodseq, cursor.messages, since, excluded
             )
@@ -240,7 +247,7 @@ class Writer:
 
     def lost(self, digest: Digest, why: str) -> None:
         """Record that the octets of a message are damaged or missing, so that the next pull fetches it again."""
-        self._record(f.Lost(digest, why))
+        self.record(f.Lost(digest, why))
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -255,9 +262,10 @@ class Writer:
                 yield
             finally:
                 self._is_together = False
-            self._record()
+            self.record()
 
-    def _record(self, *facts: f.Fact) -> None:
+    def record(self, *facts: f.Fact) -> None:
+        """Record facts in one write. When this returns they survive the death of the process; see ``add``."""
         with self._lock, self._failing():
             self._unwritten += facts
             if not self._is_together or len(self._unwritten) >= CHECKPOINT_FACTS:

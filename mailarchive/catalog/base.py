@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from mailarchive.catalog.outgoing import Choice
+from mailarchive.catalog.outgoing import Choice, Restorable
 from mailarchive.errors import ArchiveDamaged
 from mailarchive.facts import BlockPacked, Fact, MessageStored, Position
 from mailarchive.model import Account, Digest, HeaderDigest, RemoteUid
@@ -13,10 +13,13 @@ from mailarchive.records import (
     Here,
     KnownFailure,
     KnownMailbox,
+    KnownTarget,
+    KnownTargetMailbox,
     Looks,
     MailboxState,
     MailboxSummary,
     PlacementRecord,
+    RestoredRecord,
     RunRecord,
     Sighting,
     Totals,
@@ -155,6 +158,28 @@ class Catalog(Protocol):
 
     def runs(self) -> Iterator[RunRecord]:
         """Yield all runs, oldest first."""
+
+    def run_at(self, moment: datetime) -> int:
+        """Return the number of the last run that had begun at ``moment``; 0 if there was none."""
+
+    def restorable(self, mailbox: int, run: int | None = None) -> Iterator[Restorable]:
+        """Yield the present placements of a mailbox, or those present right after ``run``, by uidvalidity and uid."""
+
+    def targets(self) -> list[KnownTarget]:
+        """Return all targets by number."""
+
+    def target_mailboxes(self, target: int) -> list[KnownTargetMailbox]:
+        """Return all mailboxes of a target by number."""
+
+    def restored(self, box: int) -> list[RestoredRecord]:
+        """Return what a mailbox of a target was given or found to have, in the order of the journal.
+
+        What was being sent when the journal ends has ``sending`` as its ``how``. Nothing from before the mailbox was
+        made anew is told.
+        """
+
+    def uploaded(self, target: int, since: datetime) -> int:
+        """Return the octets of the messages sent to a target, in runs begun or ended at ``since`` or later."""
 
     def fingerprint(self) -> tuple[Position, dict[str, str]]:
         """Return the position, and a hash of each table there: equal for equal content however it came about."""

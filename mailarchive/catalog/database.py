@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mailarchive.catalog.base import CatalogUnusable
+from mailarchive.catalog.rows import Row
 from mailarchive.catalog.schema import VERSION
 from mailarchive.errors import ArchiveDamaged, StorageFailed
 
@@ -31,6 +32,10 @@ _FINGERPRINT = {
     "block": "SELECT * FROM block ORDER BY 1",
     "run": "SELECT * FROM run ORDER BY 1",
     "download": "SELECT * FROM download ORDER BY 1, 2",
+    "target": "SELECT * FROM target ORDER BY 1",
+    "target_mailbox": "SELECT * FROM target_mailbox ORDER BY 1",
+    "restored": "SELECT box, message, uid, how, run FROM restored ORDER BY id",
+    "upload": "SELECT * FROM upload ORDER BY 1, 2",
 }
 """Rows as they are, numbers of messages and sets of flags too: the fold gives those in the order of the facts."""
 
@@ -73,6 +78,17 @@ def connect(path: Path | str) -> sqlite3.Connection:
     db.execute(f"PRAGMA cache_size = -{CACHE >> 10}")
     db.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
     return db
+
+
+class Asked:
+    """A catalog's connection, asked."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def _all(self, sql: str, *arguments: object) -> list[Row]:
+        with translated():
+            return self._db.execute(sql, arguments).fetchall()
 
 
 def fingerprints(db: sqlite3.Connection) -> dict[str, str]:

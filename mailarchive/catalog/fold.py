@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mailarchive import facts as f
+from mailarchive.catalog.fold_restores import RestoreFold
 from mailarchive.catalog.rows import with_digests
 from mailarchive.catalog.schema import DIGEST_IS
 from mailarchive.model import Digest, RemoteUid
@@ -38,6 +39,7 @@ class Fold:
         self._db = db
         self.run = run
         self._flag_sets: dict[tuple[str, ...], int] = {}
+        self._restores = RestoreFold(db)
         self._by_type: dict[type[Any], Callable[[Any], object]] = {
             f.AccountSeen: self._account,
             f.MailboxSeen: self._mailbox,
@@ -51,22 +53,29 @@ class Fold:
             f.Lost: self._lost,
             f.RunBegan: self._began,
             f.RunEnded: self._ended,
+            f.TargetSeen: self._restores.target,
+            f.TargetMailboxSeen: self._restores.mailbox,
         }
 
     def apply(self, facts: Iterable[f.Fact]) -> None:
-        """Apply ``facts`` in order, inside the caller's transaction; messages and their placements many at a time."""
+        """Apply ``facts`` in order, inside the caller's transaction; what comes in great numbers many at a time."""
         messages: list[Any] = []
         placed: list[Any] = []
+        restored: list[Any] = []
         for fact in facts:
             kind = type(fact)
             if kind is f.Placed:
                 placed.append(fact)
             elif kind is f.MessageStored:
                 messages.append(fact)
+            elif kind is f.Restored or kind is f.Sending:
+                restored.append(fact)
             elif handler := self._by_type.get(kind):
                 self._arrived(messages, placed)
+                self._restores.restored(restored, self.run)
                 handler(fact)
         self._arrived(messages, placed)
+        self._restores.restored(restored, self.run)
 
     def _arrived(self, messages: list[f.MessageStored], placed: list[f.Placed]) -> None:
         """Apply and clear messages, then placements: none of the former looks at any of the latter."""

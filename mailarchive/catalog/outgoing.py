@@ -4,6 +4,7 @@ import sqlite3
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from mailarchive.catalog.rows import MESSAGE, message_of, moment_of
 from mailarchive.facts import MessageStored
@@ -23,6 +24,18 @@ class Outgoing:
     date: datetime | None
     gone: bool
     at: int
+
+
+class Restorable(NamedTuple):
+    """A placement as it is to be restored; ``lost`` says that its octets are damaged or missing."""
+
+    message: MessageStored
+    lost: bool
+    uidvalidity: int
+    uid: RemoteUid
+    date: datetime | None
+    flags: tuple[str, ...]
+    labels: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,24 +1,16 @@
 """What people ask a catalog: sums, runs, and what happened in them."""
 
 import json
-import sqlite3
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 
-from mailarchive.catalog.database import translated
-from mailarchive.catalog.rows import PLACEMENT, Row, name_of, placement_of, time_of
+from mailarchive.catalog.database import Asked, translated
+from mailarchive.catalog.rows import PLACEMENT, name_of, placement_of, time_of
 from mailarchive.records import MailboxState, MailboxSummary, PlacementRecord, RunRecord, Totals
 
 
-class Overview:
+class Overview(Asked):
     """The part of ``catalog.base.Catalog`` that no pull needs."""
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-
-    def _all(self, sql: str, *arguments: object) -> list[Row]:
-        with translated():
-            return self._db.execute(sql, arguments).fetchall()
 
     def _placements(self, where: str, argument: int) -> Iterator[PlacementRecord]:
         with translated():
@@ -76,6 +68,10 @@ class Overview:
             "SELECT COUNT(*), COALESCE(SUM(size), 0), COALESCE(SUM(lost > 0), 0) FROM message"
         )[0]
         return Totals(placements, gone, received, unique, octets, lost)
+
+    def run_at(self, moment: datetime) -> int:
+        sql = "SELECT COALESCE(MAX(number), 0) FROM run WHERE began <= ?"
+        return int(self._all(sql, moment.astimezone(UTC).isoformat())[0][0])
 
     def runs(self) -> Iterator[RunRecord]:
         for row in self._all("SELECT number, command, began, ended, exit_code, totals FROM run ORDER BY number"):

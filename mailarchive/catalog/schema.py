@@ -1,6 +1,6 @@
 """The tables of the SQLite catalog; numbered, because another number means: make it anew."""
 
-VERSION = 4
+VERSION = 5
 
 TABLES = """
 CREATE TABLE state (
@@ -71,6 +71,28 @@ CREATE TABLE run (
     command TEXT NOT NULL, program TEXT NOT NULL, began TEXT NOT NULL,
     ended TEXT, exit_code INTEGER, totals TEXT NOT NULL DEFAULT '{}'
 );
+CREATE TABLE target (
+    number INTEGER PRIMARY KEY,
+    name TEXT NOT NULL, protocol TEXT NOT NULL, url TEXT NOT NULL, security TEXT NOT NULL
+);
+CREATE TABLE target_mailbox (
+    box INTEGER PRIMARY KEY,
+    target INTEGER NOT NULL,
+    raw BLOB NOT NULL,
+    delimiter TEXT,
+    uidvalidity INTEGER, uidnext INTEGER
+);
+CREATE TABLE restored (
+    id INTEGER PRIMARY KEY,
+    box INTEGER NOT NULL, message INTEGER NOT NULL, uid INTEGER,
+    how TEXT, -- 'sending': it is not known whether it arrived
+    run INTEGER NOT NULL
+);
+CREATE INDEX restored_doubt ON restored (box, message) WHERE how = 'sending';
+CREATE TABLE upload (
+    run INTEGER NOT NULL, box INTEGER NOT NULL, octets INTEGER NOT NULL,
+    PRIMARY KEY (run, box)
+) WITHOUT ROWID;
 """
 """What the journal is folded into. Of a digest only the beginning is in an index, which is a third of the size."""
 
@@ -82,6 +104,8 @@ CREATE INDEX placement_message ON placement (message);
 CREATE INDEX placement_account_id ON placement (account_id) WHERE account_id IS NOT NULL;
 CREATE INDEX placement_looks ON placement (said_size, epoch);
 CREATE INDEX block_segment ON block (segment, "offset");
+CREATE INDEX flag_change_placement ON flag_change (mailbox, uidvalidity, uid, run);
+CREATE INDEX restored_box ON restored (box);
 """
 """What only queries need: quicker to make when a whole journal has been folded than to keep up meanwhile."""
 

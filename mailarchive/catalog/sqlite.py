@@ -12,6 +12,7 @@ from mailarchive.catalog.database import CACHE, FILLING, check_length, check_ver
 from mailarchive.catalog.fold import Fold, moment_columns
 from mailarchive.catalog.outgoing import Choice, lay_out
 from mailarchive.catalog.overview import Overview
+from mailarchive.catalog.restores import Restores
 from mailarchive.catalog.rows import (
     MAILBOX,
     MESSAGE,
@@ -82,7 +83,7 @@ def _state(position: Position) -> tuple[int, int, bytes, int]:
     return position.part, position.offset, position.chain, position.checkpoints
 
 
-class SqliteCatalog(Overview):
+class SqliteCatalog(Overview, Restores):
     """See ``catalog.base.Catalog``. Not thread-safe beyond what SQLite's own locking gives."""
 
     def __init__(self, db: sqlite3.Connection, path: Path | None) -> None:

@@ -49,7 +49,7 @@ def _words(words: Hashable) -> str:
 def _field_of(name: str, hint: Any, default: Any) -> _Field:
     encode: Callable[[Any], str] = _encode
     from_json: Callable[[Any], Any] | None = None
-    if hint in (bytes, Digest, HeaderDigest):
+    if hint in (bytes, Digest, HeaderDigest, Digest | None):
         encode, from_json = _hex, bytes.fromhex
     elif hint in (datetime, datetime | None):
         encode, from_json = _moment, datetime.fromisoformat
@@ -89,6 +89,10 @@ _NAMES: dict[type[Any], str] = {
     f.CursorMoved: "cursor",
     f.BlockPacked: "block",
     f.Lost: "lost",
+    f.TargetSeen: "target",
+    f.TargetMailboxSeen: "target_mailbox",
+    f.Sending: "sending",
+    f.Restored: "restored",
     f.Checkpoint: "checkpoint",
 }
 """What the line of each kind of fact has as its ``t``."""

@@ -52,6 +52,15 @@ def fold(catalog: Catalog, *facts: Fact) -> None:
     catalog.apply(facts, catalog.position())
 
 
+def run(number: int, *facts: Fact) -> tuple[Fact, ...]:
+    """Return what run ``number``, begun that many days later, found."""
+    return f.RunBegan(number, BEGAN + timedelta(days=number), "pull", "test"), *facts
+
+
+def into(box: int = 1, uidvalidity: int | None = 5) -> f.TargetMailboxSeen:
+    return f.TargetMailboxSeen(box, 1, "Entw\xfcrfe", ".", uidvalidity, 9)
+
+
 class CatalogContract:
     """Subclasses define the fixture ``catalog``: an empty one."""
 
@@ -289,6 +298,90 @@ class CatalogContract:
         assert (open_run.number, open_run.end, open_run.exit_code) == (2, None, None)
         assert first.run_number() == 2
 
+    def test_the_run_of_a_moment_is_the_last_that_had_begun(self, first: Catalog) -> None:
+        fold(first, *run(2), *run(3))
+        assert first.run_at(BEGAN - timedelta(seconds=1)) == 0
+        assert first.run_at(BEGAN.astimezone(DATE.tzinfo)) == 1
+        assert first.run_at(BEGAN + timedelta(days=2)) == 2
+        assert first.run_at(BEGAN + timedelta(days=9)) == 3
+
+    def then(self, catalog: Catalog, number: int | None) -> dict[object, tuple[str, ...]]:
+        """Return the flags by uid of what was in mailbox 1 after a run, or is there now."""
+        return {one.uid: one.flags for one in catalog.restorable(1, number)}
+
+    def test_what_can_be_restored_is_what_is_present(self, first: Catalog) -> None:
+        fold(first, seen(2, "Other"), placed(1, 2, 2), f.Placed(1, 1, 4, digest(1), None, ("a",), labels=("x y",)))
+        fold(first, f.Lost(digest(2), "damaged"), f.Gone(1, 1, (3,)))
+        whole, lost, labelled = first.restorable(1)
+        assert whole == (stored(1), False, 1, 1, DATE, ("\\Seen",), ())
+        assert lost == (stored(2), True, 1, 2, DATE, (), ())
+        assert labelled == (stored(1), False, 1, 4, None, ("a",), ("x y",))
+
+    def test_a_mailbox_can_be_restored_as_it_was_after_any_run(self, first: Catalog) -> None:
+        fold(first, *run(2, placed(4, 2), f.Gone(1, 1, (1,)), f.FlagsChanged(1, 1, 2, ("b",))))
+        fold(first, *run(3, f.FlagsChanged(1, 1, 2, ("c",)), f.FlagsChanged(1, 1, 2, ("d",)), f.Gone(1, 1, (3,))))
+        fold(first, *run(4, seen(uidvalidity=2), placed(1, 2, 1, 2)))
+        assert self.then(first, 0) == {}
+        assert self.then(first, 1) == {1: ("\\Seen",), 2: (), 3: ()}
+        assert self.then(first, 2) == {2: ("b",), 3: (), 4: ()}
+        assert self.then(first, 3) == {2: ("d",), 4: ()}
+        assert self.then(first, 4) == self.then(first, None) == {1: ()}
+        assert [(one.uidvalidity, one.uid) for one in first.restorable(1, 4)] == [(2, 1)]
+
+    def test_targets_and_their_mailboxes_are_what_was_seen_of_them_last(self, first: Catalog) -> None:
+        fold(first, f.TargetSeen(2, "you@host", "smtp"), f.TargetSeen(1, "me@new", "imap", "imap://new", "tls"))
+        fold(first, f.TargetSeen(2, "you@host", "lmtp", "lmtp://host", "plain"), into(2), into())
+        fold(first, f.TargetMailboxSeen(3, 2, ""), f.TargetMailboxSeen(1, 1, "INBOX", "/", 6, 10))
+        assert first.targets() == [
+            (1, "me@new", "imap", "imap://new", "tls"),
+            (2, "you@host", "lmtp", "lmtp://host", "plain"),
+        ]
+        assert first.target_mailboxes(1) == [(1, 1, b"INBOX", "/", 6, 10), (2, 1, b"Entw\xfcrfe", ".", 5, 9)]
+        assert first.target_mailboxes(2) == [(3, 2, b"", None, None, None)]
+        assert first.target_mailboxes(3) == []
+
+    def test_what_a_target_has_is_told_in_order_and_each_time(self, first: Catalog) -> None:
+        fold(first, into(), f.Restored(1, digest(2), 9), f.Restored(1, digest(1), 10), f.Restored(2, digest(1)))
+        fold(first, f.Restored(1, digest(2), 11, "copy"), f.Restored(1, digest(2), None, "there", digest(7)))
+        assert first.restored(1) == [
+            (digest(2), 9, None),
+            (digest(1), 10, None),
+            (digest(2), 11, "copy"),
+            (digest(2), None, "there"),
+        ]
+        assert first.restored(2) == [(digest(1), None, None)]
+        assert first.restored(3) == []
+
+    def test_a_mailbox_that_was_made_anew_has_nothing(self, first: Catalog) -> None:
+        fold(first, into(1), into(2), f.Restored(1, digest(1), 9), f.Sending(1, digest(2)), f.Restored(2, digest(1)))
+        fold(first, into(1))
+        assert len(first.restored(1)) == 2
+        fold(first, into(1, 6), f.Restored(1, digest(2), 1))
+        assert first.restored(1) == [(digest(2), 1, None)]
+        assert len(first.restored(2)) == 1
+
+    def test_what_is_being_sent_is_in_doubt_until_it_was_restored(self, first: Catalog) -> None:
+        once, arrived = f.Sending(1, digest(1)), f.Restored(1, digest(1))
+        fold(first, into(1, None), once, f.Sending(1, digest(2)), once, f.Sending(2, digest(1)), arrived)
+        assert first.restored(1) == [
+            (digest(2), None, "sending"),
+            (digest(1), None, "sending"),
+            (digest(1), None, None),
+        ]
+        fold(first, into(1, None), arrived, arrived)
+        assert first.restored(1) == [(digest(2), None, "sending"), *[(digest(1), None, None)] * 3]
+        assert first.restored(2) == [(digest(1), None, "sending")]
+
+    def test_what_was_sent_to_a_target_since_a_moment_is_summed(self, first: Catalog) -> None:
+        fold(first, into(1), into(2), f.TargetMailboxSeen(3, 2, ""), stored(3, size=7))
+        fold(first, f.Restored(1, digest(1)), f.Restored(2, digest(1), sent=digest(7)), f.Restored(3, digest(3)))
+        fold(first, f.Restored(1, digest(1), 9, "copy"), f.Restored(1, digest(1), 9, "there"), f.Sending(1, digest(1)))
+        fold(first, *run(2, f.Restored(1, digest(3)), into(1, 6)))
+        fold(first, f.RunEnded(2, BEGAN + timedelta(days=4), 0))
+        assert (first.uploaded(1, BEGAN), first.uploaded(2, BEGAN), first.uploaded(3, BEGAN)) == (27, 7, 0)
+        assert first.uploaded(1, (BEGAN + timedelta(days=3)).astimezone(DATE.tzinfo)) == 7
+        assert first.uploaded(1, BEGAN + timedelta(days=5)) == 0
+
     def test_what_contradicts_itself_is_damage_and_changes_nothing(self, first: Catalog) -> None:
         before = first.fingerprint()
         with pytest.raises(ArchiveDamaged):
@@ -297,9 +390,13 @@ class CatalogContract:
 
     def test_equal_content_has_equal_fingerprints_however_it_came_about(self, catalog: Catalog, other: Catalog) -> None:
         facts: Sequence[Fact] = (*FIRST, f.FlagsChanged(1, 1, 2, ("a",)), f.Lost(digest(2), "x"), stored(2, 3, 0))
+        doubt, sent = f.Sending(1, digest(1)), f.Restored(1, digest(1), 7)
+        facts = (*facts, f.TargetSeen(1, "me@new", "imap"), into(), doubt, f.Restored(1, digest(2)), doubt, sent)
         for fact in facts:
             fold(catalog, fact)
         fold(other, *facts)
         assert catalog.fingerprint() == other.fingerprint()
-        fold(other, f.FlagsChanged(1, 1, 2, ("b",)))
-        assert catalog.fingerprint()[1] != other.fingerprint()[1]
+        for fact in (f.FlagsChanged(1, 1, 2, ("b",)), f.TargetSeen(2, "x", "smtp"), into(2), sent):
+            before = other.fingerprint()[1]
+            fold(other, fact)
+            assert other.fingerprint()[1] != before

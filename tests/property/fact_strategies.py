@@ -79,6 +79,25 @@ ordinary = st.one_of(
     ),
     st.builds(f.BlockPacked, small, small, numbers, numbers, numbers),
     st.builds(f.Lost, digests, text),
+    st.builds(f.TargetSeen, small, words, words, words, words),
+    st.builds(
+        f.TargetMailboxSeen,
+        small,
+        small,
+        st.binary(max_size=8).map(lambda raw: raw.decode("latin-1")),
+        st.none() | st.characters(max_codepoint=255),
+        st.none() | small,
+        st.none() | numbers,
+    ),
+    st.builds(f.Sending, small, digests),
+    st.builds(
+        f.Restored,
+        small,
+        digests,
+        st.none() | numbers,
+        st.sampled_from([None, "copy", "there"]),
+        st.none() | digests,
+    ),
 )
 """All but ``part`` and ``checkpoint``, which the journal itself writes."""
 

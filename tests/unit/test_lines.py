@@ -22,6 +22,15 @@ def test_a_line_is_compact_ascii_and_leaves_defaults_out() -> None:
     assert b'"final":false' in to_line(f.MessageStored(DIGEST, HEADER, 1, 1, 0, 9, "lf", final=False))
 
 
+def test_what_was_sent_instead_is_written_like_any_digest() -> None:
+    fact = f.Restored(1, DIGEST, 7, "copy", Digest(b"\x03" * 32))
+    assert to_line(fact) == (
+        b'{"t":"restored","box":1,"digest":"' + b"01" * 32 + b'","uid":7,"how":"copy","sent":"' + b"03" * 32 + b'"}\n'
+    )
+    assert from_line(to_line(fact)) == fact
+    assert from_line(to_line(f.Restored(1, DIGEST))) == f.Restored(1, DIGEST)
+
+
 @pytest.mark.parametrize("text", [b"a", "\u00fc".encode()])
 def test_many_lines_are_read_as_each_of_them_alone(text: bytes) -> None:
     lines = [
