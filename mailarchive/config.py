@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from mailarchive.errors import UsageError
 
-Protocol = Literal["imap", "pop3"]
+Protocol = Literal["imap", "pop3", "smtp", "lmtp"]
 Security = Literal["tls", "starttls", "plain"]
 Auth = Literal["password", "xoauth2"]
 """How to log in: with a password, or with an OAuth access token in its place."""
@@ -22,19 +22,35 @@ _EXPECTED = (
     "a URL looks like imaps://user@host, imap://user@host:port or pop3s://user@host; "
     "an @ in the user name may stand as it is"
 )
+_EXPECTED_TARGET = (
+    "a URL looks like imaps://user@host, imap://user@host:port, smtps://user@host, smtp://user@host:port, "
+    "lmtp://host or lmtp:///path/to/socket; an @ in the user name may stand as it is"
+)
 _SCHEMES: dict[str, tuple[Protocol, int]] = {
     "imaps": ("imap", 993),
     "imap": ("imap", 143),
     "pop3s": ("pop3", 995),
     "pop3": ("pop3", 110),
+    "smtps": ("smtp", 465),
+    "smtp": ("smtp", 587),
+    "lmtp": ("lmtp", 24),
 }
+_SOURCES = frozenset({"imap", "pop3"})
+_TARGETS = frozenset({"imap", "smtp", "lmtp"})
+_WITHOUT_USER = frozenset({"smtp", "lmtp"})
+_LONGEST_SOCKET = 107
+"""Octets of the path of a UNIX socket, on Linux."""
 _ALIASES = {"pops": "pop3s", "pop": "pop3"}
 _LONGEST_LABEL = 63
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A server, a user there, and how the connection is protected. Never holds a password."""
+    """A server, a user there, and how the connection is protected. Never holds a password.
+
+    For ``smtp`` and ``lmtp`` the user may be empty: nobody logs in. For ``lmtp`` the host may be the absolute path
+    of a UNIX socket, with port 0.
+    """
 
     protocol: Protocol
     user: str
@@ -47,8 +63,13 @@ class Endpoint:
 
 
 def default_port(scheme: str) -> int:
-    """Return the port of ``imaps``, ``imap``, ``pop3s`` or ``pop3``."""
+    """Return the port of ``imaps``, ``imap``, ``pop3s``, ``pop3``, ``smtps``, ``smtp`` or ``lmtp``."""
     return _SCHEMES[scheme][1]
+
+
+def has_tls_from_the_beginning(protocol: Protocol) -> bool:
+    """Return whether the protocol has a scheme of that kind, like ``imaps``."""
+    return protocol + "s" in _SCHEMES
 
 
 def parse_url(
@@ -60,40 +81,65 @@ def parse_url(
     auth: Auth = "password",
     compress: Compress = "auto",
 ) -> Endpoint:
-    """Return the endpoint that a URL names (RFC 5092 without path; the like for POP3, RFC 2384).
+    """Return the endpoint to pull from that a URL names (RFC 5092 without path; the like for POP3, RFC 2384).
 
     ``imap://`` means STARTTLS (``pop3://`` STLS), or plain text to a loopback address unless ``starttls``;
     elsewhere plain text needs ``insecure_plaintext``; ``imaps://`` and ``pop3s://`` heed neither.
     Raises UsageError, which never repeats a password.
     """
-    scheme, separator, rest = text.partition("://")
-    scheme = _ALIASES.get(scheme.lower(), scheme.lower())
-    if not separator:
-        what = "the account" if ":" in text else repr(text)
-        raise UsageError(f"{what} is not a URL", hint=_EXPECTED)
-    if scheme not in _SCHEMES:
-        what = f"the protocol {scheme}" if scheme.isalnum() else "the protocol of the URL"
-        raise UsageError(f"{what} is not supported", hint=_EXPECTED)
-    user_part, _, place = rest.rpartition("@")
-    if any(mark in place for mark in "/?#"):
-        place = _without_end(place)
-    if not user_part:
-        raise UsageError("the URL names no user", hint=_EXPECTED)
-    protocol, port = _SCHEMES[scheme]
-    user = _user(user_part, protocol)
-    host, port = _place(place, port)
+    scheme, rest = _scheme(text)
+    if _SCHEMES[scheme][0] not in _SOURCES:
+        raise UsageError(f"over {scheme} mail can be sent, and none be had", hint=_EXPECTED)
+    user, host, port = _parts(scheme, rest)
     security = _security(scheme, host, starttls=starttls, insecure_plaintext=insecure_plaintext)
-    if ca_file is not None and not ca_file.is_file():
-        raise UsageError(f"there is no file {ca_file}", hint="--ca-file names a PEM file of certificate authorities")
-    return Endpoint(protocol, user, host, port, security, ca_file, auth, compress)
+    _check_file(ca_file)
+    return Endpoint(_SCHEMES[scheme][0], user, host, port, security, ca_file, auth, compress)
+
+
+def parse_target_url(
+    text: str,
+    *,
+    starttls: bool = False,
+    insecure_plaintext: bool = False,
+    ca_file: Path | None = None,
+    auth: Auth = "password",
+) -> Endpoint:
+    """Return the endpoint to restore to that a URL names; ``smtp``, ``smtps`` and ``lmtp`` need no user.
+
+    ``smtp://`` is protected like ``imap://`` for ``parse_url``; so is ``lmtp://`` where somebody logs in, and
+    otherwise it is plain text unless ``starttls``. Raises UsageError, which never repeats a password.
+    """
+    try:
+        scheme, rest = _scheme(text)
+        _check_target(scheme)
+        user, host, port = _target_parts(scheme, rest)
+        needs_no_tls = host.startswith("/") or (scheme == "lmtp" and not user and not starttls)
+        is_plain = insecure_plaintext or needs_no_tls
+        security = _security(scheme, host, starttls=starttls and not host.startswith("/"), insecure_plaintext=is_plain)
+    except UsageError as error:
+        if error.hint == _EXPECTED:
+            error.hint = _EXPECTED_TARGET
+        raise
+    if auth == "xoauth2" and not user:
+        raise UsageError("the URL names no user for the access token", hint=_EXPECTED_TARGET)
+    _check_file(ca_file)
+    return Endpoint(_SCHEMES[scheme][0], user, host, port, security, ca_file, auth)
 
 
 def url_of(endpoint: Endpoint) -> str:
-    """Return the URL from which ``parse_url`` makes ``endpoint``, given the same wishes about TLS."""
+    """Return the URL from which ``parse_url`` or ``parse_target_url`` makes ``endpoint``, with the same options."""
     scheme = endpoint.protocol + ("s" if endpoint.security == "tls" else "")
+    if is_local_socket(endpoint):
+        return f"{scheme}://{quote(endpoint.host)}"
     host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
     port = "" if endpoint.port == default_port(scheme) else f":{endpoint.port}"
-    return f"{scheme}://{quote(endpoint.user, safe='')}@{host}{port}"
+    user = f"{quote(endpoint.user, safe='')}@" if endpoint.user else ""
+    return f"{scheme}://{user}{host}{port}"
+
+
+def is_local_socket(endpoint: Endpoint) -> bool:
+    """Return whether the endpoint is a UNIX socket, whose path is the host."""
+    return endpoint.host.startswith("/")
 
 
 def is_loopback(host: str) -> bool:
@@ -104,6 +150,57 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _scheme(text: str) -> tuple[str, str]:
+    """Return the scheme, one of ``_SCHEMES``, and what follows it."""
+    scheme, separator, rest = text.partition("://")
+    scheme = _ALIASES.get(scheme.lower(), scheme.lower())
+    if not separator:
+        what = "the account" if ":" in text else repr(text)
+        raise UsageError(f"{what} is not a URL", hint=_EXPECTED)
+    if scheme not in _SCHEMES:
+        what = f"the protocol {scheme}" if scheme.isalnum() else "the protocol of the URL"
+        raise UsageError(f"{what} is not supported", hint=_EXPECTED)
+    return scheme, rest
+
+
+def _parts(scheme: str, rest: str) -> tuple[str, str, int]:
+    """Return user, host and port."""
+    user_part, at, place = rest.rpartition("@")
+    if any(mark in place for mark in "/?#"):
+        place = _without_end(place)
+    protocol, port = _SCHEMES[scheme]
+    if not user_part and (at or protocol not in _WITHOUT_USER):
+        raise UsageError("the URL names no user", hint=_EXPECTED)
+    user = _user(user_part, protocol)
+    return user, *_place(place, port)
+
+
+def _target_parts(scheme: str, rest: str) -> tuple[str, str, int]:
+    """Return user, host and port; of a UNIX socket no user, its path, and 0."""
+    if scheme == "lmtp" and rest.startswith("/"):
+        return "", _socket_path(rest), 0
+    return _parts(scheme, rest)
+
+
+def _check_target(scheme: str) -> None:
+    if _SCHEMES[scheme][0] not in _TARGETS:
+        raise UsageError(f"over {scheme} mail can be had, and none be put anywhere", hint=_EXPECTED_TARGET)
+
+
+def _check_file(ca_file: Path | None) -> None:
+    if ca_file is not None and not ca_file.is_file():
+        raise UsageError(f"there is no file {ca_file}", hint="--ca-file names a PEM file of certificate authorities")
+
+
+def _socket_path(part: str) -> str:
+    path = _decoded(part, "path")
+    if not path.strip("/") or any(mark in part for mark in "?#"):
+        raise UsageError("the URL names no UNIX socket", hint=_EXPECTED)
+    if len(path.encode()) > _LONGEST_SOCKET:
+        raise UsageError(f"the path of a UNIX socket may have {_LONGEST_SOCKET} octets", hint=_EXPECTED)
+    return path
 
 
 def _without_end(place: str) -> str:

@@ -15,6 +15,7 @@
     │   ├── AuthenticationFailed         12   account
     │   ├── SourceUnreachable            20   account, retryable
     │   │   ├── ConnectionLost           20   account, retryable
+    │   │   │   └── Doubtful             20   account
     │   │   └── Stalled                  20   account, retryable
     │   ├── Throttled                     3   account, retryable
     │   │   ├── TooManyConnections        3   account, retryable
@@ -25,8 +26,8 @@
     │   │   └── RefusesEverything         3   mailbox, retryable
     │   ├── FetchRefused                  3   message
     │   │   └── PiecesUnsupported         3   message
-    │   ├── MessageRefused                3   message
-    │   └── TargetRefused                21   account
+    │   ├── TargetRefused                21   account
+    │   └── MessageRefused                3   message
     └── Interrupted                 130/143   run
 
 ``scope`` says how much is given up (message < mailbox < account < run); ``retryable`` whether
@@ -164,6 +165,16 @@ class ConnectionLost(SourceUnreachable):
     default_hint = "run the same command again; it goes on where it stopped"
 
 
+class Doubtful(ConnectionLost):
+    """The connection ended when the server had all of a message and had not answered yet.
+
+    Nobody on this side knows whether the server took it (RFC 1047): sent again, it may be there twice.
+    """
+
+    retryable = False
+    default_hint = "look at the other account whether the message is there"
+
+
 class Stalled(SourceUnreachable):
     """The server sent nothing for too long."""
 
@@ -249,8 +260,18 @@ class PiecesUnsupported(FetchRefused):
     """The protocol or the server has no way to fetch a part of a message, or answers it wrongly."""
 
 
+class TargetRefused(SourceError):
+    """The account that messages are sent to takes none at all: it is full, or not known, or we may not send to it."""
+
+    exit_code = ExitCode.TARGET_REFUSED
+    default_hint = "put right at the other account what the server complains about, then run the same command again"
+
+
 class MessageRefused(SourceError):
-    """A target does not take a message; ``str()`` has the server's words, ``code`` its response code."""
+    """The server does not take one message, or has no way to; ``str()`` has its words.
+
+    ``code`` is the response code (IMAP) or the enhanced status code (RFC 3463), empty if there is none.
+    """
 
     exit_code = ExitCode.PARTIAL
     scope = Scope.MESSAGE
@@ -258,12 +279,6 @@ class MessageRefused(SourceError):
     def __init__(self, message: str, *, hint: str = "", code: str = "") -> None:
         super().__init__(message, hint=hint)
         self.code = code
-
-
-class TargetRefused(SourceError):
-    """A target takes nothing at all."""
-
-    exit_code = ExitCode.TARGET_REFUSED
 
 
 class Interrupted(MailArchiveError):

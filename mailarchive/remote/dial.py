@@ -5,7 +5,7 @@ import socket
 import ssl
 from typing import NamedTuple
 
-from mailarchive.config import Endpoint, default_port
+from mailarchive.config import Endpoint, default_port, has_tls_from_the_beginning, is_local_socket
 from mailarchive.errors import SourceError, SourceUnreachable, TlsFailed
 from mailarchive.remote.tls import verifying_context
 from mailarchive.remote.words import printable
@@ -14,7 +14,7 @@ CONNECT_SECONDS = 30.0
 STALL_SECONDS = 60.0
 """How long the server may send nothing; not a limit on the whole of anything."""
 
-_UPGRADES = {"imap": "STARTTLS", "pop3": "STLS"}
+_UPGRADES = {"imap": "STARTTLS", "pop3": "STLS", "smtp": "STARTTLS", "lmtp": "STARTTLS"}
 
 
 class Timeouts(NamedTuple):
@@ -26,18 +26,33 @@ class Timeouts(NamedTuple):
 
 def peer_of(endpoint: Endpoint) -> str:
     """Return what the server is called in errors."""
-    return f"{endpoint.host}:{endpoint.port}"
+    return endpoint.host if is_local_socket(endpoint) else f"{endpoint.host}:{endpoint.port}"
 
 
 def dial(endpoint: Endpoint, timeouts: Timeouts) -> socket.socket:
     """Connect, with TLS if that comes first. Raises SourceUnreachable, TlsFailed."""
     try:
-        sock = socket.create_connection((endpoint.host, endpoint.port), timeouts.connect)
+        sock = _local(endpoint.host, timeouts) if is_local_socket(endpoint) else _connected(endpoint, timeouts)
     except OSError as error:
         raise translated(error, endpoint) from error
     if endpoint.security == "tls":
         sock = secured(sock, endpoint)
     tune(sock, timeouts)
+    return sock
+
+
+def _connected(endpoint: Endpoint, timeouts: Timeouts) -> socket.socket:
+    return socket.create_connection((endpoint.host, endpoint.port), timeouts.connect)
+
+
+def _local(path: str, timeouts: Timeouts) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.settimeout(timeouts.connect)
+        sock.connect(path)
+    except OSError:
+        sock.close()
+        raise
     return sock
 
 
@@ -57,7 +72,8 @@ def tune(sock: socket.socket, timeouts: Timeouts) -> None:
     """Set what a connection wants that lasts."""
     sock.settimeout(timeouts.stall)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if sock.family != socket.AF_UNIX:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def translated(error: OSError, endpoint: Endpoint) -> SourceError:
@@ -83,15 +99,19 @@ def no_upgrade(endpoint: Endpoint, refusal: str = "") -> TlsFailed:
     protocol = endpoint.protocol
     verb = "refused" if refusal else "does not offer"
     words = f": {refusal}" if refusal else ""
-    return TlsFailed(
-        f"{peer_of(endpoint)} {verb} {_UPGRADES[protocol]}{words}",
-        hint=f"try {protocol}s:// (port {default_port(protocol + 's')}), where the connection is encrypted "
-        "from the beginning",
-    )
+    hint = "leave out --starttls only if nobody can listen on the way"
+    if has_tls_from_the_beginning(protocol):
+        hint = (
+            f"try {protocol}s:// (port {default_port(protocol + 's')}), where the connection is encrypted "
+            "from the beginning"
+        )
+    return TlsFailed(f"{peer_of(endpoint)} {verb} {_UPGRADES[protocol]}{words}", hint=hint)
 
 
 def _ports(endpoint: Endpoint) -> str:
     protocol = endpoint.protocol
+    if not has_tls_from_the_beginning(protocol):
+        return f"check the port: {protocol}:// usually has {default_port(protocol)}"
     return (
         f"check the port: {protocol}s:// usually has {default_port(protocol + 's')}; "
         f"port {default_port(protocol)} is for {protocol}:// with {_UPGRADES[protocol]}"

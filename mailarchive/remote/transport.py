@@ -54,7 +54,10 @@ class Transport(io.RawIOBase):
     def readinto_within(self, buffer: "WriteableBuffer", seconds: float) -> int | None:
         """Read like ``readinto``; return None if nothing comes within ``seconds``."""
         patience = self._sock.gettimeout()
-        self._sock.settimeout(seconds)
+        try:
+            self._sock.settimeout(seconds)
+        except OSError as error:
+            raise self._lost(error) from error
         try:
             return self.readinto(buffer)
         except Stalled:

@@ -20,26 +20,35 @@ from mailarchive.loopback.corpus import Mail
 from mailarchive.loopback.syntax import date_time
 from mailarchive.mail.mailbox_name import encode_name
 from tests.servers.certificates import make_certificate
-from tests.servers.dovecot_config import CONFIG, POP3
+from tests.servers.dovecot_config import CONFIG, LMTP, POP3
 
 INSTALL = "apt-get install -y dovecot-imapd"
+INSTALL_LMTP = "apt-get install -y dovecot-lmtpd"
 FORMATS = ("sdbox", "maildir", "mdbox")
 DEFAULT_DATE = datetime(2024, 1, 1, 12, 0, tzinfo=UTC)
 _BATCH_COUNT, _BATCH_OCTETS = 400, 8 << 20
 
 
 class Ports(NamedTuple):
-    """Where the four listeners are."""
+    """Where the listeners are."""
 
     imap: int
     imaps: int
     pop3: int
     pop3s: int
+    lmtp: int
 
 
 def missing() -> str | None:
     """Return what to install when there is no Dovecot, else None."""
     return None if _program() else f"Dovecot is not installed: {INSTALL}"
+
+
+def missing_lmtp() -> str | None:
+    """Return what to install when Dovecot has no LMTP, else None."""
+    folders = (Path(folder) for folder in ("/usr/lib/dovecot", "/usr/libexec/dovecot", "/usr/local/libexec/dovecot"))
+    found = any((folder / "lmtp").exists() for folder in folders)
+    return None if found else f"Dovecot's LMTP is not installed: {INSTALL_LMTP}"
 
 
 def _program() -> str | None:
@@ -50,7 +59,8 @@ class Dovecot:
     """Runs while the context lasts; one user, ``user`` with password ``secret``.
 
     ``mail_format`` is one of FORMATS. ``separator`` and ``prefix`` shape the namespace. ``rawlog`` records
-    every command (and answer) for ``commands()``. ``pop3`` (package dovecot-pop3d) serves POP3 as well.
+    every command (and answer) for ``commands()``. ``pop3`` (package dovecot-pop3d) serves POP3 as well, ``lmtp``
+    (package dovecot-lmtpd) takes mail for whoever it is for into the INBOX, with a Return-Path before it.
     ``extra`` is appended to the configuration.
     """
 
@@ -66,12 +76,14 @@ class Dovecot:
         prefix: str = "",
         rawlog: bool = False,
         pop3: bool = False,
+        lmtp: bool = False,
         extra: str = "",
     ) -> None:
         self._format = mail_format
         self._namespace = (separator, prefix)
         self._rawlog = rawlog
         self._pop3 = pop3
+        self._lmtp = lmtp
         self._extra = extra
         self._root = Path(tempfile.mkdtemp(prefix="dovecot-"))
         self.ports = Ports(*_free_ports(len(Ports._fields)))
@@ -114,6 +126,11 @@ class Dovecot:
     def mail(self) -> Path:
         """Where the mail is: for maildir the INBOX."""
         return self._root / "home" / "mail"
+
+    @property
+    def lmtp_socket(self) -> Path:
+        """The UNIX socket of LMTP."""
+        return self._root / "run" / "lmtp"
 
     def log(self) -> str:
         """Return Dovecot's log."""
@@ -273,8 +290,10 @@ class Dovecot:
                 certificate=self.certificate.certificate,
                 key=self.certificate.key,
                 rawlog="rawlog_dir = %h/rawlog" if self._rawlog else "",
-                protocols="imap pop3" if self._pop3 else "imap",
-                extra=self._extra + (POP3.format(**self.ports._asdict()) if self._pop3 else ""),
+                protocols=" ".join(["imap", *(["pop3"] if self._pop3 else []), *(["lmtp"] if self._lmtp else [])]),
+                extra=self._extra
+                + (POP3.format(**self.ports._asdict()) if self._pop3 else "")
+                + (LMTP.format(**self.ports._asdict()) if self._lmtp else ""),
                 imap=self.ports.imap,
                 imaps=self.ports.imaps,
             )

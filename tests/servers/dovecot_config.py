@@ -33,7 +33,7 @@ passdb {{
 }}
 userdb {{
   driver = static
-  args = uid={user} gid={group} home={root}/home
+  args = uid={user} gid={group} home={root}/home allow_all_users=yes
 }}
 namespace inbox {{
   inbox = yes
@@ -84,6 +84,18 @@ service pop3-login {{
   inet_listener pop3s {{
     port = {pop3s}
     ssl = yes
+  }}
+}}
+"""
+
+LMTP = """
+postmaster_address = postmaster@example.org
+lmtp_add_received_header = no
+lmtp_hdr_delivery_address = none
+service lmtp {{
+  chroot =
+  inet_listener lmtp {{
+    port = {lmtp}
   }}
 }}
 """

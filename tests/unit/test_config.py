@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailarchive.config import Endpoint, is_loopback, parse_url, url_of
+from mailarchive.config import Endpoint, is_loopback, parse_target_url, parse_url, url_of
 from mailarchive.errors import UsageError
 
 
@@ -62,6 +62,8 @@ def test_options_decide_how_imap_is_protected() -> None:
         ("", "'' is not a URL"),
         ("imaps:me@host", "the account is not a URL"),
         ("https://me@host", "the protocol https is not supported"),
+        ("smtp://me@host", "over smtp mail can be sent, and none be had"),
+        ("lmtp:///run/lmtp", "over lmtp mail can be sent, and none be had"),
         ("://me@host", "the protocol of the URL is not supported"),
         ("imaps://host", "names no user"),
         ("imaps://@host", "names no user"),
@@ -141,6 +143,78 @@ def test_an_endpoint_is_written_as_the_url_that_names_it(url: str) -> None:
     assert url_of(parse_url(url)) == url
 
 
+@pytest.mark.parametrize(
+    ("url", "user", "host", "port", "security"),
+    [
+        ("imaps://me@imap.example.org", "me", "imap.example.org", 993, "tls"),
+        ("imap://me@localhost", "me", "localhost", 143, "plain"),
+        ("smtps://me@example.org@smtp.example.org", "me@example.org", "smtp.example.org", 465, "tls"),
+        ("smtp://me@smtp.example.org", "me", "smtp.example.org", 587, "starttls"),
+        ("smtp://smtp.example.org:25/", "", "smtp.example.org", 25, "starttls"),
+        ("SMTP://localhost", "", "localhost", 587, "plain"),
+        ("smtp://me@[::1]:2525", "me", "::1", 2525, "plain"),
+        ("lmtp://mail.example.org", "", "mail.example.org", 24, "plain"),
+        ("lmtp://me@mail.example.org", "me", "mail.example.org", 24, "starttls"),
+        ("lmtp://me@localhost:2424", "me", "localhost", 2424, "plain"),
+        ("lmtp:///var/run/a%20b/lmtp", "", "/var/run/a b/lmtp", 0, "plain"),
+    ],
+)
+def test_a_url_names_the_account_to_restore_to(url: str, user: str, host: str, port: int, security: str) -> None:
+    endpoint = parse_target_url(url)
+    assert (endpoint.user, endpoint.host, endpoint.port, endpoint.security) == (user, host, port, security)
+    assert parse_target_url(url_of(endpoint)) == endpoint
+
+
+def test_options_decide_how_a_target_is_protected() -> None:
+    assert parse_target_url("smtp://localhost", starttls=True).security == "starttls"
+    assert parse_target_url("smtp://example.org", insecure_plaintext=True).security == "plain"
+    assert parse_target_url("lmtp://example.org", starttls=True).security == "starttls"
+    assert parse_target_url("lmtp://me@example.org", insecure_plaintext=True).security == "plain"
+    assert parse_target_url("smtps://example.org", ca_file=Path(__file__)).ca_file == Path(__file__)
+    assert parse_target_url("smtps://me@example.org", auth="xoauth2").auth == "xoauth2"
+    with pytest.raises(UsageError, match="names no user for the access token"):
+        parse_target_url("smtps://example.org", auth="xoauth2")
+    with pytest.raises(UsageError, match="exclude each other"):
+        parse_target_url("smtp://example.org", starttls=True, insecure_plaintext=True)
+    with pytest.raises(UsageError, match=r"there is no file nowhere\.pem"):
+        parse_target_url("smtps://example.org", ca_file=Path("nowhere.pem"))
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("me@host", "'me@host' is not a URL"),
+        ("pop3s://me@host", "over pop3s mail can be had, and none be put anywhere"),
+        ("imaps://host", "names no user"),
+        ("smtp://@host", "names no user"),
+        ("smtp://", "names no host"),
+        ("smtp://host:smtp", "port"),
+        ("smtp://me@host/x", "more than a user and a host"),
+        ("smtp://me:hunter2@host", "holds a password"),
+        ("lmtp://", "names no host"),
+        ("lmtp:///", "names no UNIX socket"),
+        ("lmtp:///run?x", "names no UNIX socket"),
+        ("lmtp:///a%00b", "control character"),
+        ("lmtp:///" + "x" * 107, "may have 107 octets"),
+        ("lmtps://host", "the protocol lmtps is not supported"),
+    ],
+)
+def test_what_is_no_url_to_restore_to_is_refused_with_a_hint(url: str, sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence) as caught:
+        parse_target_url(url)
+    assert caught.value.hint
+    assert "pop3s://user" not in caught.value.hint
+
+
+@pytest.mark.parametrize("url", ["smtps://me:{}@host", "smtp://me:{}", "lmtp://me:{}@host", "me:{}@smtp://host"])
+@pytest.mark.parametrize("password", ["hunter2", "hun@ter2", "hunter2/x"])
+def test_a_password_in_the_url_of_a_target_is_never_repeated(url: str, password: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_target_url(url.format(password))
+    said = f"{caught.value} {caught.value.hint} {caught.value.__context__}"
+    assert not any(part in said for part in password.replace("@", "/").split("/") if len(part) > 1)
+
+
 def test_loopback_is_localhost_and_the_loopback_addresses() -> None:
     assert all(map(is_loopback, ("localhost", "LOCALHOST", "127.0.0.1", "127.255.0.9", "::1")))
     assert not any(map(is_loopback, ("localhost.example.org", "128.0.0.1", "::2", "127.0.0.1.example.org", "")))
@@ -166,3 +240,14 @@ def test_any_text_is_an_endpoint_or_a_usage_error(text: str) -> None:
             continue
         assert endpoint.user
         assert endpoint.host
+
+
+@given(st.text())
+def test_any_text_is_a_target_or_a_usage_error(text: str) -> None:
+    for url in (text, f"smtp://{text}", f"smtps://me@{text}", f"lmtp:///{text}"):
+        try:
+            endpoint = parse_target_url(url)
+        except UsageError:
+            continue
+        assert endpoint.host
+        assert parse_target_url(url_of(endpoint)) == endpoint
