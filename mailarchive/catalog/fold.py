@@ -176,23 +176,35 @@ class Fold:
         self._db.execute(f"UPDATE mailbox SET placed = ({there}) WHERE number = ?1", (mailbox,))  # noqa: S608
 
     def _count(self, facts: Sequence[f.Placed]) -> None:
-        """Count the placements that begin, before they are there."""
+        """Count the placements that begin, before they are there; keep what they replace as their past."""
         by_place: defaultdict[tuple[int, int], set[RemoteUid]] = defaultdict(set)
         for fact in facts:
             by_place[fact.mailbox, fact.uidvalidity].add(fact.uid)
         for (mailbox, uidvalidity), uids in by_place.items():
-            self._begin(mailbox, len(uids) - self._present(mailbox, uidvalidity, uids))
+            there = self._there(mailbox, uidvalidity, uids)
+            self._begin(mailbox, len(uids) - sum(there.values()))
+            self._pass((mailbox, uidvalidity, uid) for uid in there)
 
-    def _present(self, mailbox: int, uidvalidity: int, uids: set[RemoteUid]) -> int:
-        """Return how many of ``uids`` are present; as a rule one look tells that none is there."""
+    def _there(self, mailbox: int, uidvalidity: int, uids: set[RemoteUid]) -> dict[RemoteUid, bool]:
+        """Return those of ``uids`` that are known, and whether present; as a rule one look tells that none is there."""
         numbers = [uid for uid in uids if isinstance(uid, int)]
         if len(numbers) == len(uids):
             where = "(mailbox, uidvalidity) = (?, ?) AND uid BETWEEN ? AND ?"
             place = (mailbox, uidvalidity, min(numbers), max(numbers))
             if not self._db.execute(f"SELECT 1 FROM placement WHERE {where} LIMIT 1", place).fetchone():  # noqa: S608
-                return 0
-        sql = "SELECT 1 FROM placement WHERE (mailbox, uidvalidity, uid) = (?, ?, ?) AND gone_run IS NULL"
-        return sum(self._db.execute(sql, (mailbox, uidvalidity, uid)).fetchone() is not None for uid in uids)
+                return {}
+        sql = "SELECT gone_run IS NULL FROM placement WHERE (mailbox, uidvalidity, uid) = (?, ?, ?)"
+        found = ((uid, self._db.execute(sql, (mailbox, uidvalidity, uid)).fetchone()) for uid in uids)
+        return {uid: bool(row[0]) for uid, row in found if row}
+
+    def _pass(self, keys: Iterable[tuple[int, int, RemoteUid]]) -> None:
+        """Keep how placements were after runs before this one, because they begin anew in this."""
+        arguments = [(self.run, *key) for key in keys]
+        where = "FROM placement WHERE (mailbox, uidvalidity, uid) = (?2, ?3, ?4) AND run <> ?1"
+        columns = "mailbox, uidvalidity, uid, message, epoch, zone, labels, run, COALESCE(gone_run, ?1)"
+        self._db.executemany(f"INSERT INTO placement_past SELECT {columns} {where}", arguments)
+        columns = "mailbox, uidvalidity, uid, ?1, flag_set"
+        self._db.executemany(f"INSERT INTO flag_change SELECT {columns} {where}", arguments)
 
     def _messages(self, facts: Sequence[f.MessageStored], known: dict[Digest, _Row]) -> None:
         """Apply messages, and make them ``known``."""

@@ -12,13 +12,19 @@ from mailarchive.model import Digest
 from mailarchive.records import KnownTarget, KnownTargetMailbox, RestoredRecord
 
 _COLUMNS = "m." + MESSAGE.replace(", ", ", m.") + ", m.lost, p.uidvalidity, p.uid, p.epoch, p.zone, p.labels"
-_FROM = "FROM placement p JOIN message m ON m.id = p.message WHERE p.mailbox = ?1"
-_NOW = f"SELECT {_COLUMNS}, p.flag_set {_FROM} AND p.gone_run IS NULL ORDER BY p.uidvalidity, p.uid"
+_NOW = (
+    f"SELECT {_COLUMNS}, p.flag_set FROM placement p JOIN message m ON m.id = p.message"  # noqa: S608 - constant
+    " WHERE p.mailbox = ?1 AND p.gone_run IS NULL ORDER BY p.uidvalidity, p.uid"
+)
+_PLACED = "SELECT mailbox, uidvalidity, uid, message, epoch, zone, labels"
 _THEN = (
     f"SELECT {_COLUMNS}, COALESCE((SELECT before FROM flag_change c"  # noqa: S608 - constants
     " WHERE (c.mailbox, c.uidvalidity, c.uid) = (p.mailbox, p.uidvalidity, p.uid) AND c.run > ?2"
-    f" ORDER BY c.run, c.rowid LIMIT 1), p.flag_set) {_FROM}"
-    " AND p.run <= ?2 AND (p.gone_run IS NULL OR p.gone_run > ?2) ORDER BY p.uidvalidity, p.uid"
+    " ORDER BY c.run, c.rowid LIMIT 1), p.flag_set)"
+    f" FROM ({_PLACED}, flag_set FROM placement"
+    " WHERE mailbox = ?1 AND run <= ?2 AND (gone_run IS NULL OR gone_run > ?2)"
+    f" UNION ALL {_PLACED}, NULL FROM placement_past WHERE mailbox = ?1 AND run <= ?2 AND gone_run > ?2) p"
+    " CROSS JOIN message m ON m.id = p.message ORDER BY p.uidvalidity, p.uid"
 )
 
 

@@ -45,6 +45,14 @@ CREATE TABLE placement (
     gone_run INTEGER,
     PRIMARY KEY (mailbox, uidvalidity, uid)
 ) WITHOUT ROWID;
+CREATE TABLE placement_past (
+    mailbox INTEGER NOT NULL, uidvalidity INTEGER NOT NULL, uid NOT NULL,
+    message INTEGER NOT NULL,
+    epoch INTEGER, zone INTEGER,
+    labels TEXT,
+    run INTEGER NOT NULL,
+    gone_run INTEGER NOT NULL
+); -- placements that began anew later
 CREATE TABLE download (
     run INTEGER NOT NULL, mailbox INTEGER NOT NULL, octets INTEGER NOT NULL,
     PRIMARY KEY (run, mailbox)
@@ -105,6 +113,7 @@ CREATE INDEX placement_account_id ON placement (account_id) WHERE account_id IS 
 CREATE INDEX placement_looks ON placement (said_size, epoch);
 CREATE INDEX block_segment ON block (segment, "offset");
 CREATE INDEX flag_change_placement ON flag_change (mailbox, uidvalidity, uid, run);
+CREATE INDEX placement_past_mailbox ON placement_past (mailbox);
 CREATE INDEX restored_box ON restored (box);
 """
 """What only queries need: quicker to make when a whole journal has been folded than to keep up meanwhile."""

@@ -328,6 +328,17 @@ class CatalogContract:
         assert self.then(first, 4) == self.then(first, None) == {1: ()}
         assert [(one.uidvalidity, one.uid) for one in first.restorable(1, 4)] == [(2, 1)]
 
+    def test_what_came_back_or_came_again_was_there_before_too(self, first: Catalog) -> None:
+        fold(first, *run(2, f.Gone(1, 1, (1,)), f.FlagsChanged(1, 1, 2, ("b",))))
+        fold(first, *run(3, placed(1, 1, 1, 1, "c"), placed(2, 2, 1, 1, "d"), placed(2, 2, 1, 1, "e")))
+        fold(first, *run(4, f.MailboxVanished(1)), *run(5, seen(), placed(1, 1), placed(2, 2)))
+        assert self.then(first, 1) == {1: ("\\Seen",), 2: (), 3: ()}
+        assert self.then(first, 2) == {2: ("b",), 3: ()}
+        assert self.then(first, 3) == {1: ("c",), 2: ("e",), 3: ()}
+        assert self.then(first, 4) == {}
+        assert self.then(first, 5) == self.then(first, None) == {1: (), 2: ()}
+        assert [one.date for one in first.restorable(1, 1)] == [DATE] * 3
+
     def test_targets_and_their_mailboxes_are_what_was_seen_of_them_last(self, first: Catalog) -> None:
         fold(first, f.TargetSeen(2, "you@host", "smtp"), f.TargetSeen(1, "me@new", "imap", "imap://new", "tls"))
         fold(first, f.TargetSeen(2, "you@host", "lmtp", "lmtp://host", "plain"), into(2), into())
@@ -389,7 +400,14 @@ class CatalogContract:
         assert first.fingerprint() == before
 
     def test_equal_content_has_equal_fingerprints_however_it_came_about(self, catalog: Catalog, other: Catalog) -> None:
-        facts: Sequence[Fact] = (*FIRST, f.FlagsChanged(1, 1, 2, ("a",)), f.Lost(digest(2), "x"), stored(2, 3, 0))
+        facts: Sequence[Fact] = (
+            *FIRST,
+            *run(2, placed(1, 1), f.Gone(1, 1, (1,))),
+            *run(3, placed(1, 1)),
+            f.FlagsChanged(1, 1, 2, ("a",)),
+            f.Lost(digest(2), "x"),
+            stored(2, 3, 0),
+        )
         doubt, sent = f.Sending(1, digest(1)), f.Restored(1, digest(1), 7)
         facts = (*facts, f.TargetSeen(1, "me@new", "imap"), into(), doubt, f.Restored(1, digest(2)), doubt, sent)
         for fact in facts:
