@@ -7,6 +7,7 @@ from typing import Literal
 from urllib.parse import quote, unquote_to_bytes
 
 from mailarchive.errors import UsageError
+from mailarchive.model import Account
 
 Protocol = Literal["imap", "pop3", "smtp", "lmtp"]
 Security = Literal["tls", "starttls", "plain"]
@@ -140,6 +141,21 @@ def url_of(endpoint: Endpoint) -> str:
 def is_local_socket(endpoint: Endpoint) -> bool:
     """Return whether the endpoint is a UNIX socket, whose path is the host."""
     return endpoint.host.startswith("/")
+
+
+def account_of(endpoint: Endpoint) -> Account:
+    """Return the account, named ``user@host``, with ``:port`` if that is not one of the protocol's own.
+
+    Over POP3 it is ``pop3:user@host``, another account: the same mailbox has other uids there.
+    """
+    protocol, user, host = endpoint.protocol, endpoint.user, endpoint.host.lower()
+    host = f"[{host}]" if ":" in host else host
+    own_ports = {default_port(protocol), default_port(protocol + "s")}
+    port = "" if endpoint.port in own_ports else f":{endpoint.port}"
+    prefix = ""
+    if protocol == "pop3":
+        prefix, user = "pop3:", user.removeprefix(RECENT)
+    return Account(f"{prefix}{user}@{host}{port}", protocol, url_of(endpoint), endpoint.security)
 
 
 def is_loopback(host: str) -> bool:

@@ -24,6 +24,7 @@ VERBS = {
     "log": "log",
     "failures": "failures",
     "export": "export",
+    "restore": "restore",
     "verify": "verify",
     "rebuild": "rebuild",
     "repair": "repair",

@@ -77,9 +77,8 @@ class Watcher:
     def _plan(self, event: MailboxPlanned) -> None:
         if self._verbose and event.messages:
             known = f", {size(event.octets)}" if event.octets else ""
-            self._line(
-                f"{clean(event.account)} {clean(event.mailbox)}: {plural(event.messages, 'message')} to fetch{known}"
-            )
+            what = f"{plural(event.messages, 'message')} to {'restore' if self._verb == 'restore' else 'fetch'}"
+            self._line(f"{clean(event.account)} {clean(event.mailbox)}: {what}{known}")
         if (bar := self._open_bar(" messages")) is not None:
             bar.total = (bar.total or 0) + event.messages
             bar.refresh()

@@ -184,8 +184,8 @@ def _run(
     verbose: bool,
     waits: bool,
 ) -> PullReport:
+    from mailarchive.config import account_of
     from mailarchive.ops.pull import pull as run_pull
-    from mailarchive.sources.registry import account_of
 
     names = [account_of(endpoint).name for endpoint in endpoints]
     if len(set(names)) < len(names):
@@ -224,7 +224,8 @@ def _account(
     waits: bool,
 ) -> PullAccount:
     """Return the account to pull; without a password each connection fails with the reason."""
-    from mailarchive.sources.registry import account_of, connect, most_connections
+    from mailarchive.config import account_of
+    from mailarchive.sources.registry import connect, most_connections
 
     account = account_of(endpoint)
     if isinstance(password, MailArchiveError):

@@ -49,7 +49,7 @@ class AccountPull:
         connections = advice.connections(options.connections or MOST_CONNECTIONS, self._provider)
         connections = min(connections, target.most_connections or connections)
         self._is_shared = target.most_connections != 1
-        self._workers = Workers(target.connect, connections, around.stop, around.clock)
+        self._workers: Workers[Source] = Workers(target.connect, connections, around.stop, around.clock)
         self._parts = Parts(writer)
         self._linker = Linker(target.account.name, writer.sightings, writer.octets)
         self._budget = budget_of(writer, target.account.name, options.max_download, around.clock.now())

@@ -21,6 +21,7 @@ class Selection:
     """False: those at the server; True: those that vanished from it; None: both."""
     moved: bool = False
     """Only those that vanished from their mailbox, and are elsewhere in the account."""
+    exclude: tuple[str, ...] = ()
 
 
 def chosen(archive: Archive, selection: Selection) -> Iterator[tuple[KnownMailbox, PlacementRecord]]:
@@ -28,17 +29,24 @@ def chosen(archive: Archive, selection: Selection) -> Iterator[tuple[KnownMailbo
     for box in selected(archive, selection):
         for gone in (False, True) if selection.gone is None else (selection.gone,):
             for record in archive.catalog.placements(box.number, gone=gone):
-                if _is_within(record.date, selection):
+                if is_within(record.date, selection):
                     yield box, record
 
 
 def selected(archive: Archive, selection: Selection) -> list[KnownMailbox]:
     """Return the selected mailboxes, by account and name."""
-    return [
-        box
-        for box in sorted(archive.catalog.mailboxes(selection.account), key=lambda box: (box.account, str(box.name)))
-        if not selection.mailboxes or any(is_named(str(box.name), glob) for glob in selection.mailboxes)
-    ]
+    boxes = archive.catalog.mailboxes(selection.account)
+    return [box for box in sorted(boxes, key=lambda box: (box.account, str(box.name))) if is_chosen(box, selection)]
+
+
+def is_chosen(box: KnownMailbox, selection: Selection) -> bool:
+    """Return whether a mailbox is selected, by its account and its name."""
+    name = str(box.name)
+    return (
+        selection.account in {None, box.account}
+        and (not selection.mailboxes or any(is_named(name, glob) for glob in selection.mailboxes))
+        and not any(is_named(name, glob) for glob in selection.exclude)
+    )
 
 
 def matchless(archive: Archive, selection: Selection) -> Iterator[str]:
@@ -52,7 +60,8 @@ def matchless(archive: Archive, selection: Selection) -> Iterator[str]:
             yield f"no mailbox matches {glob} (upper and lower case matter; see: mailarchive mailboxes)"
 
 
-def _is_within(moment: datetime | None, selection: Selection) -> bool:
+def is_within(moment: datetime | None, selection: Selection) -> bool:
+    """Return whether INTERNALDATE is in the selected days, as the server's own zone counts them."""
     if selection.since is None and selection.before is None:
         return True
     if moment is None:

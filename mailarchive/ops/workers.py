@@ -2,23 +2,31 @@
 
 import threading
 from collections.abc import Callable, Iterable
+from typing import Generic, Protocol, TypeVar
 
 from mailarchive.clock import Clock
 from mailarchive.errors import MailArchiveError, SourceError, Throttled
-from mailarchive.sources.base import Source, SourceFactory
 
 GRACE_SECONDS = 5.0
 TICK_SECONDS = 0.1
 WORTH_WATCHING = 0.05
 """Seconds of waiting that say nothing yet."""
 
-Work = Callable[[Source], None]
+
+class Closable(Protocol):
+    """A connection."""
+
+    def close(self) -> None:
+        """End it; never raises, may be called twice and from another thread."""
 
 
-class Workers:
-    """Runs ``Work`` over up to ``limit`` connections; the main thread only waits, so that signals are handled."""
+C = TypeVar("C", bound=Closable)
 
-    def __init__(self, connect: SourceFactory, limit: int, stop: threading.Event, clock: Clock) -> None:
+
+class Workers(Generic[C]):
+    """Runs work over up to ``limit`` connections; the main thread only waits, so that signals are handled."""
+
+    def __init__(self, connect: Callable[[], C], limit: int, stop: threading.Event, clock: Clock) -> None:
         self.errors: list[SourceError] = []
         """Why connections were given up that were needed."""
         self.spared: list[SourceError] = []
@@ -31,7 +39,7 @@ class Workers:
         self._clock = clock
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
-        self._sources: list[Source] = []
+        self._sources: list[C] = []
         self._connected: set[threading.Thread] = set()
         self._hired = clock.monotonic(), clock.worked()
         """When somebody was hired last, and how much the process had worked by then."""
@@ -42,7 +50,7 @@ class Workers:
         """Whether workers should finish the message at hand and return."""
         return self._stop.is_set() or self.fatal is not None
 
-    def hire(self, work: Work) -> None:
+    def hire(self, work: Callable[[C], None]) -> None:
         """Let one more worker do ``work`` over a new connection, if the limit allows."""
         with self._lock:
             if len(self._threads) >= self._limit or self.is_stopping:
@@ -59,8 +67,8 @@ class Workers:
         waited = self._clock.monotonic() - then - worked
         return waited > max(WORTH_WATCHING, worked)
 
-    def _run(self, work: Work) -> None:
-        source: Source | None = None
+    def _run(self, work: Callable[[C], None]) -> None:
+        source: C | None = None
         try:
             source = self._connect()
             with self._lock:

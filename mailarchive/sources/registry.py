@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 
 from mailarchive.clock import Clock
-from mailarchive.config import RECENT, Endpoint, default_port, url_of
+from mailarchive.config import Endpoint, account_of
 from mailarchive.model import Account
 from mailarchive.remote.compression import Compression
 from mailarchive.remote.patience import Crew, OnWait
@@ -32,21 +32,6 @@ _OPENERS: dict[str, Callable[[Compression], Opener]] = {"imap": _imap, "pop3": _
 """What opens the connections to one account, one after the other."""
 _MOST_CONNECTIONS = {"pop3": 1}
 """A maildrop is locked by who reads it (RFC 1939 section 3)."""
-
-
-def account_of(endpoint: Endpoint) -> Account:
-    """Return the account, named ``user@host``, with ``:port`` if that is not one of the protocol's own.
-
-    Over POP3 it is ``pop3:user@host``, another account: the same mailbox has other uids there.
-    """
-    protocol, user, host = endpoint.protocol, endpoint.user, endpoint.host.lower()
-    host = f"[{host}]" if ":" in host else host
-    own_ports = {default_port(protocol), default_port(protocol + "s")}
-    port = "" if endpoint.port in own_ports else f":{endpoint.port}"
-    prefix = ""
-    if protocol == "pop3":
-        prefix, user = "pop3:", user.removeprefix(RECENT)
-    return Account(f"{prefix}{user}@{host}{port}", protocol, url_of(endpoint), endpoint.security)
 
 
 def most_connections(endpoint: Endpoint) -> int | None:

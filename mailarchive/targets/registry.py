@@ -1,10 +1,18 @@
-"""The targets by name."""
+"""Which target a format or an endpoint needs."""
 
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+from mailarchive.clock import Clock
+from mailarchive.config import Endpoint, account_of
+from mailarchive.remote.compression import Compression
+from mailarchive.remote.patience import Crew, OnWait
+from mailarchive.targets.accounts import AccountTarget
 from mailarchive.targets.base import Target
 from mailarchive.targets.eml import EmlTarget
+from mailarchive.targets.line import Line
 from mailarchive.targets.mbox import MboxTarget
 from mailarchive.targets.paths import Tell, ignore_text
 
@@ -17,3 +25,30 @@ def open_target(form: Format, destination: Path, tell: Tell = ignore_text) -> Ta
     Raises UsageError, StorageFailed.
     """
     return EmlTarget(destination, tell) if form == "eml" else MboxTarget(destination, tell)
+
+
+def connect(
+    endpoint: Endpoint,
+    password: Callable[[], str],
+    *,
+    clock: Clock,
+    stop: threading.Event,
+    on_wait: OnWait | None = None,
+    waits: bool = False,
+) -> Callable[[], Line[AccountTarget]]:
+    """Return what opens connections to an account with mailboxes that survive being lost.
+
+    ``password`` is called for each connection. Setting ``stop`` ends waiting for a better time; ``waits`` says whether
+    to wait as long as a server wants that asks for patience.
+    """
+    from mailarchive.targets.imap import ImapTarget  # noqa: PLC0415 - start-up: an export needs no network
+
+    account, crew, compression = account_of(endpoint), Crew(), Compression(endpoint.compress, clock)
+
+    def one_connection() -> AccountTarget:
+        return ImapTarget(account, endpoint, password, None, compression)
+
+    def lasting() -> Line[AccountTarget]:
+        return Line(one_connection, clock=clock, stop=stop, on_wait=on_wait, waits=waits, crew=crew)
+
+    return lasting

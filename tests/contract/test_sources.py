@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mailarchive.config import Endpoint
+from mailarchive.config import Endpoint, account_of
 from mailarchive.errors import FetchRefused, MailboxUnavailable
 from mailarchive.loopback.account import LoopbackAccount
 from mailarchive.loopback.server import LoopbackServer
@@ -13,7 +13,7 @@ from mailarchive.sources.base import Source
 from mailarchive.sources.imap import ImapSource
 from mailarchive.sources.memory import MemoryAccount, MemorySource
 from mailarchive.sources.pop3 import Pop3Source
-from mailarchive.sources.registry import account_of, connect
+from mailarchive.sources.registry import connect
 from mailarchive.sources.retrying import RetryingSource
 from tests.contract.source_contract import (
     DATE,

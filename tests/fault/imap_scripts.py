@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mailarchive.config import Endpoint
+from mailarchive.config import Endpoint, account_of
 from mailarchive.model import ListedMailbox, MailboxName
 from mailarchive.remote.imap import Timeouts
 from mailarchive.remote.imap.mailbox import ImapMailbox
 from mailarchive.sources.imap import ImapSource
-from mailarchive.sources.registry import account_of
 from tests.servers.scripted_imap import Rule, ScriptedServer
 
 EXAMINE: Rule = (

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mailarchive.archive.archive import open_for_writing
 from mailarchive.clock import Stop, SystemClock
-from mailarchive.config import Endpoint
+from mailarchive.config import Endpoint, account_of
 from mailarchive.errors import StorageFailed
 from mailarchive.model import Fetched, ListedMailbox, MailboxName, RemoteUid
 from mailarchive.ops import plan
@@ -19,7 +19,7 @@ from mailarchive.ops.pull import PullAccount, PullOptions, pull
 from mailarchive.sources import memory
 from mailarchive.sources.base import Spool
 from mailarchive.sources.memory import MemoryAccount, MemoryOpenMailbox, MemorySource
-from mailarchive.sources.registry import account_of, connect
+from mailarchive.sources.registry import connect
 from tests.fault.archives import account_at_first, change, ignore_text, message, pull_memory, shrink
 from tests.fault.deaths import Death, Failing, Mortal
 from tests.integration.sites import account_at

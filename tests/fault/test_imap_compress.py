@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mailarchive.clock import Stop
-from mailarchive.config import Compress, Endpoint
+from mailarchive.config import Compress, Endpoint, account_of
 from mailarchive.errors import ConnectionLost, ProtocolViolation, Stalled
 from mailarchive.loopback.account import CAPABILITIES, LoopbackAccount
 from mailarchive.loopback.server import LoopbackServer
@@ -22,7 +22,7 @@ from mailarchive.remote.imap import Timeouts
 from mailarchive.remote.imap import mailbox as imap
 from mailarchive.remote.transport import Transport
 from mailarchive.sources.imap import ImapSource
-from mailarchive.sources.registry import account_of, connect
+from mailarchive.sources.registry import connect
 from tests.fault.archives import held
 from tests.fault.imap_scripts import EXAMINE, INBOX
 from tests.servers.certificates import make_certificate

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mailarchive.config import Endpoint, Security
+from mailarchive.config import Endpoint, Security, account_of
 from mailarchive.errors import (
     AuthenticationFailed,
     ConnectionLost,
@@ -21,7 +21,6 @@ from mailarchive.loopback.account import LoopbackAccount
 from mailarchive.loopback.server import LoopbackServer
 from mailarchive.remote.imap import Timeouts
 from mailarchive.sources.imap import ImapSource
-from mailarchive.sources.registry import account_of
 from tests.fault.imap_scripts import source_of
 from tests.servers.certificates import Certificate, make_certificate
 from tests.servers.scripted_imap import CUT, Rule, ScriptedServer

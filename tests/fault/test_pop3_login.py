@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mailarchive.config import Auth, Endpoint, Security
+from mailarchive.config import Auth, Endpoint, Security, account_of
 from mailarchive.errors import (
     AuthenticationFailed,
     ConnectionLost,
@@ -24,7 +24,6 @@ from mailarchive.errors import (
 )
 from mailarchive.remote.pop3 import Timeouts
 from mailarchive.sources.pop3 import Pop3Source
-from mailarchive.sources.registry import account_of
 from tests.servers.certificates import Certificate, make_certificate
 from tests.servers.scripted_pop3 import GREETING, Pop3Server
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mailarchive.config import Endpoint
+from mailarchive.config import Endpoint, account_of
 from mailarchive.errors import (
     AuthenticationFailed,
     ConnectionLost,
@@ -22,7 +22,7 @@ from mailarchive.loopback.server import LoopbackServer
 from mailarchive.model import Fetched, RemoteUid
 from mailarchive.sources import memory
 from mailarchive.sources.base import Source
-from mailarchive.sources.registry import account_of, connect
+from mailarchive.sources.registry import connect
 from mailarchive.sources.retrying import RetryingSource
 from tests.fault.troubled import World, at_uid, failing
 from tests.servers.faulty import Bye, ByeAtCommand, Cut, GreetWithBye, Refuse

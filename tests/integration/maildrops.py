@@ -5,13 +5,13 @@ from pathlib import Path
 
 from mailarchive.archive.archive import open_for_reading
 from mailarchive.clock import Stop
-from mailarchive.config import Endpoint
+from mailarchive.config import Endpoint, account_of
 from mailarchive.ops.events import Event, Notice
 from mailarchive.ops.pull import PullAccount, PullOptions, pull
 from mailarchive.ops.report import MailboxReport, PullReport
 from mailarchive.remote.pop3 import Pace, Timeouts
 from mailarchive.sources.pop3 import Pop3Source
-from mailarchive.sources.registry import account_of, most_connections
+from mailarchive.sources.registry import most_connections
 from mailarchive.sources.retrying import RetryingSource
 from tests.fault.archives import adds_up, ignore_text, no_damage
 from tests.servers.scripted_pop3 import Pop3Server

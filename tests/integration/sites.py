@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from mailarchive.clock import Clock, Stop
-from mailarchive.config import Endpoint
+from mailarchive.config import Endpoint, account_of
 from mailarchive.loopback.account import CAPABILITIES, LoopbackAccount
 from mailarchive.loopback.server import LoopbackServer
 from mailarchive.ops.events import Detail, Event, Notice, Waiting
@@ -15,7 +15,6 @@ from mailarchive.ops.report import PullReport
 from mailarchive.remote.dial import Timeouts
 from mailarchive.remote.patience import Crew, OnWait
 from mailarchive.sources.imap import ImapSource
-from mailarchive.sources.registry import account_of
 from mailarchive.sources.retrying import RetryingSource
 from tests.fault.archives import adds_up, held, no_damage
 from tests.servers.still_clock import StillClock

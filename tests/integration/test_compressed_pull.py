@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from mailarchive.clock import Stop, SystemClock
-from mailarchive.config import Compress, Endpoint
+from mailarchive.config import Compress, Endpoint, account_of
 from mailarchive.loopback import corpus
 from mailarchive.ops.options import PullAccount, PullOptions
 from mailarchive.ops.pull import pull
 from mailarchive.ops.report import PullReport
 from mailarchive.remote import compression
-from mailarchive.sources.registry import account_of, connect
+from mailarchive.sources.registry import connect
 from tests.fault.archives import adds_up, held, no_damage
 from tests.servers.dovecot import Dovecot
 from tests.servers.slow_line import SlowLine

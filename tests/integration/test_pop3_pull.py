@@ -9,12 +9,11 @@ import pytest
 
 from mailarchive.archive.writer import Added, Arrival, Writer
 from mailarchive.clock import Stop
-from mailarchive.config import Endpoint
+from mailarchive.config import Endpoint, account_of
 from mailarchive.errors import ExitCode
 from mailarchive.ops.options import PullOptions
 from mailarchive.remote.pop3 import Timeouts
 from mailarchive.sources.pop3 import Pop3Source
-from mailarchive.sources.registry import account_of
 from tests.fault.archives import Journal, no_damage
 from tests.integration.maildrops import Maildrop, letter
 from tests.servers.scripted_pop3 import Pop3Server

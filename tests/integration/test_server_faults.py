@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from mailarchive.clock import Stop
-from mailarchive.config import Endpoint
+from mailarchive.config import Endpoint, account_of
 from mailarchive.loopback.account import CAPABILITIES, LoopbackAccount
 from mailarchive.loopback.faults import Fault
 from mailarchive.loopback.server import LoopbackServer
 from mailarchive.ops import browse
 from mailarchive.ops.pull import PullAccount, PullOptions, pull
 from mailarchive.ops.selection import Selection
-from mailarchive.sources.registry import account_of, connect
+from mailarchive.sources.registry import connect
 from tests.fault.archives import held
 from tests.integration.sites import COUNT, Site, filled, mail
 from tests.servers.faulty import (

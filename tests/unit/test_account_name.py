@@ -2,8 +2,8 @@
 
 import pytest
 
-from mailarchive.config import parse_url
-from mailarchive.sources.registry import account_of, most_connections
+from mailarchive.config import account_of, parse_url
+from mailarchive.sources.registry import most_connections
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,15 @@ def command_sets(of: Sequence[Range]) -> Iterator[tuple[bytes, int, int]]:
         yield b",".join(pieces), lowest, highest
 
 
+def number_sets(uids: Sequence[int]) -> Iterator[tuple[bytes, int]]:
+    """Yield ``uids`` (ascending, distinct) as sets, each with how many it names."""
+    start = 0
+    for numbers, _first, last in command_sets(ranges(uids)):
+        end = bisect_right(uids, last)
+        yield numbers, end - start
+        start = end
+
+
 def parse_set(octets: bytes) -> list[Range]:
     """Return the ranges of a set as the server wrote it, each with its smaller end first.
 

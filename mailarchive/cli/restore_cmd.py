@@ -1,0 +1,231 @@
+"""``mailarchive restore``: put the archive into another account."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, time, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mailarchive.cli import options
+from mailarchive.cli.credentials import PasswordOptions, password_for
+from mailarchive.cli.failure import Failed
+from mailarchive.cli.progress import Watcher, watching
+from mailarchive.cli.render import dump
+from mailarchive.cli.restore_report import as_object, print_problems, print_summary
+from mailarchive.cli.signals import stoppable
+from mailarchive.cli.terminal import ReaderGone, is_watched, out
+from mailarchive.clock import SystemClock
+from mailarchive.config import Auth, Compress, Endpoint, account_of, parse_url
+from mailarchive.errors import UsageError
+from mailarchive.ops.events import Waiting
+from mailarchive.ops.naming import Parts, Wishes, read_name
+from mailarchive.ops.restore_options import RestoreOptions
+from mailarchive.ops.restore_report import RestoreReport
+from mailarchive.ops.selection import Selection
+
+
+def restore(
+    url: Annotated[str, typer.Argument(metavar="URL", help="Where to: imaps://me@new.example.org[:port], or imap://.")],
+    archive: options.Archive = None,
+    account: options.Account = None,
+    mailbox: options.Mailboxes = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option("--exclude", "-x", metavar="GLOB", help="Not these mailboxes; may be repeated.")
+    ] = None,
+    since: options.Since = None,
+    before: options.Before = None,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="DATE", help="As the account was at the end of that day, or at 2024-03-01T12:00."),
+    ] = None,
+    into: Annotated[
+        str | None, typer.Option("--into", metavar="NAME", help="Put all mailboxes below this one.")
+    ] = None,
+    renames: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map", metavar="OLD=NEW", help="Call a mailbox, and those below it, otherwise; may be repeated."
+        ),
+    ] = None,
+    always: Annotated[bool, typer.Option("--always", help="Send also what the target had before.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Send again what was restored before and has been removed there.")
+    ] = False,
+    fix: Annotated[
+        bool,
+        typer.Option("--fix-for-target", help="Send a mended copy of messages that the target refuses, and list them."),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Log in and say what would be done; change nothing.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    connections: Annotated[
+        int | None,
+        typer.Option("--connections", metavar="N", min=1, max=16, help="Connections (else up to 4, where they help)."),
+    ] = None,
+    max_upload: Annotated[
+        str | None, typer.Option("--max-upload", metavar="SIZE", help="At most so much a day (UTC): 500MB.")
+    ] = None,
+    wait: Annotated[
+        bool,
+        typer.Option("--wait", help="When the server asks for patience, wait and go on (at a terminal: always)."),
+    ] = False,
+    compress: Annotated[
+        Compress, typer.Option("--compress", help="IMAP: compress the connection: always, or never.")
+    ] = "auto",
+    auth: Annotated[
+        Auth, typer.Option("--auth", help="Log in with a password, or with an OAuth access token in its place.")
+    ] = "password",
+    starttls: Annotated[bool, typer.Option("--starttls", help="imap:// to this machine: STARTTLS too.")] = False,
+    insecure_plaintext: Annotated[
+        bool, typer.Option("--insecure-plaintext", help="imap://: no encryption; anybody between can read along.")
+    ] = False,
+    ca_file: Annotated[
+        Path | None, typer.Option("--ca-file", metavar="FILE", help="Trust the certificate authorities in this file.")
+    ] = None,
+    password_command: Annotated[
+        str | None, typer.Option("--password-command", metavar="CMD", help="Take the first line that CMD prints.")
+    ] = None,
+    password_file: Annotated[
+        Path | None, typer.Option("--password-file", metavar="FILE", help="Take the first line of FILE.")
+    ] = None,
+) -> int:
+    """Put messages of the archive into another account, octet for octet, each exactly once.
+
+    What has been restored is written down in the archive: run it again after any interruption, or later, and only what
+    is missing is sent. Nothing is removed or changed at the target.
+
+    Password: as for pull.
+    """
+    directory = options.archive_directory(archive)
+    try:
+        endpoint = _endpoint(
+            url,
+            starttls=starttls,
+            insecure_plaintext=insecure_plaintext,
+            ca_file=ca_file,
+            auth=auth,
+            compress=compress,
+        )
+        selection = Selection(
+            tuple(mailbox or ()),
+            account,
+            options.day(since, "--since"),
+            options.day(before, "--before"),
+            exclude=tuple(exclude or ()),
+        )
+        wanted = RestoreOptions(
+            selection,
+            _moment(at),
+            Wishes(_parts(into, "--into") if into is not None else (), _renames(renames or [])),
+            always,
+            again,
+            fix,
+            connections,
+            options.octets(max_upload, "--max-upload"),
+        )
+        is_quiet = quiet or as_json
+        waits = wait or (is_watched() and not is_quiet)
+        secrets = PasswordOptions(password_command, password_file)
+        report = _run(
+            directory, endpoint, wanted, secrets, dry_run=dry_run, quiet=is_quiet, verbose=verbose, waits=waits
+        )
+    except Exception as error:
+        raise Failed(error, {"archive": str(directory), "mailboxes": []}) from error
+    print_problems(report)
+    try:
+        if as_json:
+            out(dump(as_object(report)))
+        elif not quiet:
+            print_summary(report, verbose=verbose)
+    except ReaderGone:
+        pass
+    return report.exit_code
+
+
+def _run(
+    directory: Path,
+    endpoint: Endpoint,
+    wanted: RestoreOptions,
+    secrets: PasswordOptions,
+    *,
+    dry_run: bool,
+    quiet: bool,
+    verbose: bool,
+    waits: bool,
+) -> RestoreReport:
+    from mailarchive.ops.restore import restore as run_restore
+    from mailarchive.ops.restore_options import RestoreTarget
+    from mailarchive.targets.registry import connect
+
+    account = account_of(endpoint)
+    password = password_for(account.name, secrets)
+    clock = SystemClock()
+    with watching("restore", quiet=quiet, verbose=verbose) as watcher, stoppable() as stop:
+        lines = connect(
+            endpoint,
+            lambda: password,
+            clock=clock,
+            stop=stop,
+            on_wait=_on_wait(watcher, account.name),
+            waits=waits,
+        )
+        target = RestoreTarget(account, lines)
+        del dry_run
+        return run_restore(directory, target, wanted, observer=watcher, clock=clock, stop=stop)
+
+
+def _endpoint(
+    url: str, *, starttls: bool, insecure_plaintext: bool, ca_file: Path | None, auth: Auth, compress: Compress
+) -> Endpoint:
+    endpoint = parse_url(
+        url,
+        starttls=starttls,
+        insecure_plaintext=insecure_plaintext,
+        ca_file=ca_file,
+        auth=auth,
+        compress=compress,
+    )
+    if endpoint.protocol == "pop3":
+        raise UsageError("nothing can be restored over POP3", hint="give a URL like imaps://me@new.example.org")
+    return endpoint
+
+
+def _on_wait(watcher: Watcher, account: str) -> Callable[[float, str], None]:
+    def tell(seconds: float, reason: str) -> None:
+        watcher(Waiting(account, seconds, reason))
+
+    return tell
+
+
+def _moment(text: str | None) -> datetime | None:
+    """Return the moment that ``--at`` names; of a day, in this machine's zone, its end. Raises UsageError."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"--at {text!r} is no date", hint="write it like 2024-03-01 or 2024-03-01T12:00") from None
+    if len(text) <= len("2024-03-01"):
+        moment = datetime.combine(moment.date(), time()) + timedelta(days=1, microseconds=-1)
+    return moment.astimezone()
+
+
+def _parts(text: str, option: str) -> Parts:
+    parts = read_name(text)
+    if not parts:
+        raise UsageError(f"{option} names no mailbox", hint="write names as they are printed, like Work/2024")
+    return parts
+
+
+def _renames(pairs: list[str]) -> Mapping[Parts, Parts]:
+    found: dict[Parts, Parts] = {}
+    for pair in pairs:
+        old, equals, new = pair.partition("=")
+        if not equals:
+            raise UsageError(f"--map {pair!r} has no =", hint="write --map 'Old/Name=New/Name'")
+        found[_parts(old, "--map")] = _parts(new, "--map")
+    return found

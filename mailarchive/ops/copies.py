@@ -1,0 +1,68 @@
+"""Messages that several mailboxes of a target want: the first sends them, the others copy them there."""
+
+import threading
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from typing import NamedTuple
+
+from mailarchive.model import Digest
+
+
+class Original(NamedTuple):
+    """A message in a mailbox of the target, by the mailbox's place among the destinations and its UID there."""
+
+    destination: int
+    uid: int
+    flags: tuple[str, ...]
+    date: datetime | None
+
+
+class Copies:
+    """Who sends what several mailboxes want, and where it is then. Thread-safe.
+
+    ``keeps`` says whether the target keeps size and date of what it copies; None as long as nobody has tried.
+    """
+
+    def __init__(self, shared: Collection[Digest]) -> None:
+        self.keeps: bool | None = None
+        self._shared = shared
+        self._lock = threading.Lock()
+        self._senders: dict[Digest, int] = {}
+        self._originals: defaultdict[Digest, list[Original]] = defaultdict(list)
+
+    def is_for(self, destination: int, digest: Digest) -> bool:
+        """Return whether ``destination`` is to send the message: it is, unless another one is already."""
+        if digest not in self._shared:
+            return True
+        with self._lock:
+            return self._senders.setdefault(digest, destination) == destination
+
+    def landed(self, original: Original, digest: Digest) -> None:
+        """Note where a message is."""
+        if digest in self._shared:
+            with self._lock:
+                self._senders.setdefault(digest, original.destination)
+                self._originals[digest].append(original)
+
+    def forget(self, digests: Iterable[Digest]) -> None:
+        """Copy these no more: they were not there."""
+        with self._lock:
+            for digest in digests:
+                self._originals.pop(digest, None)
+
+    def original(
+        self, destination: int, digest: Digest, flags: tuple[str, ...], date: datetime | None
+    ) -> Original | None:
+        """Return a message of another mailbox, with these flags and this date, to be copied to ``destination``."""
+        if self.keeps is False:
+            return None
+        with self._lock:
+            return next(
+                (
+                    one
+                    for one in self._originals.get(digest, ())
+                    if one.destination != destination and (one.flags, one.date) == (flags, date)
+                ),
+                None,
+            )

@@ -1,0 +1,108 @@
+"""Which messages a target has already: by header, with size or date as the second witness.
+
+What came into the mailbox since the last run began to add to it may be what that run sent and could not write down,
+before it was killed or lost the connection: of that the header alone is believed, and where the target has changed
+headers the Message-ID with the date.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from mailarchive.mail import headers
+from mailarchive.model import HeaderDigest, MessageFacts, RemoteUid
+from mailarchive.ops.headers import NO_HEADER, header_digests
+from mailarchive.ops.wanted import Wanted
+from mailarchive.targets.accounts import OpenTarget
+
+_MOST_IN_DOUBT = 4_000
+"""So many messages may have been on their way when a run ended."""
+
+Head = Callable[[Wanted], bytes]
+"""Returns the beginning of a message."""
+
+
+class Match(NamedTuple):
+    """A wanted message that is there, by its place among those that were looked for."""
+
+    place: int
+    uid: int
+
+
+def matches(
+    opened: OpenTarget, uids: Sequence[int], looked_for: Sequence[Wanted], since: int | None, head: Head
+) -> list[Match]:
+    """Return which of ``looked_for`` are among ``uids``, each message there taken for one of them at most.
+
+    ``since`` is the UID from which on messages may have been put there by a run that could not write it down.
+    """
+    facts = _candidates(opened, uids, looked_for, since)
+    digests = header_digests(opened, sorted(facts)) if facts else {}
+    by_header: dict[HeaderDigest, list[int]] = defaultdict(list)
+    for place, item in enumerate(looked_for):
+        by_header[item.message.header].append(place)
+    found: list[Match] = []
+    strange: list[MessageFacts] = []
+    for uid in sorted(facts):
+        places = by_header.get(digests.get(uid, NO_HEADER), [])
+        is_new = since is not None and uid >= since
+        fitting = next((place for place in places if _fits(looked_for[place], facts[uid], is_new=is_new)), None)
+        if fitting is not None:
+            places.remove(fitting)
+            found.append(Match(fitting, uid))
+        elif is_new:
+            strange.append(facts[uid])
+    taken = {match.place for match in found}
+    open_places = [place for place in range(len(looked_for)) if place not in taken]
+    return found + _by_message_id(opened, strange, looked_for, open_places, head)
+
+
+def _candidates(
+    opened: OpenTarget, uids: Sequence[int], looked_for: Sequence[Wanted], since: int | None
+) -> dict[int, MessageFacts]:
+    """Return the facts of those messages whose size or date is that of one that is looked for, and of new ones."""
+    sizes = {item.message.size for item in looked_for}
+    dates = {item.date for item in looked_for if item.date is not None}
+    return {
+        one.uid: one
+        for one in opened.facts(uids)
+        if isinstance(one.uid, int)
+        and (one.size in sizes or one.internaldate in dates or (since is not None and one.uid >= since))
+    }
+
+
+def _fits(item: Wanted, facts: MessageFacts, *, is_new: bool) -> bool:
+    """Return whether a message with the same header is the same; of those without header more is asked."""
+    same_size, same_date = facts.size == item.message.size, item.date is not None and facts.internaldate == item.date
+    if item.message.header == NO_HEADER:
+        return same_size and same_date
+    return same_size or same_date or is_new
+
+
+def _by_message_id(
+    opened: OpenTarget, strange: Iterable[MessageFacts], looked_for: Sequence[Wanted], places: Sequence[int], head: Head
+) -> list[Match]:
+    """Return matches of new messages whose header the target has changed, by Message-ID and date."""
+    by_uid = {one.uid: one for one in strange if one.internaldate is not None}
+    if not by_uid:
+        return []
+    wanted: Mapping[tuple[str, object], list[int]] = defaultdict(list)
+    for place in places[:_MOST_IN_DOUBT]:
+        if (name := message_id(head(looked_for[place]))) and looked_for[place].date is not None:
+            wanted[name, looked_for[place].date].append(place)
+    found: list[Match] = []
+    for uid, header in opened.headers(sorted(uid for uid in by_uid if isinstance(uid, int))):
+        alike = wanted.get((message_id(header), by_uid[uid].internaldate), [])
+        if alike and isinstance(uid, int):
+            found.append(Match(alike.pop(0), uid))
+    return found
+
+
+def message_id(head: bytes) -> str:
+    """Return the Message-ID in a header; empty if there is none."""
+    return headers.fields(head, ("message-id",)).get("message-id", "")
+
+
+def numbers(uids: Iterable[RemoteUid]) -> list[int]:
+    """Return those of ``uids`` that are IMAP's."""
+    return [uid for uid in uids if isinstance(uid, int)]

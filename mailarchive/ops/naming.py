@@ -1,0 +1,176 @@
+"""Which mailbox of a target each mailbox of an archive goes to; pure."""
+
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from mailarchive.mail.mailbox_name import encode_name, mailbox_name
+from mailarchive.model import ListedMailbox, MailboxName
+from mailarchive.records import KnownMailbox
+
+_USUAL: Mapping[str, tuple[str, ...]] = {
+    "\\Sent": ("sent", "sent items", "sent messages", "sent mail"),
+    "\\Trash": ("trash", "deleted items", "deleted messages", "bin"),
+    "\\Junk": ("junk", "spam", "junk email", "junk e-mail", "bulk mail"),
+    "\\Drafts": ("drafts", "draft"),
+    "\\Archive": ("archive", "archives"),
+}
+"""What mailboxes for a special use (RFC 6154) are called where the server does not mark them, in lower case."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_INBOX = "INBOX"
+_LONGEST = 200
+"""Octets of one part of a name, encoded; file systems below servers take 255."""
+
+Parts = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the user says of names: ``into`` goes before all of them, ``renames`` are pairs of printed names."""
+
+    into: Parts = ()
+    renames: Mapping[Parts, Parts] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Destination:
+    """A mailbox of the target, and those of the archive that go there. ``listed`` is None if it must be made.
+
+    ``use`` is the special use to make it for; ``changed`` says in a sentence why it is not called as in the archive.
+    """
+
+    name: MailboxName
+    listed: ListedMailbox | None
+    sources: list[KnownMailbox]
+    use: str | None = None
+    changed: str = ""
+
+
+def destinations(
+    boxes: Iterable[KnownMailbox],
+    listed: Sequence[ListedMailbox],
+    prefix: bytes,
+    delimiter: str | None,
+    wishes: Wishes,
+) -> list[Destination]:
+    """Return where ``boxes`` go, INBOX first, then by name; two that would get one name by a change get two."""
+    boxes = list(boxes)
+    namer = _Namer(listed, prefix, delimiter, wishes)
+    for box in sorted(boxes, key=lambda box: (box.name.parts != (_INBOX,), box.account, str(box.name), box.number)):
+        namer.add(box, _bare(box, boxes))
+    return namer.found
+
+
+def _bare(box: KnownMailbox, boxes: Iterable[KnownMailbox]) -> Parts:
+    """Return the name; without INBOX if all other mailboxes of the account are below that: then it is a prefix."""
+    parts = box.name.parts
+    others = [other.name.parts for other in boxes if other.account == box.account and other.name.parts != (_INBOX,)]
+    is_prefix = all(len(other) > 1 and other[0] == _INBOX for other in others)
+    return parts[1:] if is_prefix and len(parts) > 1 else parts
+
+
+class _Namer:
+    """Finds the destination of one mailbox after the other."""
+
+    def __init__(self, listed: Sequence[ListedMailbox], prefix: bytes, delimiter: str | None, wishes: Wishes) -> None:
+        self.found: list[Destination] = []
+        self._listed = {box.name.raw: box for box in listed}
+        self._uses = {use: box for box in listed for use in box.special_use}
+        self._prefix = prefix
+        self._delimiter = delimiter
+        self._wishes = wishes
+        self._by_raw: dict[bytes, tuple[Destination, Parts]] = {}
+
+    def add(self, box: KnownMailbox, parts: Parts) -> None:
+        """Find where ``box``, called ``parts``, goes."""
+        renamed = _renamed(box.name.parts, self._wishes.renames) or _renamed(parts, self._wishes.renames)
+        if renamed is not None:
+            self._put(box, renamed, None)
+        elif self._wishes.into:
+            self._put(box, (*self._wishes.into, *parts), None)
+        elif (twin := self._with_use(box)) is not None:
+            self._enter(box, twin.name, parts, "")
+        else:
+            self._put(box, parts, next(iter(set(box.special_use) & _USUAL.keys()), None))
+
+    def _with_use(self, box: KnownMailbox) -> ListedMailbox | None:
+        """Return the mailbox of the target for the same special use, by its mark or by a usual name."""
+        for use in box.special_use:
+            if use in self._uses:
+                return self._uses[use]
+        for use in box.special_use:
+            for listed in self._listed.values():
+                if not listed.special_use and listed.name.parts[-1].lower() in _USUAL.get(use, ()):
+                    return listed
+        return None
+
+    def _put(self, box: KnownMailbox, parts: Parts, use: str | None) -> None:
+        raw, changed = self._raw(parts)
+        name = mailbox_name(raw, self._delimiter)
+        number = 2
+        while name.raw in self._by_raw and self._by_raw[name.raw][1] != parts:
+            raw, changed = self._raw((*parts[:-1], f"{parts[-1]}~{number}"))
+            name, changed = mailbox_name(raw, self._delimiter), changed or "another mailbox has its name"
+            number += 1
+        self._enter(box, name, parts, changed, use)
+
+    def _enter(self, box: KnownMailbox, name: MailboxName, parts: Parts, changed: str, use: str | None = None) -> None:
+        if name.raw in self._by_raw:
+            self._by_raw[name.raw][0].sources.append(box)
+            return
+        sentence = f"{box.name} is called {name} there: {changed}" if changed else ""
+        listed = self._listed.get(name.raw)
+        destination = Destination(name, listed, [box], None if listed else use, sentence)
+        self._by_raw[name.raw] = destination, parts
+        self.found.append(destination)
+
+    def _raw(self, parts: Parts) -> tuple[bytes, str]:
+        """Return a name as the target wants it, and what of it had to be changed."""
+        if parts == (_INBOX,):
+            return b"INBOX", ""
+        changed: list[str] = []
+        clean = [_clean(part, self._delimiter, changed.append) for part in parts]
+        prefix = self._prefix
+        if clean[0].upper() == _INBOX and prefix.upper().startswith(b"INBOX") and len(clean) > 1:
+            del clean[0]
+        if self._delimiter is None and len(clean) > 1:
+            changed.append("the server has no mailboxes below others")
+        joint = (self._delimiter or "-").encode("latin-1", "replace")
+        return prefix + joint.join(encode_name(part) for part in clean), "; ".join(dict.fromkeys(changed))
+
+
+def _renamed(parts: Parts, renames: Mapping[Parts, Parts]) -> Parts | None:
+    """Return the new name by the longest of ``renames`` that is the name, or a mailbox above it."""
+    for length in range(len(parts), 0, -1):
+        if (new := renames.get(parts[:length])) is not None:
+            return (*new, *parts[length:])
+    return None
+
+
+def _clean(part: str, delimiter: str | None, changed: Callable[[str], None]) -> str:
+    """Return a part of a name without what no server takes in it."""
+    found = part
+    if delimiter and delimiter in found:
+        found = found.replace(delimiter, "_" if delimiter != "_" else "-")
+        changed(f"{delimiter!r} separates mailboxes there")
+    if _CONTROL.search(found):
+        found = _CONTROL.sub("_", found)
+        changed("it has control characters")
+    if not found.strip():
+        found = "_"
+        changed("a part of it is empty")
+    while len(encode_name(found)) > _LONGEST:
+        found = found[: len(found) * 9 // 10]
+        changed("it is too long")
+    return found
+
+
+def read_name(text: str) -> Parts:
+    r"""Return the parts of a printed name: ``/`` separates them, unless a ``\`` stands before it."""
+    return tuple(re.sub(r"\\(.)", r"\1", part) for part in re.findall(r"((?:[^/\\]|\\.)+)(?:/|\Z)", text, re.DOTALL))
+
+
+def matchless(renames: Collection[Parts], boxes: Iterable[KnownMailbox]) -> Iterator[Parts]:
+    """Yield the names of ``renames`` that no mailbox has, and none above one."""
+    names = [box.name.parts for box in boxes]
+    yield from (old for old in renames if not any(name[: len(old)] == old for name in names))

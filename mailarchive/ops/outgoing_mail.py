@@ -1,0 +1,47 @@
+"""Messages of the archive made ready to be sent: exact octets, checked before the first of them is on the wire."""
+
+from collections.abc import Iterator
+
+from mailarchive.archive.messages import MessageReader
+from mailarchive.errors import ArchiveDamaged
+from mailarchive.facts import MessageStored
+from mailarchive.mail.body import MemoryBody
+from mailarchive.model import Body
+
+LARGE = 8 << 20
+"""Messages of more octets are read twice, first to see whether they are whole, and never held in memory."""
+
+
+class ArchivedBody:
+    """A message that is read from the archive while it is sent."""
+
+    def __init__(self, reader: MessageReader, message: MessageStored) -> None:
+        self._reader = reader
+        self._message = message
+        self.size = message.size
+
+    def chunks(self) -> Iterator[bytes]:
+        return self._reader.octets(self._message)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def body_of(reader: MessageReader, message: MessageStored) -> tuple[Body, bool]:
+    """Return the octets of a message, and whether NUL is among them. Raises ArchiveDamaged."""
+    reader.hold(message.block)
+    if message.size <= LARGE:
+        octets = b"".join(reader.octets(message))
+        return MemoryBody(octets), b"\0" in octets
+    has_nul = False
+    for chunk in reader.octets(message):
+        has_nul = has_nul or b"\0" in chunk
+    return ArchivedBody(reader, message), has_nul
+
+
+def head_of(reader: MessageReader, message: MessageStored) -> bytes:
+    """Return the beginning of a message; nothing if it is damaged."""
+    try:
+        return reader.head(message)
+    except (ArchiveDamaged, FileNotFoundError):
+        return b""

@@ -1,0 +1,65 @@
+"""What of an archive a restore is about, and what should be known before anything is sent."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from mailarchive.archive.archive import Catalog
+from mailarchive.errors import ExitCode, UsageError
+from mailarchive.model import Account
+from mailarchive.ops.naming import matchless
+from mailarchive.ops.restore_options import RestoreOptions
+from mailarchive.ops.wanted import Past, chosen_mailboxes, past
+from mailarchive.records import KnownMailbox
+
+
+class Scope(NamedTuple):
+    """The mailboxes that are restored, as they were at the moment in question, and sentences of warning."""
+
+    past: Past
+    boxes: Sequence[KnownMailbox]
+    names: Mapping[int, str]
+    warnings: Sequence[str]
+
+    def name(self, mailbox: int) -> str:
+        """Return what a mailbox of the archive is called, with its account."""
+        return self.names.get(mailbox, "")
+
+
+def scope_of(catalog: Catalog, target: Account, options: RestoreOptions) -> Scope:
+    """Return what is to be restored to ``target``. Raises UsageError if that is nothing."""
+    as_of = past(catalog, options.at)
+    boxes = chosen_mailboxes(catalog, options.selection, as_of)
+    if not boxes:
+        raise UsageError(
+            "nothing in the archive matches: no mailbox is to be restored", hint="see: mailarchive mailboxes"
+        )
+    names = {box.number: f"{box.account} {box.name}" for box in boxes}
+    return Scope(as_of, boxes, names, [*_warnings(catalog, boxes, target, options)])
+
+
+def _warnings(
+    catalog: Catalog, boxes: Sequence[KnownMailbox], target: Account, options: RestoreOptions
+) -> Iterator[str]:
+    accounts = sorted({box.account for box in boxes})
+    for old in matchless(options.wishes.renames, boxes):
+        yield f"--map: no mailbox that is restored is called {'/'.join(old)}"
+    if target.name in {account.removeprefix("pop3:") for account in accounts}:
+        yield f"{target.name} is the account that this mail came from; what it still has is not sent again"
+    if len(accounts) > 1:
+        yield f"the mail of {len(accounts)} accounts goes into one: {', '.join(accounts)} (choose with --account)"
+    yield from _gaps(catalog, boxes, accounts)
+
+
+def _gaps(catalog: Catalog, boxes: Sequence[KnownMailbox], accounts: Sequence[str]) -> Iterator[str]:
+    """Yield what the archive is known to lack."""
+    numbers = {box.number for box in boxes}
+    failed = sum(box.number in numbers for account in accounts for box, _failure in catalog.ledger(account))
+    if failed:
+        yield f"the archive is not complete: {failed} messages could not be fetched (see: mailarchive failures)"
+    if lost := catalog.totals().lost:
+        yield f"{lost} messages of the archive are damaged; a pull fetches them again where the server still has them"
+    pulls = [run for run in catalog.runs() if run.command == "pull"]
+    if pulls and pulls[-1].exit_code not in {ExitCode.COMPLETE, None} and not failed:
+        yield f"the archive may not be complete: the last pull ended with exit code {pulls[-1].exit_code}"
+    elif pulls and pulls[-1].exit_code is None:
+        yield "the archive may not be complete: the last pull was broken off"

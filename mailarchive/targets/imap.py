@@ -1,0 +1,214 @@
+"""An account at an IMAP server, as a target: which commands put many messages there in little time."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from mailarchive.config import Endpoint
+from mailarchive.errors import MessageRefused
+from mailarchive.mail.body import MemoryBody
+from mailarchive.model import (
+    Account,
+    Cursor,
+    Fetched,
+    ListedMailbox,
+    MailboxName,
+    MessageFacts,
+    Outbound,
+    Permanent,
+    RemoteUid,
+)
+from mailarchive.remote.imap import Compression, ImapMailbox, Password, Timeouts, number_sets
+from mailarchive.remote.imap.writing import WritingSession
+from mailarchive.targets.accounts import Abilities, Copied, Outcome, Spool
+
+_MESSAGES_A_COMMAND = 400
+_OCTETS_A_COMMAND = 4 << 20
+"""A command with many messages (MULTIAPPEND, RFC 3502) is all or nothing: what is refused is found by halving it."""
+_MANY_AHEAD, _SINGLE_AHEAD = 2, 100
+"""How many commands are on the way at a time: with many messages each, and with one."""
+_OCTETS_AHEAD = 8 << 20
+_NO_ROOM = "OVERQUOTA"
+_FULL = 3
+"""After so many messages in a row for which there is no room, no more are sent."""
+_NOTHING_KNOWN = Permanent(frozenset(), takes_any=True)
+
+
+class ImapTarget:
+    """One connection to an IMAP account. See ``AccountTarget``."""
+
+    def __init__(
+        self,
+        account: Account,
+        endpoint: Endpoint,
+        password: Password,
+        timeouts: Timeouts | None = None,
+        compression: Compression | None = None,
+    ) -> None:
+        """Connect and log in. Raises AuthenticationFailed, SourceUnreachable, TlsFailed, ProtocolViolation."""
+        self._account = account
+        self._session = WritingSession(endpoint, password, timeouts, compression)
+
+    @property
+    def account(self) -> Account:
+        return self._account
+
+    def abilities(self) -> Abilities:
+        session = self._session
+        prefix, delimiter = session.namespace()
+        return Abilities(
+            prefix,
+            delimiter,
+            session.append_limit(),
+            session.room(),
+            takes_nul=session.offers("BINARY"),
+            has_labels=session.offers("X-GM-EXT-1"),
+        )
+
+    def mailboxes(self) -> list[ListedMailbox]:
+        return self._session.mailboxes()
+
+    def create(self, name: MailboxName, use: str | None = None) -> None:
+        self._session.create(name, use)
+
+    def subscribe(self, name: MailboxName) -> bool:
+        return self._session.subscribe(name)
+
+    def open(self, mailbox: ListedMailbox) -> "ImapOpenTarget":
+        cursor, permanent = self._session.select(mailbox.name)
+        return ImapOpenTarget(self._session, mailbox.name, cursor, permanent)
+
+    def look(self, mailbox: ListedMailbox) -> "ImapOpenTarget":
+        cursor = self._session.examine(mailbox.name).cursor
+        return ImapOpenTarget(self._session, mailbox.name, cursor, _NOTHING_KNOWN)
+
+    def close(self) -> None:
+        self._session.close()
+
+
+class ImapOpenTarget:
+    """A mailbox opened by SELECT, or by EXAMINE. See ``OpenTarget``."""
+
+    def __init__(self, session: WritingSession, name: MailboxName, cursor: Cursor, permanent: Permanent) -> None:
+        self._session = session
+        self._name = name
+        self._reading = ImapMailbox(session, cursor, {})
+        self.permanent = permanent
+
+    @property
+    def cursor(self) -> Cursor:
+        return self._reading.cursor
+
+    def uids(self) -> list[RemoteUid]:
+        return self._reading.uids()
+
+    def facts(self, uids: Sequence[RemoteUid]) -> Iterator[MessageFacts]:
+        return self._reading.facts(uids)
+
+    def headers(self, uids: Sequence[RemoteUid]) -> Iterator[tuple[RemoteUid, bytes]]:
+        return self._reading.headers(uids)
+
+    def fetch(self, uids: Sequence[RemoteUid], spool: Spool) -> Iterator[Fetched]:
+        return self._reading.fetch(uids, spool)
+
+    def append(self, messages: Iterable[Outbound], *, alone: bool = False) -> Iterator[Outcome]:
+        return _Appending(self._session, self._name, alone=alone).run(messages)
+
+    def copy(self, uids: Sequence[int], name: MailboxName) -> Copied:
+        found: list[int] = []
+        uidvalidity: int | None = None
+        for numbers, messages in number_sets(uids):
+            stored = self._session.copy(numbers, name, messages)
+            uidvalidity = stored.uidvalidity
+            found += stored.uids
+        return Copied(uidvalidity, found if len(found) == len(uids) else ())
+
+    def label(self, uids: Sequence[int], labels: Sequence[str]) -> None:
+        for numbers, _messages in number_sets(uids):
+            self._session.label(numbers, labels)
+
+
+class _Sent(NamedTuple):
+    """A command on its way, with its messages and the place of the first."""
+
+    tag: bytes
+    first: int
+    messages: Sequence[Outbound]
+    octets: int
+
+
+class _Appending:
+    """Puts messages into one mailbox, many ahead of the answers."""
+
+    def __init__(self, session: WritingSession, name: MailboxName, *, alone: bool) -> None:
+        self._session = session
+        self._name = name
+        many = session.offers("MULTIAPPEND") and not alone
+        self._most = _MESSAGES_A_COMMAND if many else 1
+        self._ahead = 1 if alone else _MANY_AHEAD if many else _SINGLE_AHEAD
+        self._waiting: deque[_Sent] = deque()
+        self._octets = 0
+        self._no_room = 0
+        self._words = ""
+
+    def run(self, messages: Iterable[Outbound]) -> Iterator[Outcome]:
+        first = 0
+        for batch, octets in self._batches(messages):
+            if self._no_room < _FULL:
+                while self._waiting and (len(self._waiting) >= self._ahead or self._octets + octets > _OCTETS_AHEAD):
+                    yield from self._finish_oldest()
+            if self._no_room < _FULL:
+                self._waiting.append(_Sent(self._session.start_append(self._name, batch), first, batch, octets))
+                self._octets += octets
+            else:
+                yield from self._refused(first, batch, self._words, _NO_ROOM)
+            first += len(batch)
+        while self._waiting:
+            yield from self._finish_oldest()
+
+    def _batches(self, messages: Iterable[Outbound]) -> Iterator[tuple[list[Outbound], int]]:
+        """Yield messages for one command each, with their octets; one that is not in memory has its own."""
+        batch: list[Outbound] = []
+        octets = 0
+        for message in messages:
+            size = message.body.size
+            is_large = not isinstance(message.body, MemoryBody)
+            if batch and (is_large or octets + size > _OCTETS_A_COMMAND):
+                yield batch, octets
+                batch, octets = [], 0
+            batch.append(message)
+            octets += size
+            if is_large or len(batch) == self._most:
+                yield batch, octets
+                batch, octets = [], 0
+        if batch:
+            yield batch, octets
+
+    def _finish_oldest(self) -> Iterator[Outcome]:
+        sent = self._waiting.popleft()
+        self._octets -= sent.octets
+        yield from self._finish(sent.tag, sent.first, sent.messages)
+
+    def _finish(self, tag: bytes, first: int, messages: Sequence[Outbound]) -> Iterator[Outcome]:
+        """Yield what became of the messages of a command; if it was refused they are sent again in halves."""
+        try:
+            uids = self._session.finish_append(tag, len(messages)).uids
+        except MessageRefused as error:
+            if len(messages) == 1 or self._no_room >= _FULL:
+                yield from self._refused(first, messages, str(error), error.code)
+                return
+        else:
+            self._no_room = 0
+            yield from (Outcome(first + n, uids[n] if uids else None) for n in range(len(messages)))
+            return
+        half = len(messages) // 2
+        for start, part in ((first, messages[:half]), (first + half, messages[half:])):
+            if self._no_room >= _FULL:
+                yield from self._refused(start, part, self._words, _NO_ROOM)
+            else:
+                yield from self._finish(self._session.start_append(self._name, part), start, part)
+
+    def _refused(self, first: int, messages: Sequence[Outbound], words: str, code: str) -> Iterator[Outcome]:
+        self._no_room = self._no_room + 1 if code == _NO_ROOM else 0
+        self._words = words
+        yield from (Outcome(first + n, None, words, code) for n in range(len(messages)))
