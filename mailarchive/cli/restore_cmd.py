@@ -159,6 +159,7 @@ def _run(
 ) -> RestoreReport:
     from mailarchive.ops.restore import restore as run_restore
     from mailarchive.ops.restore_options import RestoreTarget
+    from mailarchive.ops.restore_rehearsal import rehearse
     from mailarchive.targets.registry import connect
 
     account = account_of(endpoint)
@@ -174,7 +175,8 @@ def _run(
             waits=waits,
         )
         target = RestoreTarget(account, lines)
-        del dry_run
+        if dry_run:
+            return rehearse(directory, target, wanted, observer=watcher, clock=clock, stop=stop)
         return run_restore(directory, target, wanted, observer=watcher, clock=clock, stop=stop)
 
 

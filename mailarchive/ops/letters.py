@@ -15,7 +15,7 @@ from mailarchive.ops.outgoing_mail import LARGE, body_of, head_of
 from mailarchive.ops.restore_common import Common
 from mailarchive.ops.wanted import Wanted
 
-_NEVER_AT_GMAIL = frozenset({"\\deleted"})
+NEVER_AT_GMAIL = frozenset({"\\deleted"})
 """Gmail takes a message with it for one to be removed."""
 
 
@@ -42,7 +42,7 @@ class Letters:
         self._permanent = permanent
         self._common = common
         self._withhold = withhold
-        self._never = _NEVER_AT_GMAIL if common.abilities.has_labels else frozenset()
+        self._never = NEVER_AT_GMAIL if common.abilities.has_labels else frozenset()
         self._split: dict[tuple[str, ...], tuple[frozenset[str], frozenset[str]]] = {}
 
     def of(self, items: Iterable[tuple[int, Wanted]]) -> Iterator[Outbound]:

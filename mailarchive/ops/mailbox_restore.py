@@ -7,16 +7,16 @@ from mailarchive.archive.messages import MessageReader
 from mailarchive.archive.restoring import Landed
 from mailarchive.errors import MessageRefused, ProtocolViolation, SourceError, Throttled
 from mailarchive.mail.digest import digest_of
-from mailarchive.model import Cursor, ListedMailbox
+from mailarchive.model import Cursor, Digest, ListedMailbox, MailboxName
 from mailarchive.ops.letters import Letters, Withheld
 from mailarchive.ops.matching import numbers
 from mailarchive.ops.naming import Destination
 from mailarchive.ops.outgoing_mail import head_of
 from mailarchive.ops.restore_common import Common
 from mailarchive.ops.restore_report import RestoredMailbox
-from mailarchive.ops.standing import Have, Standing
+from mailarchive.ops.routes import Route, is_the_same
+from mailarchive.ops.standing import Standing
 from mailarchive.ops.wanted import Wanted
-from mailarchive.records import KnownTargetMailbox
 from mailarchive.targets.accounts import AccountTarget, OpenTarget, Outcome
 
 _TOLD_AT_ONCE = 100
@@ -35,44 +35,49 @@ class MailboxRestore:
     ``send`` and ``copy`` may be called again after any SourceError: they look again at what is there.
     """
 
-    def __init__(
-        self,
-        place: int,
-        destination: Destination,
-        wanted: Sequence[Wanted],
-        known: KnownTargetMailbox | None,
-        have: Iterable[Have],
-        common: Common,
-    ) -> None:
-        """``known`` and ``have`` are what the archive remembers of the mailbox, and of what it was given."""
-        sources = sorted({f"{box.account} {box.name}" for box in destination.sources})
-        self.report = RestoredMailbox(str(destination.name), sources, len(wanted))
+    def __init__(self, place: int, route: Route, common: Common) -> None:
+        self._destination = route.destination
+        sources = sorted({f"{box.account} {box.name}" for box in route.destination.sources})
+        self.report = RestoredMailbox(str(route.destination.name), sources, len(route.wanted))
         self._place = place
-        self._destination = destination
-        self._known = known
+        self._known = route.known
+        self._route = route
         self._common = common
-        self._standing = Standing(place, self.report, wanted, have, common.copies)
+        self._standing = Standing(place, self.report, route.wanted, route.have, common.copies)
         self._box = 0
         self._is_looked = False
         self._losses = 0
         self._suspicion: dict[int, int] = {}
 
+    @property
+    def name(self) -> MailboxName:
+        """What the mailbox is called there."""
+        return self._destination.name
+
+    @property
+    def uidvalidity(self) -> int | None:
+        """The UIDVALIDITY of the mailbox when it was listed; None if the server did not tell."""
+        listed = self._destination.listed
+        return listed.cursor.uidvalidity if listed and listed.cursor else None
+
+    def uids(self) -> dict[Digest, int]:
+        """Return the UIDs of what is there."""
+        return self._standing.uids()
+
+    def refused(self) -> set[Digest]:
+        """Return what is not taken."""
+        return self._standing.refused()
+
     def prepare(self) -> bool:
         """Compare what is wanted with what the archive remembers; return whether the mailbox has to be opened."""
         listed = self._destination.listed
-        if not self._is_the_same(listed):
+        if not is_the_same(self._route):
             self._standing.forget()
         elif self._known is not None:
             self._standing.since = self._known.uidnext
         self._standing.compare()
         self._standing.offer_all()
         return bool(self._standing.pending) or listed is None or self._common.options.again
-
-    def _is_the_same(self, listed: ListedMailbox | None) -> bool:
-        """Return whether the mailbox is, as far as is known before it is opened, the one that was given messages."""
-        if listed is None or self._known is None:
-            return False
-        return listed.cursor is None or listed.cursor.uidvalidity == self._known.uidvalidity
 
     def planned(self) -> tuple[str, int, int]:
         """Return what the mailbox is called, how many messages are needed there, and their octets."""

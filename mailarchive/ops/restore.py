@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -11,22 +11,22 @@ from mailarchive.archive.messages import MessageReader
 from mailarchive.archive.restoring import RestoreLog
 from mailarchive.archive.writer import Writer
 from mailarchive.clock import Clock, Stop
-from mailarchive.errors import ExitCode, MailboxUnavailable, UsageError
+from mailarchive.errors import ExitCode, MailboxUnavailable
 from mailarchive.model import ListedMailbox
 from mailarchive.ops import advice
 from mailarchive.ops.copies import Copies
 from mailarchive.ops.events import MailboxPlanned, MessagesDone, Notice, Observer
+from mailarchive.ops.label_restore import LabelRestore
 from mailarchive.ops.mailbox_restore import MailboxRestore
-from mailarchive.ops.naming import Destination, destinations
+from mailarchive.ops.naming import Destination
 from mailarchive.ops.options import Around
 from mailarchive.ops.restore_common import Common, Notes
 from mailarchive.ops.restore_options import RestoreOptions, RestoreTarget
 from mailarchive.ops.restore_report import RestoreReport
 from mailarchive.ops.restore_scope import Scope, scope_of
-from mailarchive.ops.selection import Selection
-from mailarchive.ops.standing import Have
+from mailarchive.ops.routes import routes
 from mailarchive.ops.uploads import uploads_of
-from mailarchive.ops.wanted import Wanted, shared_digests, wanted_of
+from mailarchive.ops.wanted import shared_digests
 from mailarchive.ops.workers import Workers, worst
 from mailarchive.targets.accounts import Abilities, AccountTarget
 from mailarchive.targets.line import Line
@@ -88,9 +88,9 @@ class AccountRestore:
         connections = advice.connections(options.connections or MOST_CONNECTIONS, self._provider)
         self._workers: Workers[Line[AccountTarget]] = Workers(target.connect, connections, around.stop, around.clock)
         self._lock = threading.Lock()
-        self._restores: list[MailboxRestore] = []
-        self._queue: deque[MailboxRestore] = deque()
-        self._deferring: deque[MailboxRestore] = deque()
+        self._restores: list[MailboxRestore | LabelRestore] = []
+        self._queue: deque[MailboxRestore | LabelRestore] = deque()
+        self._deferring: deque[MailboxRestore | LabelRestore] = deque()
         self._at_work = 0
         self._is_surveyed = False
         self._destinations: list[Destination] = []
@@ -115,34 +115,38 @@ class AccountRestore:
         """Find out what goes where, and what of it the archive says is there already."""
         scope, log = self._scope, RestoreLog(self._writer)
         number = log.target(self._target.account)
-        found = destinations(scope.boxes, listed, abilities.prefix, abilities.delimiter, self._options.wishes)
-        self._report.notes += [one.changed for one in found if one.changed]
         with self._writer.catalog() as catalog:
-            wanted = [wanted_of(catalog, one.sources, self._options.selection, scope.past) for one in found]
-            found, wanted = _with_something(found, wanted, self._options.selection)
+            planned = routes(catalog, scope, abilities, listed, self._options, number)
             uploads = uploads_of(catalog, number, self._options.max_upload, self._around.clock.now())
-            known = {box.raw: box for box in catalog.target_mailboxes(number)}
-            common = Common(
-                log,
-                number,
-                abilities,
-                Copies(shared_digests(wanted)),
-                uploads,
-                self._options,
-                Notes(self._report, scope.name),
-                lambda: self._workers.is_stopping,
-                self._done,
+        self._report.notes += [route.destination.changed for route in planned if route.destination.changed]
+        common = Common(
+            log,
+            number,
+            abilities,
+            Copies(shared_digests(route.wanted for route in planned if route.label is None)),
+            uploads,
+            self._options,
+            Notes(self._report, scope.name),
+            lambda: self._workers.is_stopping,
+            self._done,
+        )
+        for place, route in enumerate(planned):
+            one = (
+                MailboxRestore(place, route, common)
+                if route.label is None
+                else LabelRestore(place, route, self._all_mail, common)
             )
-            for place, (destination, items) in enumerate(zip(found, wanted, strict=True)):
-                box = known.get(destination.name.raw)
-                have = [Have(one.digest, one.uid) for one in catalog.restored(box.box)] if box else []
-                self._restores.append(MailboxRestore(place, destination, items, box, have, common))
-        for restore_ in self._restores:
-            if restore_.prepare():
-                self._queue.append(restore_)
-                self._around.observer(MailboxPlanned(self._report.target, *restore_.planned()))
-        self._destinations = found
+            self._restores.append(one)
+            if one.prepare():
+                self._queue.append(one)
+                self._around.observer(MailboxPlanned(self._report.target, *one.planned()))
+        self._destinations = [route.destination for route in planned]
         self._is_surveyed = True
+
+    @property
+    def _all_mail(self) -> MailboxRestore:
+        """The mailbox with all mail, which comes before those that show labels."""
+        return next(one for one in self._restores if isinstance(one, MailboxRestore))
 
     def _done(self, mailbox: str, messages: int, octets: int) -> None:
         self._around.observer(MessagesDone(self._report.target, mailbox, messages, octets))
@@ -161,7 +165,7 @@ class AccountRestore:
                 finally:
                     self._give_back(restore_, is_copying=is_copying)
 
-    def _take(self) -> tuple[MailboxRestore, bool] | None:
+    def _take(self) -> tuple[MailboxRestore | LabelRestore, bool] | None:
         """Take a mailbox to send to, or when nobody is sending any more one to copy to; hire if more are waiting."""
         with self._lock:
             if self._queue:
@@ -178,7 +182,7 @@ class AccountRestore:
             self._workers.hire(self._work)
         return taken
 
-    def _give_back(self, restore_: MailboxRestore, *, is_copying: bool) -> None:
+    def _give_back(self, restore_: MailboxRestore | LabelRestore, *, is_copying: bool) -> None:
         with self._lock:
             if is_copying:
                 return
@@ -188,7 +192,7 @@ class AccountRestore:
 
     def _restore(
         self,
-        restore_: MailboxRestore,
+        restore_: MailboxRestore | LabelRestore,
         reader: MessageReader,
         progress: Callable[[], None],
         target: AccountTarget,
@@ -226,14 +230,3 @@ class AccountRestore:
             report.status = "partial" if any(one.settled for one in report.mailboxes) else "failed"
         if self._around.stop.signum:
             report.exit_code = 128 + self._around.stop.signum
-
-
-def _with_something(
-    found: Sequence[Destination], wanted: Sequence[list[Wanted]], selection: Selection
-) -> tuple[list[Destination], list[list[Wanted]]]:
-    """Leave out mailboxes of which no message is selected, but make those that are empty. Raises UsageError."""
-    if not any(wanted):
-        raise UsageError("no message in the archive matches: nothing is restored", hint="see: mailarchive list")
-    is_of_days = selection.since is not None or selection.before is not None
-    pairs = [(one, items) for one, items in zip(found, wanted, strict=True) if items or not is_of_days]
-    return [one for one, _items in pairs], [items for _one, items in pairs]

@@ -37,7 +37,7 @@ class Standing:
         self.since: int | None = None
         self.is_begun = False
         """Whether something may have been sent by this run."""
-        self._place = place
+        self.place = place
         self._wanted = wanted
         self._have = list(have)
         self._copies = copies
@@ -63,7 +63,7 @@ class Standing:
                 self._offer(item, uid)
 
     def _offer(self, item: Wanted, uid: int) -> None:
-        self._copies.landed(Original(self._place, uid, item.flags, item.date), item.message.digest)
+        self._copies.landed(Original(self.place, uid, item.flags, item.date), item.message.digest)
 
     def note_removed(self, uids: Iterable[int], *, again: bool) -> None:
         """Note what is no longer among ``uids``, those of all that is there; ``again``: it is pending again."""
@@ -135,6 +135,10 @@ class Standing:
         """The UID of what was noted last."""
         return self._have[-1].uid if self._have else None
 
+    def uids(self) -> dict[Digest, int]:
+        """Return the UIDs of what is there, as far as they are known."""
+        return {one.digest: one.uid for one in self._have if one.uid is not None}
+
     # -- what is not taken ---------------------------------------------------------------------------------------
 
     def damaged(self, place: int) -> None:
@@ -145,6 +149,10 @@ class Standing:
     def refuse(self, place: int, reason: str, flaws: frozenset[Flaw] = frozenset()) -> None:
         """Note that a message is not taken as it is, and what may be odd about it."""
         self._refused[place] = self.pending.pop(place), reason, flaws
+
+    def refused(self) -> set[Digest]:
+        """Return what is not there and was not taken."""
+        return {item.message.digest for place, (item, *_why) in self._refused.items() if place not in self._mended}
 
     def mendable(self) -> list[tuple[int, Wanted, frozenset[Flaw]]]:
         """Return what was refused, has flaws and was not mended yet."""

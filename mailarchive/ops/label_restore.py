@@ -1,0 +1,96 @@
+"""One mailbox of Gmail that shows a label: its messages are sent to the one with all mail, and get the label there."""
+
+from collections.abc import Mapping, Sequence
+
+from mailarchive.archive.messages import MessageReader
+from mailarchive.archive.restoring import Landed
+from mailarchive.errors import MessageRefused
+from mailarchive.model import Digest, ListedMailbox
+from mailarchive.ops.mailbox_restore import MailboxRestore
+from mailarchive.ops.naming import Destination
+from mailarchive.ops.restore_common import Common
+from mailarchive.ops.restore_report import RestoredMailbox
+from mailarchive.ops.routes import Route
+from mailarchive.ops.standing import Standing
+from mailarchive.targets.accounts import AccountTarget
+
+_AT_A_TIME = 500
+
+
+class LabelRestore:
+    """Gives messages of the mailbox with all mail the label of one mailbox. See ``MailboxRestore``."""
+
+    def __init__(self, place: int, route: Route, all_mail: MailboxRestore, common: Common) -> None:
+        sources = sorted({f"{box.account} {box.name}" for box in route.destination.sources})
+        self.report = RestoredMailbox(str(route.destination.name), sources, len(route.wanted))
+        self._route = route
+        self._all_mail = all_mail
+        self._common = common
+        self._standing = Standing(place, self.report, route.wanted, route.have, common.copies)
+
+    def prepare(self) -> bool:
+        """Compare what is wanted with what the archive remembers; return whether there is something to do."""
+        known = self._route.known
+        if known is None or known.uidvalidity != self._all_mail.uidvalidity or self._common.options.again:
+            self._standing.forget()
+        self._standing.compare()
+        return bool(self._standing.pending) or self._route.destination.listed is None
+
+    def planned(self) -> tuple[str, int, int]:
+        """Return what the mailbox is called; its messages are those of the one with all mail."""
+        return self.report.mailbox, len(self._standing.pending), 0
+
+    @property
+    def is_deferring(self) -> bool:
+        """Whether something is left to be labelled."""
+        return bool(self._standing.pending) and not self.report.error
+
+    def send(self, target: AccountTarget, reader: MessageReader) -> None:
+        """Make the mailbox. Raises SourceError."""
+        del reader
+        name = self._route.destination.name
+        if self._route.destination.listed is None and not self.report.made:
+            target.create(name)
+            target.subscribe(name)
+            self.report.made = True
+
+    def copy(self, target: AccountTarget, reader: MessageReader, destinations: Sequence[Destination]) -> None:
+        """Label what has been sent to the mailbox with all mail. Raises SourceError, StorageFailed."""
+        del reader, destinations
+        uids: Mapping[Digest, int] = self._all_mail.uids()
+        found = sorted(
+            (uids[item.message.digest], place)
+            for place, item in self._standing.pending.items()
+            if item.message.digest in uids
+        )
+        if not found:
+            return
+        opened = target.open(ListedMailbox(self._all_mail.name))
+        name = self._route.destination.name
+        box = self._common.log.mailbox(
+            self._common.target, name.raw, name.delimiter, opened.cursor.uidvalidity, opened.cursor.uidnext
+        )
+        for start in range(0, len(found), _AT_A_TIME):
+            some = found[start : start + _AT_A_TIME]
+            try:
+                opened.label([uid for uid, _place in some], [self._route.label or ""])
+            except MessageRefused as error:
+                self.report.error = f"{name} cannot be filled: {error}"
+                return
+            landed = [
+                (place, Landed(self._standing.pending[place].message.digest, None, "copy")) for _uid, place in some
+            ]
+            self._common.log.restored(box, [one for _place, one in landed])
+            self._standing.landed(landed)
+            self.report.copied += len(landed)
+            self._common.done(self.report.mailbox, len(landed), 0)
+
+    def conclude(self) -> RestoredMailbox:
+        """Return the counts, when nothing more is done; what could not be sent is listed with all mail."""
+        refused = self._all_mail.refused()
+        for place, item in list(self._standing.pending.items()):
+            if item.message.digest in refused:
+                del self._standing.pending[place]
+                self.report.refused += 1
+        self.report.left = len(self._standing.pending)
+        return self.report

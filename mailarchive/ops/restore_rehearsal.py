@@ -1,0 +1,181 @@
+"""Say what a restore would do: log in, look at everything, change nothing."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from mailarchive.archive.archive import open_for_reading
+from mailarchive.archive.messages import MessageReader
+from mailarchive.clock import Clock, Stop
+from mailarchive.errors import ArchiveDamaged, ExitCode, MailboxUnavailable
+from mailarchive.mail.mending import Flaw
+from mailarchive.model import ListedMailbox, Permanent
+from mailarchive.ops.advice import provider_for
+from mailarchive.ops.copies import Copies
+from mailarchive.ops.events import Notice, Observer, Progress
+from mailarchive.ops.keeping import split_flags
+from mailarchive.ops.letters import NEVER_AT_GMAIL
+from mailarchive.ops.matching import numbers
+from mailarchive.ops.options import Around
+from mailarchive.ops.outgoing_mail import body_of, head_of
+from mailarchive.ops.restore_common import Notes
+from mailarchive.ops.restore_options import RestoreOptions, RestoreTarget
+from mailarchive.ops.restore_report import RestoredMailbox, RestoreReport
+from mailarchive.ops.restore_scope import Scope, scope_of
+from mailarchive.ops.routes import Route, is_the_same, routes
+from mailarchive.ops.standing import Standing
+from mailarchive.ops.wanted import Wanted, shared_digests
+from mailarchive.targets.accounts import Abilities, AccountTarget
+
+_ANY = Permanent(frozenset(), takes_any=True)
+
+
+def rehearse(
+    directory: Path, target: RestoreTarget, options: RestoreOptions, *, observer: Observer, clock: Clock, stop: Stop
+) -> RestoreReport:
+    """Report what ``restore`` would make, send, copy and skip, and what the target will refuse and why.
+
+    Mailboxes are opened by SELECT, which alone tells what flags they keep; nothing else is done to them.
+    Raises ArchiveError, SourceError, UsageError.
+    """
+    report = RestoreReport(str(directory), target.account.name, dry_run=True)
+    started = clock.monotonic()
+    with open_for_reading(directory, lambda text: observer(Notice(text))) as archive:
+        scope = scope_of(archive.catalog, target.account, options)
+        for sentence in scope.warnings:
+            report.warnings.append(sentence)
+            observer(Notice(sentence))
+        line = target.connect()
+        try:
+            abilities, listed = line.do(lambda one: (one.abilities(), one.mailboxes()))
+            number = next((one.number for one in archive.catalog.targets() if one.name == target.account.name), None)
+            planned = routes(archive.catalog, scope, abilities, listed, options, number)
+            reader = MessageReader(archive.layout.mail, archive.catalog)
+            rehearsal = _Rehearsal(reader, planned, abilities, options, report, scope, Around(observer, clock, stop))
+            for place in range(len(planned)):
+                if not stop.is_set():
+                    report.mailboxes.append(line.do(partial(rehearsal.one, place)))
+        finally:
+            line.close()
+    report.notes += [*_remarks(report, target, abilities, options)]
+    report.seconds = round(clock.monotonic() - started, 3)
+    if report.total("refused") or report.total("damaged") or any(one.error for one in report.mailboxes):
+        report.status, report.exit_code = "partial", ExitCode.PARTIAL
+    if stop.signum:
+        report.status, report.exit_code = "partial", 128 + stop.signum
+    return report
+
+
+class _Rehearsal:
+    """Looks at one mailbox of the target after the other."""
+
+    def __init__(
+        self,
+        reader: MessageReader,
+        planned: Sequence[Route],
+        abilities: Abilities,
+        options: RestoreOptions,
+        report: RestoreReport,
+        scope: Scope,
+        around: Around,
+    ) -> None:
+        self._reader = reader
+        self._planned = planned
+        self._abilities = abilities
+        self._options = options
+        self._report = report
+        self._notes = Notes(report, scope.name)
+        self._around = around
+        self._copies = Copies(shared_digests(route.wanted for route in planned if route.label is None))
+        self._done = 0
+        self._total = sum(item.message.size for route in planned for item in route.wanted)
+
+    def one(self, place: int, target: AccountTarget) -> RestoredMailbox:
+        """Return what would be done for one mailbox."""
+        route = self._planned[place]
+        destination = route.destination
+        sources = sorted({f"{box.account} {box.name}" for box in destination.sources})
+        report = RestoredMailbox(str(destination.name), sources, len(route.wanted), made=destination.listed is None)
+        standing = Standing(place, report, route.wanted, route.have, self._copies)
+        if is_the_same(route):
+            standing.since = route.known.uidnext if route.known else None
+        else:
+            standing.forget()
+        standing.compare()
+        if destination.changed:
+            self._notes.note(destination.changed)
+        permanent = _ANY
+        if destination.listed is not None and standing.pending and route.label is None:
+            try:
+                permanent = self._look(target, route, standing)
+            except MailboxUnavailable as error:
+                report.error = str(error)
+        self._predict(route, standing, permanent)
+        return report
+
+    def _look(self, target: AccountTarget, route: Route, standing: Standing) -> Permanent:
+        """See which of the pending messages are there; return which flags the mailbox keeps."""
+        opened = target.open(ListedMailbox(route.destination.name))
+        uids = numbers(opened.uids()) if opened.cursor.messages else []
+        standing.note_removed(uids, again=self._options.again)
+        if standing.pending and uids:
+            landed, _octets = standing.match(
+                opened, uids, lambda item: head_of(self._reader, item.message), always=self._options.always
+            )
+            standing.landed(landed)
+        return opened.permanent
+
+    def _predict(self, route: Route, standing: Standing, permanent: Permanent) -> None:
+        """Count what would be sent and copied, and note what will be refused and which flags will be lost."""
+        report = standing.report
+        never = NEVER_AT_GMAIL if self._abilities.has_labels else frozenset[str]()
+        for item in standing.pending.values():
+            if self._around.stop.is_set():
+                return
+            if route.label is not None or not self._copies.is_for(standing.place, item.message.digest):
+                report.to_copy += 1
+                continue
+            refusal = self._refusal(item)
+            if refusal is None:
+                report.to_send += 1
+                report.to_send_bytes += item.message.size
+                self._notes.dropped(split_flags(item.flags, permanent, never)[1])
+            elif refusal[0]:
+                report.refused += 1
+                self._notes.refused(report.mailbox, item, refusal[0], refusal[1])
+            else:
+                report.damaged += 1
+            self._done += item.message.size
+            self._around.observer(Progress(self._done, self._total))
+
+    def _refusal(self, item: Wanted) -> tuple[str, frozenset[Flaw]] | None:
+        """Return why a message will be refused, with an empty reason if it is damaged; None if it may well be taken."""
+        limit = self._abilities.append_limit
+        if limit is not None and item.message.size > limit:
+            return f"it has {item.message.size} octets, the target takes {limit}", frozenset()
+        if self._abilities.takes_nul:
+            return None
+        try:
+            _body, has_nul = body_of(self._reader, item.message)
+        except ArchiveDamaged as error:
+            self._notes.note(str(error))
+            return "", frozenset()
+        if has_nul:
+            return "it holds NUL octets, which the target does not take (no BINARY)", frozenset({Flaw.NUL})
+        return None
+
+
+def _remarks(
+    report: RestoreReport, target: RestoreTarget, abilities: Abilities, options: RestoreOptions
+) -> Iterator[str]:
+    """Yield what is to be known about room and daily limits."""
+    octets = report.total("to_send_bytes")
+    if abilities.room is not None and octets > abilities.room:
+        yield f"the target has room for {abilities.room} octets, and {octets} are to be sent; the rest is refused"
+    provider = provider_for(target.account)
+    a_day = options.max_upload or (provider.upload if provider else None)
+    if a_day and octets > a_day:
+        days = -(-octets // a_day)
+        whose = "--max-upload lets" if options.max_upload else f"{provider.name if provider else ''} lets"
+        more = "" if options.max_upload else f" (stay below that with --max-upload {a_day // 1_000_000}MB)"
+        yield f"{whose} {a_day} octets a day be sent: this takes {days} days{more}"

@@ -1,0 +1,100 @@
+"""Which messages of an archive go to which mailbox of a target, and what that is known to have of them."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from mailarchive.archive.archive import Catalog
+from mailarchive.errors import UsageError
+from mailarchive.model import Digest, ListedMailbox
+from mailarchive.ops import gmail_names
+from mailarchive.ops.naming import Destination, destinations
+from mailarchive.ops.restore_options import RestoreOptions
+from mailarchive.ops.restore_scope import Scope
+from mailarchive.ops.selection import Selection
+from mailarchive.ops.standing import Have
+from mailarchive.ops.wanted import Wanted, wanted_of
+from mailarchive.records import KnownTargetMailbox
+from mailarchive.targets.accounts import Abilities
+
+
+class Route(NamedTuple):
+    """A mailbox of the target and what it should have; ``known`` and ``have`` are what the archive remembers of it.
+
+    Where there are labels, ``label`` is the one that puts a message of the mailbox with all mail into this one.
+    """
+
+    destination: Destination
+    wanted: Sequence[Wanted]
+    known: KnownTargetMailbox | None = None
+    have: Sequence[Have] = ()
+    label: str | None = None
+
+
+def is_the_same(route: Route) -> bool:
+    """Return whether the mailbox is, as far as is known before it is opened, the one that was given messages."""
+    listed, known = route.destination.listed, route.known
+    if listed is None or known is None:
+        return False
+    return listed.cursor is None or listed.cursor.uidvalidity == known.uidvalidity
+
+
+def routes(
+    catalog: Catalog,
+    scope: Scope,
+    abilities: Abilities,
+    listed: Sequence[ListedMailbox],
+    options: RestoreOptions,
+    target: int | None,
+) -> list[Route]:
+    """Return where everything goes; ``target`` is its number in the archive. Raises UsageError if that is nothing."""
+    all_mail = next((box for box in listed if "\\All" in box.special_use), None) if abilities.has_labels else None
+    boxes = scope.boxes if all_mail is None else gmail_names.as_labels(scope.boxes)
+    found = destinations(boxes, listed, abilities.prefix, abilities.delimiter, options.wishes)
+    planned = [Route(one, wanted_of(catalog, one.sources, options.selection, scope.past)) for one in found]
+    planned = _with_something(planned, options.selection)
+    if all_mail is not None:
+        planned = _by_label(planned, all_mail)
+    known = {} if target is None else {box.raw: box for box in catalog.target_mailboxes(target)}
+    return [_remembered(catalog, route, known.get(route.destination.name.raw)) for route in planned]
+
+
+def _with_something(planned: Sequence[Route], selection: Selection) -> list[Route]:
+    """Leave out mailboxes of which no message of the selected days is; those that are empty are made all the same."""
+    if not any(route.wanted for route in planned):
+        raise UsageError("no message in the archive matches: nothing is restored", hint="see: mailarchive list")
+    is_of_days = selection.since is not None or selection.before is not None
+    return [route for route in planned if route.wanted or not is_of_days]
+
+
+def _remembered(catalog: Catalog, route: Route, known: KnownTargetMailbox | None) -> Route:
+    if known is None:
+        return route
+    return route._replace(known=known, have=[Have(one.digest, one.uid) for one in catalog.restored(known.box)])
+
+
+def _by_label(planned: Sequence[Route], all_mail: ListedMailbox) -> list[Route]:
+    """Send each message to the mailbox with all mail, once, and let labels put it into the others.
+
+    Spam and trash have no part in that.
+    """
+    places = [route for route in planned if gmail_names.is_place(route.destination)]
+    labels = [
+        route._replace(wanted=_distinct(route.wanted), label=gmail_names.label_of(route.destination))
+        for route in planned
+        if not gmail_names.is_place(route.destination)
+    ]
+    whole = next((route for route in places if route.destination.name.raw == all_mail.name.raw), None)
+    others = [route for route in places if route is not whole]
+    sources = whole.destination.sources if whole else []
+    wanted = _distinct([*(whole.wanted if whole else ()), *(item for route in labels for item in route.wanted)])
+    first = Route(Destination(all_mail.name, all_mail, list(sources)), wanted)
+    return [first, *others, *labels]
+
+
+def _distinct(wanted: Iterable[Wanted]) -> list[Wanted]:
+    """Return each message once, the oldest first."""
+    found: dict[Digest, Wanted] = {}
+    for item in wanted:
+        found.setdefault(item.message.digest, item)
+    dated = {digest: item.date.timestamp() if item.date else 0.0 for digest, item in found.items()}
+    return sorted(found.values(), key=lambda item: dated[item.message.digest])
