@@ -129,7 +129,8 @@ class KnownTargetMailbox(NamedTuple):
 class RestoredRecord(NamedTuple):
     """A message that a mailbox of a target has, or may have.
 
-    ``how`` is None if it was sent, ``copy`` or ``there`` if it did not need to be, ``sending`` if nobody knows.
+    ``how`` is None if it was sent, ``mended`` if a mended copy was, ``copy`` or ``there`` if it did not need to be,
+    ``sending`` if nobody knows.
     """
 
     digest: Digest

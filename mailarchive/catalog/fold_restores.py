@@ -10,6 +10,8 @@ from mailarchive.model import Digest
 
 SENDING = "sending"
 """How a target has a message of which nobody knows whether it arrived."""
+MENDED = "mended"
+"""How it has one of which it was sent a mended copy."""
 
 
 class RestoreFold:
@@ -57,7 +59,8 @@ class RestoreFold:
                 doubts.append(number)
                 rows[number] = number, fact.box, message, None, SENDING, run
                 continue
-            rows[number] = number, fact.box, message, fact.uid, fact.how, run
+            how = MENDED if fact.sent is not None else fact.how
+            rows[number] = number, fact.box, message, fact.uid, how, run
             if doubts and rows.pop(doubts[0], None) is None:
                 settled.append((doubts[0],))
             del doubts[:1]
@@ -79,7 +82,7 @@ class RestoreFold:
         sent = Counter[int]()
         for fact in facts:
             if isinstance(fact, f.Restored) and fact.how is None:
-                sent[fact.box] += known[fact.digest][1]
+                sent[fact.box] += known.get(fact.digest, (None, 0))[1]
         self._db.executemany(
             "INSERT INTO upload VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET octets = octets + excluded.octets",
             ((run, box, octets) for box, octets in sent.items()),

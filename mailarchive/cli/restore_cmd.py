@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime, time, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -23,6 +23,11 @@ from mailarchive.ops.naming import Parts, Wishes, read_name
 from mailarchive.ops.restore_options import RestoreOptions
 from mailarchive.ops.restore_report import RestoreReport
 from mailarchive.ops.selection import Selection
+
+if TYPE_CHECKING:
+    from mailarchive.ops.restore_verify import RestoreVerification
+
+Mode = Literal["restore", "rehearse", "verify", "verify everything"]
 
 
 def restore(
@@ -59,6 +64,10 @@ def restore(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "-n", help="Log in and say what would be done; change nothing.")
     ] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Compare the target with the archive: sizes, dates, headers; send nothing.")
+    ] = False,
+    full: Annotated[bool, typer.Option("--full", help="With --verify: download all and compare every octet.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -130,9 +139,8 @@ def restore(
         is_quiet = quiet or as_json
         waits = wait or (is_watched() and not is_quiet)
         secrets = PasswordOptions(password_command, password_file)
-        report = _run(
-            directory, endpoint, wanted, secrets, dry_run=dry_run, quiet=is_quiet, verbose=verbose, waits=waits
-        )
+        mode = _mode(dry_run=dry_run, verify=verify, full=full)
+        report = _run(directory, endpoint, wanted, secrets, mode, quiet=is_quiet, verbose=verbose, waits=waits)
     except Exception as error:
         raise Failed(error, {"archive": str(directory), "mailboxes": []}) from error
     print_problems(report)
@@ -151,15 +159,16 @@ def _run(
     endpoint: Endpoint,
     wanted: RestoreOptions,
     secrets: PasswordOptions,
+    mode: Mode,
     *,
-    dry_run: bool,
     quiet: bool,
     verbose: bool,
     waits: bool,
-) -> RestoreReport:
+) -> "RestoreReport | RestoreVerification":
     from mailarchive.ops.restore import restore as run_restore
     from mailarchive.ops.restore_options import RestoreTarget
     from mailarchive.ops.restore_rehearsal import rehearse
+    from mailarchive.ops.restore_verify import verify_restore
     from mailarchive.targets.registry import connect
 
     account = account_of(endpoint)
@@ -175,9 +184,20 @@ def _run(
             waits=waits,
         )
         target = RestoreTarget(account, lines)
-        if dry_run:
+        if mode == "rehearse":
             return rehearse(directory, target, wanted, observer=watcher, clock=clock, stop=stop)
+        if mode != "restore":
+            full = mode == "verify everything"
+            return verify_restore(directory, target, wanted, full=full, observer=watcher, clock=clock, stop=stop)
         return run_restore(directory, target, wanted, observer=watcher, clock=clock, stop=stop)
+
+
+def _mode(*, dry_run: bool, verify: bool, full: bool) -> Mode:
+    if full and not verify:
+        raise UsageError("--full says how to compare", hint="give --verify --full")
+    if verify and dry_run:
+        raise UsageError("--verify and --dry-run exclude each other", hint="neither of them sends anything")
+    return "rehearse" if dry_run else "verify everything" if full else "verify" if verify else "restore"
 
 
 def _endpoint(

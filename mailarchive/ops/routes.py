@@ -69,7 +69,8 @@ def _with_something(planned: Sequence[Route], selection: Selection) -> list[Rout
 def _remembered(catalog: Catalog, route: Route, known: KnownTargetMailbox | None) -> Route:
     if known is None:
         return route
-    return route._replace(known=known, have=[Have(one.digest, one.uid) for one in catalog.restored(known.box)])
+    have = [Have(one.digest, one.uid, one.how == "mended") for one in catalog.restored(known.box)]
+    return route._replace(known=known, have=have)
 
 
 def _by_label(planned: Sequence[Route], all_mail: ListedMailbox) -> list[Route]:

@@ -16,10 +16,11 @@ from mailarchive.targets.accounts import OpenTarget
 
 
 class Have(NamedTuple):
-    """A message that the mailbox was given, or had, as far as is known."""
+    """A message that the mailbox was given, or had, as far as is known; ``mended``: a mended copy of it."""
 
     digest: Digest
     uid: int | None
+    mended: bool = False
 
 
 class Standing:
