@@ -353,12 +353,12 @@ class CatalogContract:
 
     def test_what_a_target_has_is_told_in_order_and_each_time(self, first: Catalog) -> None:
         fold(first, into(), f.Restored(1, digest(2), 9), f.Restored(1, digest(1), 10), f.Restored(2, digest(1)))
-        fold(first, f.Restored(1, digest(2), 11, "copy"), f.Restored(1, digest(2), None, "there", digest(7)))
+        fold(first, f.Restored(1, digest(2), 11, "copy"), f.Restored(1, digest(2), None, None, digest(7)))
         assert first.restored(1) == [
             (digest(2), 9, None),
             (digest(1), 10, None),
             (digest(2), 11, "copy"),
-            (digest(2), None, "there"),
+            (digest(2), None, "mended"),
         ]
         assert first.restored(2) == [(digest(1), None, None)]
         assert first.restored(3) == []
