@@ -80,7 +80,7 @@ def test_what_was_restored_is_known_after_a_crash(tmp_path: Path) -> None:
         log.sending(box, three)
         writer._failed = True
     with opened(tmp_path) as writer, writer.catalog() as catalog:
-        assert catalog.restored(box) == [(one, 1, None), (two, 2, "copy"), (one, 3, None), (three, None, "sending")]
+        assert catalog.restored(box) == [(one, 1, None), (two, 2, "copy"), (one, 3, "mended"), (three, None, "sending")]
     no_damage(tmp_path)
 
 
