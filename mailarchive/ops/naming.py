@@ -166,7 +166,9 @@ def _clean(part: str, delimiter: str | None, changed: Callable[[str], None]) -> 
 
 
 def read_name(text: str) -> Parts:
-    r"""Return the parts of a printed name: ``/`` separates them, unless a ``\`` stands before it."""
+    r"""Return the parts of a printed name: ``/`` separates them, unless a ``\`` stands before it; INBOX in any case."""
+    if text.upper() == _INBOX:
+        return (_INBOX,)
     return tuple(re.sub(r"\\(.)", r"\1", part) for part in re.findall(r"((?:[^/\\]|\\.)+)(?:/|\Z)", text, re.DOTALL))
 
 
