@@ -1,11 +1,21 @@
 """An archive and the installed command that restores it, and what of messages must be the same on the other side."""
 
+import threading
 from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mailarchive.archive.archive import open_for_reading
+from mailarchive.clock import Stop, SystemClock
+from mailarchive.config import Endpoint, account_of
+from mailarchive.loopback.corpus import Mail
+from mailarchive.ops.events import ignore
+from mailarchive.ops.restore import restore
+from mailarchive.ops.restore_options import RestoreOptions, RestoreTarget
+from mailarchive.ops.restore_report import RestoreReport
+from mailarchive.targets.registry import connect
 from tests.fault.archives import ignore_text
 from tests.servers.dovecot import Dovecot
 from tests.system.conftest import Program
@@ -52,6 +62,34 @@ def adds_up(report: dict[str, Any]) -> dict[str, Any]:
     for name in ("wanted", *COUNTS, "sent_bytes"):
         assert report["totals"][name] == sum(box[name] for box in report["mailboxes"])
     return report
+
+
+class HastyClock(SystemClock):
+    """Waits a tenth as long as it should."""
+
+    def sleep(self, seconds: float, stop: threading.Event) -> bool:
+        return stop.wait(seconds / 10)
+
+
+def restore_at(port: int, root: Path, options: RestoreOptions) -> RestoreReport:
+    """Restore in this process to the server at ``port`` of this machine."""
+    endpoint = Endpoint("imap", Dovecot.user, Dovecot.host, port, "plain", compress="never")
+    clock, stop = HastyClock(), Stop()
+    target = RestoreTarget(account_of(endpoint), connect(endpoint, lambda: Dovecot.password, clock=clock, stop=stop))
+    return restore(root, target, options, observer=ignore, clock=clock, stop=stop)
+
+
+def by_mailbox(mails: Iterable[Mail]) -> dict[str, Counter[bytes]]:
+    """Return which messages each mailbox should have."""
+    found: dict[str, Counter[bytes]] = {}
+    for one in mails:
+        found.setdefault(one.mailbox, Counter())[one.octets] += 1
+    return found
+
+
+def there(server: Dovecot, mailboxes: Iterable[str], into: str) -> dict[str, Counter[bytes]]:
+    """Return which messages the mailboxes have that were restored below ``into``."""
+    return {name: Counter(server.messages(f"{into}/{name}").values()) for name in mailboxes}
 
 
 class Restoring:
