@@ -65,10 +65,16 @@ def adds_up(report: dict[str, Any]) -> dict[str, Any]:
 
 
 class HastyClock(SystemClock):
-    """Waits a tenth as long as it should."""
+    """Goes ten times as fast as time does."""
+
+    def monotonic(self) -> float:
+        return 10 * super().monotonic()
+
+    def worked(self) -> float:
+        return 10 * super().worked()
 
     def sleep(self, seconds: float, stop: threading.Event) -> bool:
-        return stop.wait(seconds / 10)
+        return super().sleep(seconds / 10, stop)
 
 
 def restore_at(port: int, root: Path, options: RestoreOptions) -> RestoreReport:
