@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -15,15 +16,17 @@ class CutLine:
     ``sent`` is what the last client to connect has sent. When all clients have sent ``at`` octets since ``arm`` was
     called, or since one of them sent ``behind``, ``reached`` is set and no more is forwarded of what is sent by the
     client that sent the last of them; once ``go_on`` is set, which it is at first, its connection ends.
+    ``before`` is called before each connection to the server.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, before: Callable[[], None] = lambda: None) -> None:
         self.sent = bytearray()
         self.reached = threading.Event()
         self.go_on = threading.Event()
         self.go_on.set()
         self._left: int | None = None
         self._behind = b""
+        self._before = before
         self._to = port
         self._ends: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
@@ -66,6 +69,7 @@ class CutLine:
         with contextlib.suppress(OSError):
             while True:
                 near, _peer = self._listener.accept()
+                self._before()
                 far = socket.create_connection(("127.0.0.1", self._to))
                 for end in (near, far):
                     end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

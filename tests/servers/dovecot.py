@@ -251,6 +251,10 @@ class Dovecot:
         logs = (self._root / "home" / "rawlog").glob("*.in")
         return sum(len(re.findall(rb'" ~?\{\d+\+?\}\r?\n', path.read_bytes())) for path in logs)
 
+    def settle(self) -> None:
+        """Wait until every connection that logged in has ended, with all that it had asked for."""
+        self._settled_log()
+
     def _settled_log(self) -> str:
         """Return the log once every connection that logged in has also been counted."""
         self._mark_log()
