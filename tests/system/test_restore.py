@@ -185,3 +185,19 @@ def test_an_archive_with_failures_is_warned_of(site: Site, empty: LoopbackServer
 def test_a_map_of_nothing_is_warned_of(pulled: Site, empty: LoopbackServer) -> None:
     report = restored(pulled.program, empty, "--mailbox", "Sent", "--map", "Snet=Old")
     assert report["warnings"] == ["--map: no mailbox that is restored is called Snet"]
+
+
+def test_a_damaged_archive_is_13_and_gives_what_it_has(pulled: Site, empty: LoopbackServer) -> None:
+    pulled.account.append("INBOX", b"Subject: later\r\n\r\nin a block of its own\r\n")
+    pulled.program("pull", pulled.url, "--quiet")
+    path = max((pulled.program.archive / "mail").rglob("*.zst"), key=lambda path: path.stat().st_size)
+    octets = bytearray(path.read_bytes())
+    octets[len(octets) // 2] ^= 1
+    path.write_bytes(octets)
+    report = restored(pulled.program, empty, code=13)
+    totals = report["totals"]
+    assert (report["status"], report["exit_code"], totals["left"]) == ("partial", 13, 0)
+    assert 0 < totals["damaged"] < totals["wanted"]
+    found, before = everything(empty.account), everything(pulled.account)
+    assert all(found[name] <= before[name] for name in before)
+    assert sum(messages.total() for messages in found.values()) == totals["sent"] + totals["copied"]
