@@ -102,6 +102,21 @@ def test_a_usual_name_that_is_marked_for_another_use_is_not_taken() -> None:
     assert (place.name.raw, place.listed, place.use) == (b"Gone", None, "\\Trash")
 
 
+def test_two_mailboxes_of_an_account_do_not_become_one_by_special_use() -> None:
+    listed = (there(b"Sent", "\\Sent"),)
+    places = found(box(1, "Sent"), box(2, "Sent Items", use="\\Sent"), listed=listed)
+    assert [(place.name.raw, len(place.sources)) for place in places] == [(b"Sent", 1), (b"Sent Items", 1)]
+    places = found(box(1, "Gesendet", use="\\Sent"), box(2, "Sent"), listed=listed)
+    assert [(place.name.raw, place.sources[0].number) for place in places] == [(b"Sent", 1), (b"Sent~2", 2)]
+    assert places[1].changed
+
+
+def test_the_mailboxes_of_two_accounts_for_one_use_become_one() -> None:
+    boxes = box(1, "Gesendet", use="\\Sent"), box(2, "Sent Items", use="\\Sent", account="you@old")
+    (place,) = found(*boxes, listed=(there(b"Sent", "\\Sent"),))
+    assert (place.name.raw, len(place.sources)) == (b"Sent", 2)
+
+
 def test_a_mailbox_is_made_for_its_special_use_unless_it_is_there() -> None:
     (place,) = found(box(1, "Sent", use="\\Sent"))
     assert (place.name.raw, place.listed, place.use) == (b"Sent", None, "\\Sent")
