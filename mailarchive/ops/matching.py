@@ -2,7 +2,8 @@
 
 What came into the mailbox since the last run began to add to it may be what that run sent and could not write down,
 before it was killed or lost the connection: of that the header alone is believed, and where the target has changed
-headers the Message-ID with the date.
+headers the Message-ID with the date. Whatever has more witnesses is matched first, so that of several messages with one
+header each is taken for itself.
 """
 
 from collections import defaultdict
@@ -38,20 +39,8 @@ def matches(
     """
     facts = _candidates(opened, uids, looked_for, since)
     digests = header_digests(opened, sorted(facts)) if facts else {}
-    by_header: dict[HeaderDigest, list[int]] = defaultdict(list)
-    for place, item in enumerate(looked_for):
-        by_header[item.message.header].append(place)
-    found: list[Match] = []
-    strange: list[MessageFacts] = []
-    for uid in sorted(facts):
-        places = by_header.get(digests.get(uid, NO_HEADER), [])
-        is_new = since is not None and uid >= since
-        fitting = next((place for place in places if _fits(looked_for[place], facts[uid], is_new=is_new)), None)
-        if fitting is not None:
-            places.remove(fitting)
-            found.append(Match(fitting, uid))
-        elif is_new:
-            strange.append(facts[uid])
+    found, left = _by_header(facts, digests, looked_for, since)
+    strange = [facts[uid] for uid in left if since is not None and uid >= since]
     taken = {match.place for match in found}
     open_places = [place for place in range(len(looked_for)) if place not in taken]
     return found + _by_message_id(opened, strange, looked_for, open_places, head)
@@ -71,12 +60,37 @@ def _candidates(
     }
 
 
-def _fits(item: Wanted, facts: MessageFacts, *, is_new: bool) -> bool:
-    """Return whether a message with the same header is the same; of those without header more is asked."""
+def _by_header(
+    facts: Mapping[int, MessageFacts],
+    digests: Mapping[RemoteUid, HeaderDigest],
+    looked_for: Sequence[Wanted],
+    since: int | None,
+) -> tuple[list[Match], list[int]]:
+    """Return matches by header, those with the most witnesses first, and the UIDs that are left."""
+    by_header: dict[HeaderDigest, list[int]] = defaultdict(list)
+    for place, item in enumerate(looked_for):
+        by_header[item.message.header].append(place)
+    found: list[Match] = []
+    left = sorted(facts)
+    for witnesses in (2, 1, 0):
+        rest: list[int] = []
+        for uid in left:
+            places = by_header.get(digests.get(uid, NO_HEADER), [])
+            least = max(witnesses, 0 if since is not None and uid >= since else 1)
+            fitting = next((place for place in places if _fits(looked_for[place], facts[uid], least)), None)
+            if fitting is None:
+                rest.append(uid)
+            else:
+                places.remove(fitting)
+                found.append(Match(fitting, uid))
+        left = rest
+    return found, left
+
+
+def _fits(item: Wanted, facts: MessageFacts, least: int) -> bool:
+    """Return whether at least so many of size and date are the same; of a message without header both must be."""
     same_size, same_date = facts.size == item.message.size, item.date is not None and facts.internaldate == item.date
-    if item.message.header == NO_HEADER:
-        return same_size and same_date
-    return same_size or same_date or is_new
+    return same_size + same_date >= (2 if item.message.header == NO_HEADER else least)
 
 
 def _by_message_id(

@@ -88,10 +88,16 @@ class _Namer:
             self._put(box, renamed, None)
         elif self._wishes.into:
             self._put(box, (*self._wishes.into, *parts), None)
-        elif (twin := self._with_use(box)) is not None:
-            self._enter(box, twin.name, parts, "")
-        else:
+        elif (twin := self._with_use(box)) is None:
             self._put(box, parts, next(iter(set(box.special_use) & _USUAL.keys()), None))
+        elif self._has_of(box.account, twin.name.raw):
+            self._put(box, parts, None)
+        else:
+            self._enter(box, twin.name, parts, "")
+
+    def _has_of(self, account: str, raw: bytes) -> bool:
+        """Return whether a mailbox of ``account`` goes there already: two of one account never become one."""
+        return raw in self._by_raw and any(source.account == account for source in self._by_raw[raw][0].sources)
 
     def _with_use(self, box: KnownMailbox) -> ListedMailbox | None:
         """Return the mailbox of the target for the same special use, by its mark or by a usual name."""
@@ -166,7 +172,9 @@ def _clean(part: str, delimiter: str | None, changed: Callable[[str], None]) -> 
 
 
 def read_name(text: str) -> Parts:
-    r"""Return the parts of a printed name: ``/`` separates them, unless a ``\`` stands before it."""
+    r"""Return the parts of a printed name: ``/`` separates them, unless a ``\`` stands before it; INBOX in any case."""
+    if text.upper() == _INBOX:
+        return (_INBOX,)
     return tuple(re.sub(r"\\(.)", r"\1", part) for part in re.findall(r"((?:[^/\\]|\\.)+)(?:/|\Z)", text, re.DOTALL))
 
 

@@ -15,13 +15,17 @@ from mailarchive.errors import StorageFailed
 from mailarchive.model import Fetched, ListedMailbox, MailboxName, RemoteUid
 from mailarchive.ops import plan
 from mailarchive.ops.events import ignore
+from mailarchive.ops.naming import Wishes
 from mailarchive.ops.pull import PullAccount, PullOptions, pull
+from mailarchive.ops.restore_options import RestoreOptions
 from mailarchive.sources import memory
 from mailarchive.sources.base import Spool
 from mailarchive.sources.memory import MemoryAccount, MemoryOpenMailbox, MemorySource
 from mailarchive.sources.registry import connect
+from mailarchive.targets import imap
 from tests.fault.archives import account_at_first, change, ignore_text, message, pull_memory, shrink
 from tests.fault.deaths import Death, Failing, Mortal
+from tests.integration.restores import restore_at
 from tests.integration.sites import account_at
 from tests.servers.still_clock import StillClock
 
@@ -105,6 +109,13 @@ def _pull(endpoint: Endpoint, root: Path, connections: int) -> None:
     clock, stop = SystemClock(), Stop()
     target = PullAccount(account_of(endpoint), connect(endpoint, lambda: "secret", clock=clock, stop=stop))
     pull(root, [target], PullOptions(connections=connections), observer=ignore, clock=clock, stop=stop)
+
+
+def restore_over_imap(port: int, root: Path, into: str, connections: int, at_once: int) -> None:
+    """Restore to the server on loopback at ``port``, with ``at_once`` messages in a command."""
+    imap._MESSAGES_A_COMMAND = at_once
+    shrink()
+    restore_at(port, root, RestoreOptions(wishes=Wishes((into,)), connections=connections))
 
 
 def pull_at(start: datetime, port: int, root: Path, connections: int, max_download: int | None = None) -> None:

@@ -245,6 +245,16 @@ class Dovecot:
                     lines.append(stamped.group(1))
         return lines
 
+    def appended(self) -> int:
+        """Return how many messages clients have sent, each as a literal behind its date (``rawlog``)."""
+        self._settled_log()
+        logs = (self._root / "home" / "rawlog").glob("*.in")
+        return sum(len(re.findall(rb'" ~?\{\d+\+?\}\r?\n', path.read_bytes())) for path in logs)
+
+    def settle(self) -> None:
+        """Wait until every connection that logged in has ended, with all that it had asked for."""
+        self._settled_log()
+
     def _settled_log(self) -> str:
         """Return the log once every connection that logged in has also been counted."""
         self._mark_log()
