@@ -95,6 +95,8 @@ class LoopbackAccount:
         self.password = password
         self.delimiter = delimiter
         self.capabilities = frozenset(capabilities)
+        self.subscribed: set[bytes] = set()
+        """Names on the wire, of mailboxes or not (RFC 3501 section 6.3.6)."""
         self.lock = threading.RLock()
         self._mailboxes: dict[bytes, LoopbackMailbox] = {}
         self._uidvalidity = itertools.count(1_700_000_001)

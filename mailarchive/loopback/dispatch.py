@@ -166,6 +166,8 @@ _LOGGED_IN: dict[str, Handler] = {
     "NAMESPACE": mailboxes.namespace,
     "LIST": mailboxes.list_,
     "LSUB": mailboxes.lsub,
+    "SUBSCRIBE": mailboxes.subscribe,
+    "UNSUBSCRIBE": mailboxes.subscribe,
     "STATUS": mailboxes.status,
     "CREATE": mailboxes.create,
     "DELETE": mailboxes.delete,

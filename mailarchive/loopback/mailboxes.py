@@ -47,14 +47,28 @@ def list_(session: Session, command: Command) -> str:
 
 
 def lsub(session: Session, command: Command) -> str:
-    """Answer LSUB: every mailbox is subscribed."""
+    """Answer LSUB with the names that were subscribed to; as long as there are none, every mailbox is."""
     if len(command.arguments) != 2:
         raise BadSyntax("LSUB needs a reference and a pattern")
     reference, pattern = map(octets, command.arguments)
-    for raw, _, mailbox in _listed(session, [reference + pattern]):
-        if mailbox is not None:
-            session.wire.send(f"* LSUB () {_delimiter(session)} ".encode(), string(raw), b"\r\n")
+    match = _pattern(reference + pattern, (session.account.delimiter or "").encode())
+    with session.account.lock:
+        names = sorted(session.account.subscribed) or [mailbox.raw for mailbox in session.account.mailboxes()]
+    for raw in filter(match.fullmatch, names):
+        session.wire.send(f"* LSUB () {_delimiter(session)} ".encode(), string(raw), b"\r\n")
     return "Lsub completed"
+
+
+def subscribe(session: Session, command: Command) -> str:
+    """Subscribe to a mailbox, or end that by UNSUBSCRIBE (RFC 3501 sections 6.3.6 and 6.3.7)."""
+    raw = session.account.wire_name(_one_name(command))
+    with session.account.lock:
+        if command.name == "UNSUBSCRIBE":
+            session.account.subscribed.discard(raw)
+        else:
+            session.mailbox(raw)
+            session.account.subscribed.add(raw)
+    return f"{command.name.title()} completed"
 
 
 def status(session: Session, command: Command) -> str:
