@@ -95,6 +95,18 @@ class LoopbackAccount:
         self.password = password
         self.delimiter = delimiter
         self.capabilities = frozenset(capabilities)
+        self.subscribed: set[bytes] = set()
+        """Names on the wire, of mailboxes or not (RFC 3501 section 6.3.6)."""
+        self.quota: int | None = None
+        """How many octets the messages may have; shown where QUOTA is offered (RFC 9208)."""
+        self.refuses: frozenset[str] = frozenset()
+        """What APPEND refuses: ``bare-newline``, ``8bit-header``, ``no-final-crlf``, ``long-line``."""
+        self.permanent: frozenset[str] | None = None
+        """The flags that are kept (PERMANENTFLAGS); None for all. APPEND drops the others."""
+        self.prefix = ""
+        """What the names of all mailboxes but INBOX begin with, such as ``INBOX.`` (RFC 2342)."""
+        self.copy_keeps_date = True
+        """Whether COPY keeps INTERNALDATE, as it should (RFC 3501 section 6.4.7)."""
         self.lock = threading.RLock()
         self._mailboxes: dict[bytes, LoopbackMailbox] = {}
         self._uidvalidity = itertools.count(1_700_000_001)
@@ -184,6 +196,16 @@ class LoopbackAccount:
             target.messages[uid].labels = tuple(labels)
             target.messages[uid].modseq = target.touch()
 
+    def change_labels(self, mailbox: str | bytes, uid: int, sign: str, labels: Iterable[str]) -> None:
+        """Add labels to those of a message (``+``), take them away (``-``), or else let it have no others."""
+        with self.lock:
+            held, given = self[mailbox].messages[uid].labels, tuple(labels)
+            if sign == "+":
+                given = tuple(dict.fromkeys([*held, *given]))
+            elif sign == "-":
+                given = tuple(label for label in held if label not in given)
+            self.set_labels(mailbox, uid, given)
+
     def expunge(self, mailbox: str | bytes, *uids: int) -> None:
         """Remove messages from a mailbox."""
         with self.lock:
@@ -199,7 +221,7 @@ class LoopbackAccount:
             return self.append(
                 destination,
                 message.octets,
-                internaldate=message.internaldate,
+                internaldate=message.internaldate if self.copy_keeps_date else datetime.now(UTC).replace(microsecond=0),
                 flags=message.flags,
                 labels=message.labels,
                 email_id=message.email_id,
@@ -223,6 +245,20 @@ class LoopbackAccount:
                 target.messages[uid] = replace(message, uid=uid, modseq=target.touch())
             target.uidnext = first_uid + len(messages)
             return target.uidvalidity
+
+    def used(self) -> int:
+        """Return how many octets count against the quota."""
+        return self.total()[1]
+
+    def no_room(self, size: int, *, appending: bool) -> str:
+        """Return why APPEND, or else COPY, of ``size`` octets is too much; empty if it is not."""
+        del appending
+        return "Quota exceeded" if self.quota is not None and self.used() + size > self.quota else ""
+
+    def no_name(self, name: str | bytes) -> str:
+        """Return why a client may not make a mailbox of this name; empty if it may."""
+        outside = not self.wire_name(name).startswith(self.prefix.encode())
+        return f"Mailbox names begin with {self.prefix}" if outside else ""
 
     def total(self) -> tuple[int, int]:
         """Return how many messages the account holds and their octets."""

@@ -4,8 +4,9 @@ import base64
 import binascii
 from typing import NoReturn
 
-from mailarchive.loopback import fetch, mailboxes, messages
-from mailarchive.loopback.faults import Refused
+from mailarchive.loopback import appending, fetch, mailboxes, messages, quota
+from mailarchive.loopback.faults import Instead, Refused
+from mailarchive.loopback.literals import LiteralRules
 from mailarchive.loopback.session import Handler, Session
 from mailarchive.loopback.syntax import BadSyntax, octets, word
 from mailarchive.loopback.wire import BadCommand, Command, Hangup
@@ -19,9 +20,9 @@ def converse(session: Session) -> None:
         session.wire.line(f"* OK [CAPABILITY {' '.join(session.capabilities())}] mailarchive loopback ready")
         while True:
             try:
-                _serve(session, session.wire.read_command())
+                _serve(session, session.wire.read_command(LiteralRules(session)))
             except BadCommand as error:
-                session.wire.line(f"{error.tag} BAD {error}")
+                session.wire.line(f"{error.tag} {error.answer}")
     except Hangup:
         session.wire.close()
 
@@ -32,11 +33,15 @@ def _serve(session: Session, command: Command) -> None:
         for fault in tuple(session.faults):
             fault.command(session.wire, command, _mailbox_name(session, command))
         answer = f"OK {_handler(session, command)(session, command)}"
+    except Instead as error:
+        answer = str(error)
     except Refused as error:
         answer = f"NO {error}"
     except BadSyntax as error:
         answer = f"BAD {error}"
     session.update(expunges=command.name not in {"FETCH", "STORE", "SEARCH"})
+    for fault in tuple(session.faults):
+        fault.done(session.wire, command, answer)
     session.wire.line(f"{command.tag} {answer}")
     if command.name == "LOGOUT":
         raise Hangup
@@ -166,15 +171,19 @@ _LOGGED_IN: dict[str, Handler] = {
     "NAMESPACE": mailboxes.namespace,
     "LIST": mailboxes.list_,
     "LSUB": mailboxes.lsub,
+    "SUBSCRIBE": mailboxes.subscribe,
+    "UNSUBSCRIBE": mailboxes.subscribe,
     "STATUS": mailboxes.status,
     "CREATE": mailboxes.create,
     "DELETE": mailboxes.delete,
     "RENAME": mailboxes.rename,
+    "GETQUOTA": quota.get_quota,
+    "GETQUOTAROOT": quota.get_quota_root,
     "SELECT": messages.select,
     "EXAMINE": messages.select,
     "CLOSE": messages.close,
     "UNSELECT": messages.close,
-    "APPEND": messages.append,
+    "APPEND": appending.append,
     "SEARCH": messages.search,
     "UID SEARCH": messages.search,
     "FETCH": fetch.fetch,

@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 
-from mailarchive.loopback.wire import Command, Wire
+from mailarchive.loopback.wire import Announced, Command, Wire
 
 
 class Refused(Exception):
     """A command that is answered NO; ``str()`` is the text, with a response code if there is one."""
+
+
+class Instead(Exception):
+    """A command that is not carried out; ``str()`` is its tagged answer, without the tag."""
 
 
 @dataclass(slots=True)
@@ -34,7 +38,8 @@ class Fault:
     """Does nothing wrong. A subclass overrides one method.
 
     Each method runs in the thread of the connection: it may send and wait on ``wire``, and may
-    raise Hangup (the connection ends without another word) or, except in ``greet``, Refused.
+    raise Hangup (the connection ends without another word). ``command``, ``search`` and ``answer``
+    may raise Refused or Instead.
     """
 
     def greet(self, wire: Wire) -> None:
@@ -42,6 +47,15 @@ class Fault:
 
     def command(self, wire: Wire, command: Command, mailbox: str | None) -> None:
         """Act before a command; ``mailbox`` is the decoded name of the one that is or would be opened."""
+
+    def literal(self, literal: Announced) -> int | None:
+        """Return after how many octets of a literal the connection is to end; None lets it be."""
+
+    def literal_came(self, literal: Announced, octets: bytes) -> None:
+        """Act on the octets of a literal, before the command goes on."""
+
+    def done(self, wire: Wire, command: Command, answer: str) -> None:
+        """Act when a command was carried out, before its tagged ``answer`` (which is without the tag)."""
 
     def search(self, uids: list[int]) -> list[int]:
         """Return what SEARCH is to answer instead of ``uids`` (UIDs or sequence numbers)."""

@@ -95,6 +95,17 @@ def _values(message: LoopbackMessage, items: list[str]) -> Iterator[tuple[str, b
             yield item, _FACTS[item](message)
 
 
+def labels_item(message: LoopbackMessage) -> bytes:
+    """Return the labels of a message as FETCH shows them."""
+    return b"(%b)" % b" ".join(map(_label, message.labels))
+
+
+def _label(label: str) -> bytes:
+    """Return a label as Gmail sends it: bare if it is a plain word, else quoted, system labels too."""
+    raw = encode_name(label)
+    return raw if _WORD.fullmatch(raw) else string(raw)
+
+
 _FACTS: dict[str, Callable[[LoopbackMessage], bytes]] = {
     "UID": lambda message: b"%d" % message.uid,
     "FLAGS": lambda message: f"({' '.join(sorted(message.flags))})".encode("latin-1"),
@@ -105,19 +116,13 @@ _FACTS: dict[str, Callable[[LoopbackMessage], bytes]] = {
     "THREADID": lambda message: f"({message.thread_id})".encode() if message.thread_id else b"NIL",
     "X-GM-MSGID": lambda message: b"%d" % gmail_id(message.email_id),
     "X-GM-THRID": lambda message: b"%d" % gmail_id(message.thread_id or message.email_id),
-    "X-GM-LABELS": lambda message: b"(%b)" % b" ".join(map(_label, message.labels)),
+    "X-GM-LABELS": labels_item,
 }
 
 
 def gmail_id(email_id: str) -> int:
     """Return the X-GM-MSGID of a message: 63 bits that belong to ``email_id``."""
     return int.from_bytes(hashlib.sha256(email_id.encode()).digest()[:8], "big") >> 1
-
-
-def _label(label: str) -> bytes:
-    """Return a label as Gmail sends it: bare if it is a plain word, else quoted, system labels too."""
-    raw = encode_name(label)
-    return raw if _WORD.fullmatch(raw) else string(raw)
 
 
 def _section(whole: bytes, asked: re.Match[str]) -> tuple[str, memoryview]:

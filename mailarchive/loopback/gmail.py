@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from mailarchive.loopback.account import DEFAULT_DATE, LoopbackAccount, LoopbackMailbox, LoopbackMessage
+from mailarchive.loopback.gmail_names import ENGLISH, no_label
+from mailarchive.mail.mailbox_name import decode_name
 
 CAPABILITIES = frozenset(
     {
@@ -27,24 +29,6 @@ CAPABILITIES = frozenset(
         "X-GM-EXT-1",
     }
 )
-ENGLISH = {
-    "\\All": "[Gmail]/All Mail",
-    "\\Drafts": "[Gmail]/Drafts",
-    "\\Important": "[Gmail]/Important",
-    "\\Sent": "[Gmail]/Sent Mail",
-    "\\Junk": "[Gmail]/Spam",
-    "\\Flagged": "[Gmail]/Starred",
-    "\\Trash": "[Gmail]/Trash",
-}
-GERMAN = {
-    "\\All": "[Gmail]/Alle Nachrichten",
-    "\\Drafts": "[Gmail]/Entwürfe",
-    "\\Important": "[Gmail]/Wichtig",
-    "\\Sent": "[Gmail]/Gesendet",
-    "\\Junk": "[Gmail]/Spam",
-    "\\Flagged": "[Gmail]/Markiert",
-    "\\Trash": "[Gmail]/Papierkorb",
-}
 _LABELS = {"\\Drafts": "\\Draft", "\\Important": "\\Important", "\\Sent": "\\Sent", "\\Flagged": "\\Starred"}
 _PLACES = ("\\All", "\\Junk", "\\Trash")
 
@@ -72,6 +56,9 @@ class GmailAccount(LoopbackAccount):
         self._hidden: dict[bytes, LoopbackMailbox] = {}
         self._limit: int | None = None
         self._number = itertools.count(1)
+        self.upload_limit: int | None = None
+        """How many octets APPEND takes, now that ``uploaded`` of them have come."""
+        self.uploaded = 0
         super().__init__(capabilities=capabilities)
         for use, name in names.items():
             self.create(name, special_use=use)
@@ -150,6 +137,22 @@ class GmailAccount(LoopbackAccount):
             self._limit = messages
             self._follow()
 
+    # -- what IMAP allows --------------------------------------------------------------------------------------------
+
+    def used(self) -> int:
+        with self.lock:
+            return sum(len(message.octets) for message in self._messages.values())
+
+    def no_room(self, size: int, *, appending: bool) -> str:
+        if not appending:
+            return ""
+        if self.upload_limit is not None and self.uploaded + size > self.upload_limit:
+            return "Account exceeded command or bandwidth limits."
+        return super().no_room(size, appending=appending)
+
+    def no_name(self, name: str | bytes) -> str:
+        return no_label(decode_name(self.wire_name(name)))
+
     # -- what IMAP does ----------------------------------------------------------------------------------------------
 
     def append(
@@ -162,10 +165,23 @@ class GmailAccount(LoopbackAccount):
         labels: Sequence[str] = (),
         email_id: str | None = None,
     ) -> int:
+        r"""Add a message, or show in ``mailbox`` too the one of these octets that is there, whose flags stay.
+
+        Spam and trash are apart: only there is a message known again that is there. ``\Deleted`` makes a message
+        vanish at once.
+        """
         with self.lock:
             del email_id
-            identity = self.deliver(octets, labels, flags=flags, internaldate=internaldate)
-            return self._enter(identity, self[mailbox])
+            box, given = self[mailbox], frozenset(flags)
+            self.uploaded += len(octets)
+            known = None if "\\Deleted" in given else self._known(octets, self._place_of(box))
+            identity = known or self.deliver(octets, labels, flags=given - {"\\Flagged"}, internaldate=internaldate)
+            starred = {"\\Starred"} if "\\Flagged" in given else set()
+            self.label(identity, *labels, *starred)
+            uid = self._enter(identity, box)
+            if "\\Deleted" in given:
+                self.forget(identity)
+            return uid
 
     def copy(self, mailbox: str | bytes, uid: int, destination: str | bytes) -> int:
         with self.lock:
@@ -197,6 +213,16 @@ class GmailAccount(LoopbackAccount):
             self._messages[identity].labels = frozenset()
             self.label(identity, *labels)
 
+    def change_labels(self, mailbox: str | bytes, uid: int, sign: str, labels: Iterable[str]) -> None:
+        with self.lock:
+            identity = self[mailbox].messages[uid].email_id
+            if sign == "-":
+                self.unlabel(identity, *labels)
+            elif sign == "+":
+                self.label(identity, *labels)
+            else:
+                self.set_labels(mailbox, uid, labels)
+
     def delete(self, name: str | bytes) -> None:
         with self.lock:
             label = self._label_of(self[name])
@@ -215,12 +241,21 @@ class GmailAccount(LoopbackAccount):
                         message.labels = message.labels - {label} | {self._label_of(box)}
             self._follow()
 
+    def _known(self, octets: bytes, place: str) -> str | None:
+        for identity, message in self._messages.items():
+            if message.place == place and message.octets == octets:
+                return identity
+        return None
+
+    def _place_of(self, box: LoopbackMailbox) -> str:
+        return "\\All" if self._label_of(box) else box.special_use or "\\All"
+
     def _enter(self, identity: str, box: LoopbackMailbox) -> int:
         """Let a message be in ``box`` and return its UID there."""
         if label := self._label_of(box):
             self.label(identity, label)
         else:
-            self.put(identity, box.special_use or "\\All")
+            self.put(identity, self._place_of(box))
         return next(uid for uid, message in box.messages.items() if message.email_id == identity)
 
     # -- the views ---------------------------------------------------------------------------------------------------

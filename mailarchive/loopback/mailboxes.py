@@ -18,6 +18,7 @@ _STATUS: dict[str, Callable[[LoopbackMailbox], int]] = {
     "SIZE": lambda box: sum(len(message.octets) for message in box.messages.values()),
     "HIGHESTMODSEQ": lambda box: box.modseq,
 }
+_USES = ("\\All", "\\Archive", "\\Drafts", "\\Flagged", "\\Junk", "\\Sent", "\\Trash")
 
 
 def list_(session: Session, command: Command) -> str:
@@ -47,14 +48,28 @@ def list_(session: Session, command: Command) -> str:
 
 
 def lsub(session: Session, command: Command) -> str:
-    """Answer LSUB: every mailbox is subscribed."""
+    """Answer LSUB with the names that were subscribed to; as long as there are none, every mailbox is."""
     if len(command.arguments) != 2:
         raise BadSyntax("LSUB needs a reference and a pattern")
     reference, pattern = map(octets, command.arguments)
-    for raw, _, mailbox in _listed(session, [reference + pattern]):
-        if mailbox is not None:
-            session.wire.send(f"* LSUB () {_delimiter(session)} ".encode(), string(raw), b"\r\n")
+    match = _pattern(reference + pattern, (session.account.delimiter or "").encode())
+    with session.account.lock:
+        names = sorted(session.account.subscribed) or [mailbox.raw for mailbox in session.account.mailboxes()]
+    for raw in filter(match.fullmatch, names):
+        session.wire.send(f"* LSUB () {_delimiter(session)} ".encode(), string(raw), b"\r\n")
     return "Lsub completed"
+
+
+def subscribe(session: Session, command: Command) -> str:
+    """Subscribe to a mailbox, or end that by UNSUBSCRIBE (RFC 3501 sections 6.3.6 and 6.3.7)."""
+    raw = session.account.wire_name(_one_name(command))
+    with session.account.lock:
+        if command.name == "UNSUBSCRIBE":
+            session.account.subscribed.discard(raw)
+        else:
+            session.mailbox(raw)
+            session.account.subscribed.add(raw)
+    return f"{command.name.title()} completed"
 
 
 def status(session: Session, command: Command) -> str:
@@ -67,23 +82,38 @@ def status(session: Session, command: Command) -> str:
 
 
 def namespace(session: Session, _: Command) -> str:
-    """Answer NAMESPACE (RFC 2342): one personal namespace without a prefix."""
+    """Answer NAMESPACE (RFC 2342): one personal namespace."""
     session.need("NAMESPACE")
-    session.wire.line(f'* NAMESPACE (("" {_delimiter(session)})) NIL NIL')
+    prefix = string(session.account.prefix.encode()).decode()
+    session.wire.line(f"* NAMESPACE (({prefix} {_delimiter(session)})) NIL NIL")
     return "Namespace completed"
 
 
 def create(session: Session, command: Command) -> str:
-    """Make a mailbox; a delimiter at the end is dropped (RFC 3501 section 6.3.3)."""
-    raw = _one_name(command)
-    delimiter = (session.account.delimiter or "").encode()
+    """Make a mailbox, for a special use if one is told; a delimiter at the end is dropped (RFC 3501 section 6.3.3)."""
+    use = _use(session, command.arguments.pop()) if len(command.arguments) == 2 else None
+    account, raw = session.account, _one_name(command)
+    delimiter = (account.delimiter or "").encode()
     if delimiter:
         raw = raw.removesuffix(delimiter)
+    if raw not in account and (why := account.no_name(raw)):
+        raise Refused(f"[CANNOT] {why}")
     try:
-        session.account.create(raw)
+        account.create(raw, special_use=use)
     except ValueError as error:
         raise Refused("[ALREADYEXISTS] Mailbox already exists") from error
     return "Create completed"
+
+
+def _use(session: Session, parameter: Token) -> str:
+    """Return the use that ``(USE (\\Sent))`` names (RFC 6154 section 3). Raises BadSyntax, Refused."""
+    session.need("CREATE-SPECIAL-USE")
+    if not isinstance(parameter, list) or len(parameter) != 2 or word(parameter[0]) != "USE":
+        raise BadSyntax("Unknown CREATE parameter")
+    uses = words(parameter[1])
+    if len(uses) != 1 or uses[0] not in _USES:
+        raise Refused("[USEATTR] No mailbox can have such a use")
+    return uses[0]
 
 
 def delete(session: Session, command: Command) -> str:

@@ -1,13 +1,17 @@
-"""Commands on messages: SELECT, SEARCH, STORE, COPY, MOVE, EXPUNGE, APPEND."""
+"""Commands on messages: SELECT, SEARCH, STORE, COPY, MOVE, EXPUNGE."""
 
-from mailarchive.loopback.account import DEFAULT_DATE, LoopbackMessage
-from mailarchive.loopback.faults import Refused
+import re
+
+from mailarchive.loopback.account import LoopbackMessage
+from mailarchive.loopback.appending import named_mailbox, refuse_beyond
+from mailarchive.loopback.labels import store_labels
 from mailarchive.loopback.search import matcher
 from mailarchive.loopback.session import Selected, Session
-from mailarchive.loopback.syntax import BadSyntax, Literal, Token, compressed, octets, read_date_time, word, words
+from mailarchive.loopback.syntax import BadSyntax, compressed, octets, word, words
 from mailarchive.loopback.wire import Command
 
 _SYSTEM_FLAGS = "\\Answered \\Flagged \\Deleted \\Seen \\Draft"
+_ITEM = re.compile(r"[+-]?(FLAGS|X-GM-LABELS)(?:\.SILENT)?")
 
 
 def select(session: Session, command: Command) -> str:
@@ -27,7 +31,8 @@ def select(session: Session, command: Command) -> str:
     session.selected = opened
     wire = session.wire
     wire.line(f"* FLAGS ({' '.join([_SYSTEM_FLAGS, *sorted(keywords)])})")
-    permanent = "" if read_only else f"{_SYSTEM_FLAGS} \\*"
+    kept = f"{_SYSTEM_FLAGS} \\*" if account.permanent is None else " ".join(sorted(account.permanent))
+    permanent = "" if read_only else kept
     wire.line(f"* OK [PERMANENTFLAGS ({permanent})] Flags permitted")
     wire.line(f"* {len(opened.view)} EXISTS")
     wire.line("* 0 RECENT")
@@ -86,21 +91,29 @@ def _send_esearch(session: Session, tag: str, returned: list[str], found: list[i
 
 
 def store(session: Session, command: Command) -> str:
-    """Change flags by STORE or UID STORE (RFC 3501 section 6.4.6)."""
+    """Change flags, or Gmail's labels, by STORE or UID STORE (RFC 3501 section 6.4.6)."""
     opened = session.opened(writable=True)
     if len(command.arguments) != 3:
         raise BadSyntax("STORE needs a sequence set, an item and flags")
-    item, given = word(command.arguments[1]), frozenset(words(command.arguments[2]))
-    if item.removesuffix(".SILENT") not in {"FLAGS", "+FLAGS", "-FLAGS"}:
+    item = word(command.arguments[1])
+    if (read := _ITEM.fullmatch(item)) is None:
         raise BadSyntax("Unknown STORE item")
-    by_uid = command.name.startswith("UID ")
     with session.account.lock:
-        for _, message in session.named(word(command.arguments[0]), by_uid=by_uid):
-            flags = {"+": message.flags | given, "-": message.flags - given}.get(item[0], given)
-            session.account.set_flags(opened.mailbox.raw, message.uid, flags)
+        named = session.named(word(command.arguments[0]), by_uid=command.name.startswith("UID "))
+        if read.group(1) == "FLAGS":
+            _store_flags(session, item[0], named, frozenset(words(command.arguments[2])))
+        else:
+            store_labels(session, item, named, command.arguments[2])
         if item.endswith(".SILENT"):
             opened.modseq = opened.mailbox.modseq
     return "Store completed"
+
+
+def _store_flags(session: Session, sign: str, named: list[tuple[int, LoopbackMessage]], given: frozenset[str]) -> None:
+    raw = session.opened().mailbox.raw
+    for _, message in named:
+        flags = {"+": message.flags | given, "-": message.flags - given}.get(sign, given)
+        session.account.set_flags(raw, message.uid, flags)
 
 
 def copy(session: Session, command: Command) -> str:
@@ -113,12 +126,17 @@ def copy(session: Session, command: Command) -> str:
         raise BadSyntax("A sequence set and a mailbox name are needed")
     account = session.account
     with account.lock:
-        destination = _destination(session, command.arguments[1])
+        destination = named_mailbox(session, command.arguments[1])
         named = session.named(word(command.arguments[0]), by_uid=command.name.startswith("UID "))
         uids = [message.uid for _, message in named]
+        if not moving:
+            refuse_beyond(account, sum(len(message.octets) for _, message in named), appending=False)
         act = account.move if moving else account.copy
         copied = [act(opened.mailbox.raw, uid, destination) for uid in uids]
         uidvalidity = account[destination].uidvalidity
+    if not moving:
+        with session.counts.lock:
+            session.counts.copied += len(uids)
     if not uids or not session.offers("UIDPLUS"):
         return f"{command.name} completed"
     code = f"[COPYUID {uidvalidity} {compressed(uids)} {compressed(copied)}]"
@@ -148,50 +166,3 @@ def _remove_deleted(session: Session, uids: str | None) -> None:
         deleted = [message.uid for _, message in named if "\\Deleted" in message.flags]
         if deleted:
             session.account.expunge(opened.mailbox.raw, *deleted)
-
-
-def append(session: Session, command: Command) -> str:
-    """Add one or more messages (RFC 3501 section 6.3.11, MULTIAPPEND RFC 3502): all of them or none."""
-    if not command.arguments:
-        raise BadSyntax("A mailbox name is needed")
-    rest = command.arguments[1:]
-    given: list[LoopbackMessage] = []
-    while rest:
-        message, rest = _given(rest)
-        given.append(message)
-    if not given:
-        raise BadSyntax("A message is needed")
-    if len(given) > 1:
-        session.need("MULTIAPPEND")
-    account = session.account
-    with account.lock:
-        raw = _destination(session, command.arguments[0])
-        uids = [
-            account.append(raw, message.octets, internaldate=message.internaldate, flags=message.flags)
-            for message in given
-        ]
-        code = f"[APPENDUID {account[raw].uidvalidity} {compressed(uids)}] " if session.offers("UIDPLUS") else ""
-    return f"{code}Append completed"
-
-
-def _destination(session: Session, name: Token) -> bytes:
-    raw = session.account.wire_name(octets(name))
-    if raw not in session.account or not session.account[raw].selectable:
-        raise Refused("[TRYCREATE] Mailbox doesn't exist")
-    return raw
-
-
-def _given(arguments: list[Token]) -> tuple[LoopbackMessage, list[Token]]:
-    """Return the message that ``[flags] [date-time] literal`` describes, and what follows it."""
-    flags: frozenset[str] = frozenset()
-    date = DEFAULT_DATE
-    if isinstance(arguments[0], list):
-        flags, arguments = frozenset(words(arguments[0])), arguments[1:]
-    if arguments and isinstance(arguments[0], bytes) and not isinstance(arguments[0], Literal):
-        date, arguments = read_date_time(arguments[0].decode("latin-1")), arguments[1:]
-    if not arguments or not isinstance(arguments[0], Literal):
-        raise BadSyntax("A literal was expected")
-    body = bytes(arguments[0])
-    if b"\0" in body:
-        raise Refused("NUL in a literal (RFC 3501 section 9)")
-    return LoopbackMessage(0, body, date, flags, 0, ""), arguments[1:]

@@ -53,6 +53,11 @@ class Session:
         told = [word.partition("=")[2] for word in self.account.capabilities if word.startswith("MESSAGELIMIT=")]
         return named[-int(told[0]) :] if told and len(named) > int(told[0]) else []
 
+    def append_limit(self) -> int | None:
+        """Return how many octets a message to be appended may have (RFC 7889); None if there is no limit."""
+        told = [word.partition("=")[2] for word in self.account.capabilities if word.startswith("APPENDLIMIT=")]
+        return int(told[0]) if told else None
+
     def need(self, capability: str) -> None:
         """Raise BadSyntax unless the capability is offered."""
         if not self.offers(capability):

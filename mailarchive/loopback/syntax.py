@@ -1,12 +1,13 @@
 """IMAP's formal syntax (RFC 3501 section 9): command arguments, sequence sets, dates, strings."""
 
 import re
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta, timezone
 
 Token = str | bytes | list["Token"]
 """An argument: an atom as str, a quoted string or literal as bytes, a parenthesized list as list."""
 
-LITERAL = re.compile(rb"\{(\d+)(\+?)\}$")
+LITERAL = re.compile(rb"(~?)\{(\d+)(\+?)\}$")
 _ATOM = re.compile(r'(?:[^\s()"\[]|\[[^\]]*\])+')
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -17,6 +18,10 @@ class Literal(bytes):
     """A string that came as a literal; only APPEND cares for the difference."""
 
 
+class Literal8(Literal):
+    """A literal that may hold NUL (RFC 3516 section 4.4)."""
+
+
 class BadSyntax(Exception):
     """A command that is not understood; ``str()`` is the text of the tagged BAD."""
 
@@ -24,7 +29,7 @@ class BadSyntax(Exception):
 class Parser:
     """Cuts a command into tokens. ``parts`` are its text stretches, each but the last followed by a literal."""
 
-    def __init__(self, parts: list[bytes], literals: list[bytes]) -> None:
+    def __init__(self, parts: list[bytes], literals: Sequence[Literal]) -> None:
         self._parts = [part.decode("latin-1") for part in parts]
         self._literals = literals
         self._part = 0
@@ -46,7 +51,7 @@ class Parser:
                     if nested:
                         raise BadSyntax("Missing )")
                     return found
-                found.append(Literal(self._literals[self._part]))
+                found.append(self._literals[self._part])
                 self._part += 1
                 self._at = 0
                 continue

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import selectors
 import socket
 import ssl
@@ -9,9 +10,9 @@ import threading
 import zlib
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
-from mailarchive.loopback.syntax import LITERAL, BadSyntax, Parser, Token, word
+from mailarchive.loopback.syntax import LITERAL, BadSyntax, Literal, Literal8, Parser, Token, word
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -31,6 +32,8 @@ class Counts:
     ``commands`` are the command lines without tag, oldest first, literals as ``{n}``.
     ``body_fetches`` counts by (mailbox, UID) the FETCH answers that carried octets of the body,
     ``body_octets`` those octets; a partial FETCH counts like a whole one.
+    ``appended`` and ``copied`` are the messages that APPEND and COPY put somewhere, ``append_octets``
+    the octets that came as literals of APPEND, were they of use or not.
     """
 
     connections: int = 0
@@ -38,12 +41,16 @@ class Counts:
     body_fetches: Counter[tuple[str, int]] = field(default_factory=Counter)
     body_octets: int = 0
     octets_sent: int = 0
+    appended: int = 0
+    copied: int = 0
+    append_octets: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def clear(self) -> None:
         """Begin anew."""
         with self.lock:
             self.connections = self.body_octets = self.octets_sent = 0
+            self.appended = self.copied = self.append_octets = 0
             self.commands.clear()
             self.body_fetches.clear()
 
@@ -52,6 +59,42 @@ class Counts:
         with self.lock:
             self.body_fetches[mailbox, uid] += 1
             self.body_octets += size
+
+    @property
+    def appends(self) -> int:
+        """How many APPEND commands came, refused ones too, but none whose literal was cut."""
+        return self._commands("APPEND ")
+
+    @property
+    def copies(self) -> int:
+        """How many COPY and UID COPY commands came."""
+        return self._commands("COPY ", "UID COPY ")
+
+    def _commands(self, *beginnings: str) -> int:
+        return sum(command.upper().startswith(beginnings) for command in tuple(self.commands))
+
+
+class Announced(NamedTuple):
+    """A literal of which a command has told the size (RFC 3501 section 4.3, RFC 7888, RFC 3516)."""
+
+    command: str
+    """The first word of the command, in upper case."""
+    size: int
+    synchronising: bool
+    binary: bool
+
+
+class Gate(Protocol):
+    """What decides on literals while a command is read."""
+
+    def refusal(self, literal: Announced) -> str:
+        """Return the tagged answer to a command with such a literal, without the tag; empty to take it."""
+
+    def cut(self, literal: Announced) -> int | None:
+        """Return after how many octets of the literal the connection ends; None if it does not."""
+
+    def come(self, literal: Announced, octets: bytes) -> None:
+        """See the octets of a literal. May raise Hangup."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,22 +164,41 @@ class Wire:
             raise Hangup
         return line.rstrip(b"\r\n")
 
-    def read_command(self) -> Command:
-        """Return the next command, asking for its literals (RFC 7888). Raises Hangup, BadCommand."""
-        parts, literals = [self.read_line()], list[bytes]()
+    def read_command(self, gate: Gate) -> Command:
+        """Return the next command, asking for its literals (RFC 7888). Raises Hangup, BadCommand.
+
+        If a literal is refused, those that do not wait to be asked for are read all the same.
+        """
+        parts, literals, answer = [self.read_line()], list[Literal](), ""
         while marker := LITERAL.search(parts[-1]):
-            size = int(marker.group(1))
-            if size > _LARGEST_LITERAL:
-                raise Hangup
-            if not marker.group(2):
+            literal = _announced(parts[0], marker)
+            answer = answer or gate.refusal(literal)
+            if literal.synchronising and not answer:
                 self.send(b"+ Go ahead\r\n")
-            literals.append(self._exactly(size))
+            elif literal.synchronising:
+                break
+            literals.append(self._literal(literal, gate))
             parts[-1] = parts[-1][: marker.start()]
             parts.append(self.read_line())
         tag, _, rest = parts[0].partition(b" ")
-        shown = [part + b"{%d}" % len(literal) for part, literal in zip([rest, *parts[1:]], literals, strict=False)]
+        shown = [part + _shown(literal) for part, literal in zip([rest, *parts[1:]], literals, strict=False)]
         self._counts.commands.append(b"".join([*shown, parts[-1] if literals else rest]).decode("latin-1"))
+        if answer:
+            raise BadCommand(tag.decode("latin-1") or "*", answer)
         return _command(tag.decode("latin-1"), [rest, *parts[1:]], literals)
+
+    def _literal(self, literal: Announced, gate: Gate) -> Literal:
+        if literal.size > _LARGEST_LITERAL:
+            raise Hangup
+        cut = gate.cut(literal)
+        octets = self._exactly(literal.size if cut is None else min(cut, literal.size))
+        if literal.command == "APPEND":
+            with self._counts.lock:
+                self._counts.append_octets += len(octets)
+        if cut is not None:
+            raise Hangup
+        gate.come(literal, octets)
+        return (Literal8 if literal.binary else Literal)(octets)
 
     def _exactly(self, size: int) -> bytes:
         try:
@@ -183,20 +245,32 @@ class Wire:
             self._socket.close()
 
 
-class BadCommand(BadSyntax):
-    """A command line that cannot be read; ``tag`` is what the BAD answers."""
+class BadCommand(Exception):
+    """A command that cannot be read; ``answer`` follows its ``tag``."""
 
-    def __init__(self, tag: str, text: str) -> None:
-        super().__init__(text)
+    def __init__(self, tag: str, answer: str) -> None:
+        super().__init__(answer)
         self.tag = tag
+        self.answer = answer
 
 
-def _command(tag: str, parts: list[bytes], literals: list[bytes]) -> Command:
+def _announced(line: bytes, marker: re.Match[bytes]) -> Announced:
+    words = line.decode("latin-1").upper().split(maxsplit=2)
+    return Announced(
+        words[1] if len(words) > 1 else "", int(marker.group(2)), not marker.group(3), marker.group(1) == b"~"
+    )
+
+
+def _shown(literal: Literal) -> bytes:
+    return b"%b{%d}" % (b"~" if isinstance(literal, Literal8) else b"", len(literal))
+
+
+def _command(tag: str, parts: list[bytes], literals: list[Literal]) -> Command:
     try:
         tokens = Parser(parts, literals).tokens()
         name, arguments = word(tokens[0]) if tokens else "", tokens[1:]
         if name == "UID" and arguments:
             name, arguments = f"UID {word(arguments[0])}", arguments[1:]
     except BadSyntax as error:
-        raise BadCommand(tag or "*", str(error)) from error
+        raise BadCommand(tag or "*", f"BAD {error}") from error
     return Command(tag or "*", name, arguments)

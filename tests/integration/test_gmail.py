@@ -7,7 +7,8 @@ import pytest
 
 from mailarchive.archive.archive import open_for_reading, open_for_writing
 from mailarchive.archive.writer import Writer
-from mailarchive.loopback.gmail import CAPABILITIES, GERMAN, GmailAccount
+from mailarchive.loopback.gmail import CAPABILITIES, GmailAccount
+from mailarchive.loopback.gmail_names import GERMAN
 from mailarchive.loopback.server import LoopbackServer
 from mailarchive.ops.options import PullOptions
 from mailarchive.ops.report import PullReport

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 from imapclient import IMAPClient
 
-from mailarchive.loopback.gmail import GERMAN, GmailAccount
+from mailarchive.loopback.gmail import GmailAccount
+from mailarchive.loopback.gmail_names import GERMAN
 from mailarchive.loopback.server import LoopbackServer
 
 ALL = "[Gmail]/All Mail"
