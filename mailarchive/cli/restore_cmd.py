@@ -1,24 +1,24 @@
 """``mailarchive restore``: put the archive into another account."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, time, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mailarchive.cli import options
 from mailarchive.cli.credentials import PasswordOptions, password_for
 from mailarchive.cli.failure import Failed
-from mailarchive.cli.progress import Watcher, watching
+from mailarchive.cli.progress import watching
 from mailarchive.cli.render import dump
+from mailarchive.cli.resending import Letter, Mode, Running, check_unused, send, telling
 from mailarchive.cli.restore_report import as_object, print_problems, print_summary
 from mailarchive.cli.signals import stoppable
 from mailarchive.cli.terminal import ReaderGone, is_watched, out
 from mailarchive.clock import SystemClock
-from mailarchive.config import Auth, Compress, Endpoint, account_of, parse_url
+from mailarchive.config import Auth, Compress, Endpoint, account_of, parse_target_url, parse_url
 from mailarchive.errors import UsageError
-from mailarchive.ops.events import Waiting
 from mailarchive.ops.naming import Parts, Wishes, read_name
 from mailarchive.ops.restore_options import RestoreOptions
 from mailarchive.ops.restore_report import RestoreReport
@@ -27,11 +27,16 @@ from mailarchive.ops.selection import Selection
 if TYPE_CHECKING:
     from mailarchive.ops.restore_verify import RestoreVerification
 
-Mode = Literal["restore", "rehearse", "verify", "verify everything"]
-
 
 def restore(
-    url: Annotated[str, typer.Argument(metavar="URL", help="Where to: imaps://me@new.example.org[:port], or imap://.")],
+    url: Annotated[
+        str,
+        typer.Argument(
+            metavar="URL",
+            help="Where to: imaps://me@new.example.org[:port], or imap://; "
+            "with --to also smtps://, smtp:// or lmtp://.",
+        ),
+    ],
     archive: options.Archive = None,
     account: options.Account = None,
     mailbox: options.Mailboxes = None,
@@ -61,6 +66,20 @@ def restore(
         bool,
         typer.Option("--fix-for-target", help="Send a mended copy of messages that the target refuses, and list them."),
     ] = False,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="ADDRESS", help="smtp, lmtp: whom to send each message to.")
+    ] = None,
+    sender: Annotated[
+        str | None, typer.Option("--from", metavar="ADDRESS", help="smtp, lmtp: the sender on the envelope.")
+    ] = None,
+    resent: Annotated[
+        bool,
+        typer.Option("--resent", help="smtp, lmtp: put Resent-From, -To and so on before each message."),
+    ] = False,
+    rate: Annotated[
+        int | None,
+        typer.Option("--rate", metavar="N", min=1, help="smtp, lmtp: messages a minute (else 60 by smtp)."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "-n", help="Log in and say what would be done; change nothing.")
     ] = False,
@@ -140,7 +159,14 @@ def restore(
         waits = wait or (is_watched() and not is_quiet)
         secrets = PasswordOptions(password_command, password_file)
         mode = _mode(dry_run=dry_run, verify=verify, full=full)
-        report = _run(directory, endpoint, wanted, secrets, mode, quiet=is_quiet, verbose=verbose, waits=waits)
+        how = Running(directory, endpoint, wanted, secrets, mode, quiet=is_quiet, verbose=verbose, waits=waits)
+        if endpoint.protocol == "imap":
+            check_unused(endpoint, {"--to": to, "--from": sender, "--resent": resent, "--rate": rate})
+            report = _run(how)
+        else:
+            unfit = {"--into": into, "--map": renames, "--again": again, "--fix-for-target": fix, "--verify": verify}
+            check_unused(endpoint, {**unfit, "--connections": connections})
+            report = send(how, Letter(to, sender, is_resent=resent, rate=rate))
     except Exception as error:
         raise Failed(error, {"archive": str(directory), "mailboxes": []}) from error
     print_problems(report)
@@ -154,42 +180,34 @@ def restore(
     return report.exit_code
 
 
-def _run(
-    directory: Path,
-    endpoint: Endpoint,
-    wanted: RestoreOptions,
-    secrets: PasswordOptions,
-    mode: Mode,
-    *,
-    quiet: bool,
-    verbose: bool,
-    waits: bool,
-) -> "RestoreReport | RestoreVerification":
+def _run(how: Running) -> "RestoreReport | RestoreVerification":
     from mailarchive.ops.restore import restore as run_restore
     from mailarchive.ops.restore_options import RestoreTarget
     from mailarchive.ops.restore_rehearsal import rehearse
     from mailarchive.ops.restore_verify import verify_restore
     from mailarchive.targets.registry import connect
 
-    account = account_of(endpoint)
-    password = password_for(account.name, secrets)
+    account = account_of(how.endpoint)
+    password = password_for(account.name, how.secrets)
     clock = SystemClock()
-    with watching("restore", quiet=quiet, verbose=verbose) as watcher, stoppable() as stop:
+    with watching("restore", quiet=how.quiet, verbose=how.verbose) as watcher, stoppable() as stop:
         lines = connect(
-            endpoint,
+            how.endpoint,
             lambda: password,
             clock=clock,
             stop=stop,
-            on_wait=_on_wait(watcher, account.name),
-            waits=waits,
+            on_wait=telling(watcher, account.name),
+            waits=how.waits,
         )
         target = RestoreTarget(account, lines)
-        if mode == "rehearse":
-            return rehearse(directory, target, wanted, observer=watcher, clock=clock, stop=stop)
-        if mode != "restore":
-            full = mode == "verify everything"
-            return verify_restore(directory, target, wanted, full=full, observer=watcher, clock=clock, stop=stop)
-        return run_restore(directory, target, wanted, observer=watcher, clock=clock, stop=stop)
+        if how.mode == "rehearse":
+            return rehearse(how.directory, target, how.wanted, observer=watcher, clock=clock, stop=stop)
+        if how.mode != "restore":
+            full = how.mode == "verify everything"
+            return verify_restore(
+                how.directory, target, how.wanted, full=full, observer=watcher, clock=clock, stop=stop
+            )
+        return run_restore(how.directory, target, how.wanted, observer=watcher, clock=clock, stop=stop)
 
 
 def _mode(*, dry_run: bool, verify: bool, full: bool) -> Mode:
@@ -203,6 +221,10 @@ def _mode(*, dry_run: bool, verify: bool, full: bool) -> Mode:
 def _endpoint(
     url: str, *, starttls: bool, insecure_plaintext: bool, ca_file: Path | None, auth: Auth, compress: Compress
 ) -> Endpoint:
+    if url.partition("://")[0].lower() in {"smtp", "smtps", "lmtp"}:
+        return parse_target_url(
+            url, starttls=starttls, insecure_plaintext=insecure_plaintext, ca_file=ca_file, auth=auth
+        )
     endpoint = parse_url(
         url,
         starttls=starttls,
@@ -214,13 +236,6 @@ def _endpoint(
     if endpoint.protocol == "pop3":
         raise UsageError("nothing can be restored over POP3", hint="give a URL like imaps://me@new.example.org")
     return endpoint
-
-
-def _on_wait(watcher: Watcher, account: str) -> Callable[[float, str], None]:
-    def tell(seconds: float, reason: str) -> None:
-        watcher(Waiting(account, seconds, reason))
-
-    return tell
 
 
 def _moment(text: str | None) -> datetime | None:

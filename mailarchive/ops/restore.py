@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-from mailarchive.archive.archive import open_for_writing
+from mailarchive.archive.archive import Catalog, open_for_writing
 from mailarchive.archive.messages import MessageReader
 from mailarchive.archive.restoring import RestoreLog
 from mailarchive.archive.writer import Writer
@@ -33,6 +33,8 @@ from mailarchive.targets.line import Line
 
 MOST_CONNECTIONS = 4
 WORTH_A_CONNECTION = 2
+SETTLING = 3.0
+"""Seconds in which a server ends what a client that died had sent whole."""
 
 
 def restore(
@@ -48,8 +50,12 @@ def restore(
     with open_for_writing(directory, "restore", clock, lambda text: observer(Notice(text))) as writer:
         with writer.catalog() as catalog:
             scope = scope_of(catalog, target.account, options)
+            is_broken_off = _is_broken_off(catalog)
         warn(report, scope.warnings, observer)
         run = writer.begin("restore")
+        if is_broken_off:
+            observer(Notice(f"the last restore was broken off; {SETTLING:.0f} s for the server to be done with it"))
+            clock.sleep(SETTLING, stop)
         try:
             AccountRestore(writer, target, options, around, report, scope).run()
         finally:
@@ -57,6 +63,12 @@ def restore(
             counts = {name: count for name, count in totals.items() if count}
             writer.end(run, report.exit_code, (), {f"restore_{name}": count for name, count in counts.items()}, {})
     return report
+
+
+def _is_broken_off(catalog: Catalog) -> bool:
+    """Return whether the last restore died: the server may still be at work on what it had sent."""
+    runs = [run for run in catalog.runs() if run.command == "restore"]
+    return bool(runs) and runs[-1].exit_code is None
 
 
 def warn(report: RestoreReport, warnings: Iterable[str], observer: Observer) -> None:

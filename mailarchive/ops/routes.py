@@ -80,19 +80,19 @@ def _by_label(planned: Sequence[Route], all_mail: ListedMailbox) -> list[Route]:
     """
     places = [route for route in planned if gmail_names.is_place(route.destination)]
     labels = [
-        route._replace(wanted=_distinct(route.wanted), label=gmail_names.label_of(route.destination))
+        route._replace(wanted=distinct(route.wanted), label=gmail_names.label_of(route.destination))
         for route in planned
         if not gmail_names.is_place(route.destination)
     ]
     whole = next((route for route in places if route.destination.name.raw == all_mail.name.raw), None)
     others = [route for route in places if route is not whole]
     sources = whole.destination.sources if whole else []
-    wanted = _distinct([*(whole.wanted if whole else ()), *(item for route in labels for item in route.wanted)])
+    wanted = distinct([*(whole.wanted if whole else ()), *(item for route in labels for item in route.wanted)])
     first = Route(Destination(all_mail.name, all_mail, list(sources)), wanted)
     return [first, *others, *labels]
 
 
-def _distinct(wanted: Iterable[Wanted]) -> list[Wanted]:
+def distinct(wanted: Iterable[Wanted]) -> list[Wanted]:
     """Return each message once, the oldest first."""
     found: dict[Digest, Wanted] = {}
     for item in wanted:

@@ -63,6 +63,12 @@ class Line(Generic[C]):
         """Note that something was gained: what fails now has not failed before."""
         self._patience.progress()
 
+    def drop(self) -> None:
+        """End the connection; the next work is done over another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
     def close(self) -> None:
         """End the connection and all waiting; never raises, from any thread."""
         self._patience.close()
@@ -81,7 +87,6 @@ class Line(Generic[C]):
     def _recover(self, error: SourceError) -> None:
         if not error.retryable:
             raise error
-        if not (isinstance(error, Throttled) and error.connected) and self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        if not (isinstance(error, Throttled) and error.connected):
+            self.drop()
         self._patience.recover(error)

@@ -3,10 +3,11 @@
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from mailarchive.clock import Clock
 from mailarchive.config import Endpoint, account_of
+from mailarchive.model import Account
 from mailarchive.remote.compression import Compression
 from mailarchive.remote.patience import Crew, OnWait
 from mailarchive.targets.accounts import AccountTarget
@@ -15,6 +16,9 @@ from mailarchive.targets.eml import EmlTarget
 from mailarchive.targets.line import Line
 from mailarchive.targets.mbox import MboxTarget
 from mailarchive.targets.paths import Tell, ignore_text
+
+if TYPE_CHECKING:
+    from mailarchive.targets.smtp import SmtpTarget
 
 Format = Literal["mbox", "eml"]
 
@@ -52,3 +56,28 @@ def connect(
         return Line(one_connection, clock=clock, stop=stop, on_wait=on_wait, waits=waits, crew=crew)
 
     return lasting
+
+
+def connect_to_send(
+    endpoint: Endpoint,
+    recipient: str,
+    password: str,
+    *,
+    sender: str | None,
+    clock: Clock,
+    stop: threading.Event,
+    on_wait: OnWait | None = None,
+) -> "tuple[Account, Callable[[], Line[SmtpTarget]]]":
+    """Return the account that mail for ``recipient`` goes to by SMTP or LMTP, and what opens connections to send it.
+
+    They do not wait for a server that asks for patience: that is for who knows the message.
+    """
+    from mailarchive.targets.smtp import SmtpTarget, account_of  # noqa: PLC0415 - start-up: an export needs no network
+
+    def one_connection() -> SmtpTarget:
+        return SmtpTarget(endpoint, recipient, password, sender=sender)
+
+    def lasting() -> "Line[SmtpTarget]":
+        return Line(one_connection, clock=clock, stop=stop, on_wait=on_wait)
+
+    return account_of(endpoint, recipient), lasting

@@ -1,0 +1,284 @@
+"""Send messages of the archive on to an address, by SMTP or LMTP: each once, as far as those can say so.
+
+Nobody can ask such a server what it has. So it is written down that a message is about to be sent, and when the server
+has taken it. What a run left between the two (it died, or the connection was lost behind the last octet) is sent again
+by the next one: it may arrive twice, and never not at all.
+"""
+
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from mailarchive.archive.archive import Catalog, open_for_reading, open_for_writing
+from mailarchive.archive.messages import MessageReader
+from mailarchive.archive.restoring import Landed, RestoreLog
+from mailarchive.archive.writer import Writer
+from mailarchive.clock import Clock, Stop
+from mailarchive.errors import (
+    ArchiveDamaged,
+    Doubtful,
+    ExitCode,
+    MessageRefused,
+    SourceError,
+    TargetRefused,
+    Throttled,
+    UsageError,
+)
+from mailarchive.mail.resent import resent
+from mailarchive.model import Account
+from mailarchive.ops.events import MailboxPlanned, MessagesDone, Notice, Observer
+from mailarchive.ops.options import Around
+from mailarchive.ops.outgoing_mail import body_of
+from mailarchive.ops.restore_common import Notes
+from mailarchive.ops.restore_options import RestoreOptions
+from mailarchive.ops.restore_report import RestoredMailbox, RestoreReport
+from mailarchive.ops.restore_scope import Scope, scope_of
+from mailarchive.ops.routes import distinct
+from mailarchive.ops.uploads import Uploads, uploads_of
+from mailarchive.ops.wanted import Wanted, missing, wanted_of
+from mailarchive.targets.line import Line
+from mailarchive.targets.smtp import SmtpTarget
+
+_TRIES = 3
+"""So often a message is tried that the server does not take for now; so many in a row end the run."""
+_FIRST_PAUSE = 30.0
+_SECURED = 50
+"""After so many messages what was sent survives the death of the machine."""
+_SENDING = "sending"
+
+
+class ResendTarget(NamedTuple):
+    """Where to send to: connections, the addressee, and how. ``rate`` is messages a minute, None: as fast as can be."""
+
+    account: Account
+    connect: Callable[[], Line[SmtpTarget]]
+    recipient: str
+    is_resent: bool = False
+    rate: int | None = None
+    waits: bool = False
+
+
+def resend(
+    directory: Path, target: ResendTarget, options: RestoreOptions, *, observer: Observer, clock: Clock, stop: Stop
+) -> RestoreReport:
+    """Send each selected message to ``target``, the oldest first, and write down in the archive that it was taken.
+
+    Raises ArchiveError, UsageError if nothing is selected, and SourceError if no connection can be made.
+    """
+    report = RestoreReport(str(directory), target.account.name)
+    with open_for_writing(directory, "restore", clock, lambda text: observer(Notice(text))) as writer:
+        with writer.catalog() as catalog:
+            scope = scope_of(catalog, target.account, options)
+            wanted = _wanted(catalog, scope, options)
+        _warn(report, scope, observer)
+        run = writer.begin("restore")
+        try:
+            _Resending(writer, target, options, Around(observer, clock, stop), report, scope).run(wanted)
+        finally:
+            sent = {"restore_sent": report.total("sent")} if report.total("sent") else {}
+            writer.end(run, report.exit_code, (), sent, {})
+    return report
+
+
+def rehearse_resend(
+    directory: Path, target: ResendTarget, options: RestoreOptions, *, observer: Observer, clock: Clock, stop: Stop
+) -> RestoreReport:
+    """Log in, and report what ``resend`` would send. Raises as that."""
+    del clock, stop
+    report = RestoreReport(str(directory), target.account.name, dry_run=True)
+    with open_for_reading(directory, lambda text: observer(Notice(text))) as archive:
+        catalog = archive.catalog
+        scope = scope_of(catalog, target.account, options)
+        wanted = _wanted(catalog, scope, options)
+        _warn(report, scope, observer)
+        target.connect().close()
+        number = next((one.number for one in catalog.targets() if one.name == target.account.name), None)
+        boxes = [] if number is None else catalog.target_mailboxes(number)
+        sent = [one.digest for box in boxes for one in catalog.restored(box.box) if one.how != _SENDING]
+        pending, known = missing(wanted, Counter(() if options.always else sent))
+        box = RestoredMailbox(target.recipient, wanted=len(wanted), known=known)
+        box.to_send, box.to_send_bytes = len(pending), sum(item.message.size for item in pending.values())
+        box.damaged = len(wanted) - known - len(pending)
+    report.mailboxes.append(box)
+    return report
+
+
+def _wanted(catalog: Catalog, scope: Scope, options: RestoreOptions) -> list[Wanted]:
+    found = distinct(wanted_of(catalog, scope.boxes, options.selection, scope.past))
+    if not found:
+        raise UsageError("no message in the archive matches: nothing is sent", hint="see: mailarchive list")
+    return found
+
+
+def _warn(report: RestoreReport, scope: Scope, observer: Observer) -> None:
+    told = "only the messages go this way: flags, dates of receipt and mailboxes do not"
+    for sentence in (*scope.warnings, told):
+        report.warnings.append(sentence)
+        observer(Notice(sentence))
+
+
+class _Resending:
+    """One run."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        target: ResendTarget,
+        options: RestoreOptions,
+        around: Around,
+        report: RestoreReport,
+        scope: Scope,
+    ) -> None:
+        self._writer = writer
+        self._target = target
+        self._options = options
+        self._around = around
+        self._report = report
+        self._notes = Notes(report, scope.name)
+        self._log = RestoreLog(writer)
+        self._box = RestoredMailbox(target.recipient)
+        self._number = self._log.target(target.account)
+        self._doubts: Counter[bytes] = Counter()
+        self._uploads = Uploads()
+        self._to = 0
+        self._refused_in_a_row = 0
+        self._last: float | None = None
+
+    def run(self, wanted: list[Wanted]) -> None:
+        """Send what was not sent before, and sum up. Raises ArchiveError, SourceError."""
+        started = self._around.clock.monotonic()
+        pending = self._compare(wanted)
+        self._report.mailboxes.append(self._box)
+        self._around.observer(
+            MailboxPlanned(
+                self._report.target,
+                self._target.recipient,
+                len(pending),
+                sum(item.message.size for item in pending.values()),
+            )
+        )
+        error: SourceError | None = None
+        try:
+            if pending:
+                self._send_all(pending)
+        except SourceError as failure:
+            error = failure
+        finally:
+            self._box.left = len(pending)
+            self._report.seconds = round(self._around.clock.monotonic() - started, 3)
+            self._conclude(error)
+
+    def _compare(self, wanted: list[Wanted]) -> dict[int, Wanted]:
+        with self._writer.catalog() as catalog:
+            boxes = [box.box for box in catalog.target_mailboxes(self._number)]
+            have = [one for box in boxes for one in catalog.restored(box)]
+            self._uploads = uploads_of(catalog, self._number, self._options.max_upload, self._around.clock.now())
+        self._to = self._log.mailbox(self._number, b"", None, None, None)
+        self._doubts = Counter(one.digest for one in have if one.how == _SENDING)
+        sent = () if self._options.always else [one.digest for one in have if one.how != _SENDING]
+        pending, self._box.known = missing(wanted, Counter(sent))
+        self._box.wanted = len(wanted)
+        self._box.damaged = len(wanted) - self._box.known - len(pending)
+        return pending
+
+    def _send_all(self, pending: dict[int, Wanted]) -> None:
+        """Send ``pending``, and take out of it what is settled."""
+        line = self._target.connect()
+        try:
+            with self._writer.reading() as reader:
+                for place, item in list(pending.items()):
+                    if self._around.stop.is_set() or not self._uploads.admit(item.message.size):
+                        break
+                    if self._one(line, reader, item):
+                        del pending[place]
+            line.do(SmtpTarget.leave)
+        finally:
+            line.close()
+
+    def _one(self, line: Line[SmtpTarget], reader: MessageReader, item: Wanted) -> bool:
+        """Send one message; return whether it is settled."""
+        message = item.message
+        try:
+            body, _has_nul = body_of(reader, message)
+        except ArchiveDamaged as error:
+            self._notes.note(str(error))
+            self._box.damaged += 1
+            return True
+        self._pace()
+        if not self._doubts[message.digest]:
+            self._log.sending(self._to, message.digest)
+        try:
+            self._try(line, message.size, body.chunks)
+        except MessageRefused as error:
+            self._notes.refused(self._target.recipient, item, str(error))
+            self._box.refused += 1
+            return True
+        except Doubtful as error:
+            self._notes.note(f"message {message.digest.hex()[:12]} may arrive twice, as it is sent again: {error}")
+            line.drop()
+            return False
+        except Throttled as error:
+            self._notes.note(f"message {message.digest.hex()[:12]} was not taken for now: {error}")
+            self._refused_in_a_row += 1
+            if self._refused_in_a_row >= _TRIES or not error.connected:
+                raise
+            return False
+        self._taken(item)
+        return True
+
+    def _try(self, line: Line[SmtpTarget], size: int, chunks: Callable[[], Iterable[bytes]]) -> None:
+        """Send a message; where the server asks for patience, and we have it, up to three times."""
+        for tries in range(_TRIES):
+            try:
+                line.do(lambda target: target.send(size, chunks, self._block(target)))
+            except Throttled as error:
+                if not self._target.waits or tries + 1 == _TRIES or self._around.stop.is_set():
+                    raise
+                pause = _FIRST_PAUSE * 2**tries if error.seconds is None else error.seconds
+                self._around.clock.sleep(pause, self._around.stop)
+            else:
+                return
+
+    def _block(self, target: SmtpTarget) -> bytes:
+        """Return the fields that say who sends the message on, if they are wanted."""
+        if not self._target.is_resent:
+            return b""
+        name = f"<{uuid.uuid4().hex}@{target.sender.rpartition('@')[2]}>"
+        return resent(target.sender, self._target.recipient, self._around.clock.now(), name)
+
+    def _pace(self) -> None:
+        """Wait until the next message may be sent."""
+        clock, rate = self._around.clock, self._target.rate
+        if rate is not None and self._last is not None:
+            wait = self._last + 60 / rate - clock.monotonic()
+            if wait > 0:
+                clock.sleep(wait, self._around.stop)
+        self._last = clock.monotonic()
+
+    def _taken(self, item: Wanted) -> None:
+        self._log.restored(self._to, [Landed(item.message.digest)])
+        self._box.sent += 1
+        self._box.sent_bytes += item.message.size
+        self._refused_in_a_row = 0
+        if self._box.sent % _SECURED == 0:
+            self._writer.checkpoint()
+        self._around.observer(MessagesDone(self._report.target, self._target.recipient, 1, item.message.size))
+
+    def _conclude(self, error: SourceError | None) -> None:
+        report, box = self._report, self._box
+        codes = [ExitCode.COMPLETE]
+        if box.left or box.refused:
+            codes.append(ExitCode.PARTIAL)
+        if box.damaged:
+            codes.append(ExitCode.INTEGRITY)
+        if error is not None:
+            report.error, report.hint = str(error), error.hint
+            is_partial = isinstance(error, TargetRefused) and box.sent
+            codes.append(ExitCode.PARTIAL if is_partial else error.exit_code)
+        report.exit_code = max(codes)
+        if report.exit_code:
+            report.status = "partial" if box.settled else "failed"
+        if self._around.stop.signum:
+            report.exit_code = 128 + self._around.stop.signum
