@@ -89,7 +89,10 @@ def _by_label(planned: Sequence[Route], all_mail: ListedMailbox) -> list[Route]:
     sources = whole.destination.sources if whole else []
     wanted = distinct([*(whole.wanted if whole else ()), *(item for route in labels for item in route.wanted)])
     first = Route(Destination(all_mail.name, all_mail, list(sources)), wanted)
-    return [first, *others, *labels]
+    # There a message has one date and one set of flags, whichever mailboxes show it.
+    as_sent = {item.message.digest: item for item in wanted}
+    shown = [route._replace(wanted=[as_sent[item.message.digest] for item in route.wanted]) for route in labels]
+    return [first, *others, *shown]
 
 
 def distinct(wanted: Iterable[Wanted]) -> list[Wanted]:

@@ -1,0 +1,179 @@
+"""An archive is sent on to an address: exact octets, the oldest first, each once, whatever happens in between."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from mailarchive.clock import Stop
+from mailarchive.config import Endpoint
+from mailarchive.errors import ExitCode, UsageError
+from mailarchive.loopback.account import LoopbackAccount
+from mailarchive.loopback.server import LoopbackServer
+from mailarchive.ops.events import Event, Notice
+from mailarchive.ops.resend import ResendTarget, rehearse_resend, resend
+from mailarchive.ops.restore_options import RestoreOptions
+from mailarchive.ops.restore_report import RestoreReport
+from mailarchive.ops.selection import Selection
+from mailarchive.targets.registry import connect_to_send
+from tests.fault.archives import no_damage
+from tests.integration.sites import Site
+from tests.servers.smtp import SmtpServer
+from tests.servers.still_clock import StillClock
+
+TO = "new@example.org"
+COUNT = 6
+
+
+def mail(number: int) -> bytes:
+    return b"Subject: %d\r\n\r\n.\r\n..%d\r\n" % (number, number)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """An archive whose newest message is listed first, with one message in two mailboxes."""
+    account = LoopbackAccount()
+    account.create("Other")
+    for number in range(COUNT):
+        moment = datetime(2024, 1, 1, tzinfo=UTC) - timedelta(days=number)
+        account.append("INBOX", mail(number), internaldate=moment)
+    account.append("Other", mail(0), internaldate=datetime(2024, 1, 1, tzinfo=UTC))
+    with LoopbackServer(account) as server:
+        Site(server, tmp_path / "archive").pull()
+    return tmp_path / "archive"
+
+
+class Sending:
+    """What sends an archive to a server, with a clock on which waiting takes no time."""
+
+    def __init__(self, root: Path, server: SmtpServer) -> None:
+        self.root = root
+        self.server = server
+        self.clock = StillClock()
+        self.told: list[str] = []
+
+    def observe(self, event: Event) -> None:
+        if isinstance(event, Notice):
+            self.told.append(event.text)
+
+    def __call__(
+        self,
+        options: RestoreOptions | None = None,
+        *,
+        rate: int | None = None,
+        resent: bool = False,
+        waits: bool = False,
+        rehearse: bool = False,
+    ) -> RestoreReport:
+        stop = Stop()
+        endpoint = Endpoint("smtp", "", "127.0.0.1", self.server.port, "plain")
+        account, lines = connect_to_send(endpoint, TO, "", sender=None, clock=self.clock, stop=stop)
+        target = ResendTarget(account, lines, TO, resent, rate, waits)
+        run = rehearse_resend if rehearse else resend
+        options = options or RestoreOptions()
+        report = run(self.root, target, options, observer=self.observe, clock=self.clock, stop=stop)
+        (box,) = report.mailboxes
+        assert box.wanted == box.settled + box.refused + box.damaged + box.left + box.to_send
+        return report
+
+
+def sent(server: SmtpServer) -> list[bytes]:
+    return [taken.octets for taken in server.taken]
+
+
+def test_each_message_is_sent_once_octet_for_octet_the_oldest_first(root: Path) -> None:
+    with SmtpServer() as server:
+        sending = Sending(root, server)
+        report = sending(rehearse=True)
+        assert (report.total("to_send"), server.taken) == (COUNT, [])
+        report = sending()
+        assert (report.exit_code, report.total("sent")) == (ExitCode.COMPLETE, COUNT)
+        assert sent(server) == [mail(number) for number in reversed(range(COUNT))]
+        assert {taken.recipients for taken in server.taken} == {(TO,)}
+        assert any("flags" in sentence for sentence in sending.told)
+        report = sending()
+        assert (report.total("sent"), report.total("known"), len(server.taken)) == (0, COUNT, COUNT)
+        assert sending(RestoreOptions(always=True)).total("sent") == COUNT
+    no_damage(root)
+
+
+def test_who_sends_it_on_is_said_only_if_wanted(root: Path) -> None:
+    with SmtpServer() as server:
+        Sending(root, server)(resent=True)
+        first = sent(server)[0]
+        head, _, rest = first.partition(b"Subject: ")
+        assert b"Subject: " + rest == mail(COUNT - 1)
+        names = [line.partition(b":")[0] for line in head.splitlines()]
+        assert names == [b"Resent-Date", b"Resent-From", b"Resent-To", b"Resent-Message-ID"]
+
+
+def test_what_is_refused_is_listed_and_holds_up_nothing(root: Path) -> None:
+    with SmtpServer() as server:
+        server.answers["DATA"] = ["554 5.7.1 no thanks"]
+        report = Sending(root, server)()
+        assert (report.exit_code, report.total("sent"), report.total("refused")) == (3, COUNT - 1, 1)
+        assert "no thanks" in report.refusals[0].reason
+        assert Sending(root, server)().total("sent") == 1
+
+
+def test_what_is_not_taken_for_now_is_left_and_the_others_go_on(root: Path) -> None:
+    with SmtpServer() as server:
+        server.answers["DATA"] = ["451 4.3.0 later"]
+        report = Sending(root, server)()
+        assert (report.exit_code, report.total("sent"), report.total("left")) == (3, COUNT - 1, 1)
+        server.answers["DATA"] = ["451 4.3.0 later"]
+        assert Sending(root, server)(waits=True).exit_code == 0
+        assert len(server.taken) == COUNT
+
+
+def test_a_full_mailbox_ends_the_run(root: Path) -> None:
+    with SmtpServer() as server:
+        server.answers["RCPT"] = ["552 5.2.2 mailbox full"]
+        report = Sending(root, server)()
+        assert (report.exit_code, report.total("left")) == (ExitCode.TARGET_REFUSED, COUNT)
+        assert "mailbox full" in report.error
+
+
+def test_no_more_go_in_a_minute_than_the_rate_allows(root: Path) -> None:
+    with SmtpServer() as server:
+        sending = Sending(root, server)
+        before = sending.clock.monotonic()
+        sending(rate=30)
+        assert sending.clock.monotonic() - before >= 2 * (COUNT - 1)
+
+
+def test_no_more_go_in_a_day_than_may(root: Path) -> None:
+    with SmtpServer() as server:
+        report = Sending(root, server)(RestoreOptions(max_upload=3 * len(mail(0))))
+        assert (report.total("sent"), report.total("left"), report.exit_code) == (3, 3, 3)
+
+
+def test_only_what_is_selected_is_sent(root: Path) -> None:
+    with SmtpServer() as server:
+        Sending(root, server)(RestoreOptions(Selection(("Other",))))
+        assert sent(server) == [mail(0)]
+        with pytest.raises(UsageError, match="nothing in the archive matches"):
+            Sending(root, server)(RestoreOptions(Selection(("Nowhere",))))
+
+
+def test_what_is_in_doubt_is_sent_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process dies when the server has taken a message, before that is written down."""
+    from mailarchive.archive.restoring import RestoreLog
+
+    class Died(BaseException):
+        pass
+
+    def die(*_: object) -> None:
+        raise Died
+
+    with SmtpServer() as server:
+        sending = Sending(root, server)
+        with monkeypatch.context() as patched:
+            patched.setattr(RestoreLog, "restored", die)
+            with pytest.raises(Died):
+                sending()
+        assert len(server.taken) == 1
+        assert Sending(root, server)().total("sent") == COUNT
+        assert sent(server)[:2] == [mail(COUNT - 1)] * 2
+        assert Sending(root, server)().total("known") == COUNT
+    no_damage(root)
