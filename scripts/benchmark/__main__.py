@@ -29,8 +29,9 @@ from scripts.benchmark.subjects.growth import growth, memory
 from scripts.benchmark.subjects.no_change import many_mailboxes, one_large_mailbox
 from scripts.benchmark.subjects.pop3 import pop3
 from scripts.benchmark.subjects.reading import reading
+from scripts.benchmark.subjects.restore import restore
 from scripts.benchmark.subjects.start_up import start_up
-from scripts.benchmark.tables import Figure, Report, targets
+from scripts.benchmark.tables import Report, targets
 from tests.servers.dovecot import missing
 
 SUBJECTS: dict[str, Callable[[Bench], Report]] = {
@@ -44,6 +45,7 @@ SUBJECTS: dict[str, Callable[[Bench], Report]] = {
     "growth": growth,
     "memory": memory,
     "reading": reading,
+    "restore": restore,
     "one-large-mailbox": one_large_mailbox,
     "incremental": incremental,
     "flags": flags,
@@ -53,10 +55,6 @@ SUBJECTS: dict[str, Callable[[Bench], Report]] = {
 _QUICK = 0.05
 _PROGRAM = ROOT / "scripts/mailarchive"
 _DOVECOT = "dovecot-imapd dovecot-pop3d"
-_NOT_YET = [
-    Figure(f"restore, 10,000 small, {how}", None, limit, "× raw", why_not="mailarchive cannot restore yet")
-    for how, limit in (("MULTIAPPEND", 2), ("without MULTIAPPEND", 1.5))
-]
 
 
 def _about(subject: str) -> list[str]:
@@ -117,8 +115,6 @@ def printed(options: argparse.Namespace, reports: dict[str, Report]) -> None:
         f"{os.cpu_count()} cores{scale}.\n"
     )
     figures = [figure for report in reports.values() for figure in report.figures]
-    if not options.subjects:
-        figures += _NOT_YET
     if figures:
         print("\n".join(targets(figures)), end="\n\n")
     for name, report in reports.items():

@@ -39,6 +39,7 @@ Sync Pull
 Create Near
 SyncState {directory}/state/
 """
+_MBSYNC_PUSH = _MBSYNC.replace("Sync Pull\nCreate Near", "Sync Push\nCreate Far")
 _MPOP = """
 account bench
 host {host}
@@ -78,6 +79,24 @@ def drain_imap(port: int, *options: str) -> list[str]:
 def drain_pop3(port: int, ahead: int) -> list[str]:
     """Return the command that drains a maildrop, ``ahead`` messages at a time."""
     return [sys.executable, "-I", "-S", str(PROCESSES / "drain_pop3.py"), str(port), USER, PASSWORD, str(ahead)]
+
+
+def push_imap(port: int, messages: Path, together: int, ahead: int, most: int) -> list[str]:
+    """Return the command that appends a file of messages, ``together`` a command and ``ahead`` commands on the way."""
+    options = [str(messages), str(together), str(ahead), str(most)]
+    return [sys.executable, "-I", "-S", str(PROCESSES / "push_imap.py"), str(port), USER, PASSWORD, *options]
+
+
+def mbsync_push(directory: Path, port: int, mail: Path) -> list[str]:
+    """Return the command that pushes a copy of the Maildirs in ``mail``, which another mbsync made, to a server."""
+    shutil.copytree(mail, directory / "mail")
+    (directory / "state").mkdir()
+    for path in directory.rglob(".uidvalidity"):
+        path.unlink()
+    for path in (directory / "mail").rglob("*,U=*"):
+        path.rename(path.with_name(path.name.partition(",U=")[0] + ":2,S"))
+    config = _written(directory / "mbsyncrc", _MBSYNC_PUSH, directory, port)
+    return ["mbsync", "-q", "-c", str(config), "bench"]
 
 
 def mbsync(directory: Path, port: int) -> list[str]:
