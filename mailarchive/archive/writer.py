@@ -28,6 +28,8 @@ from mailarchive.store.blocks import OpenBlock, plain_blocks, plain_path
 BLOCK_SIZE = 8 << 20
 CHECKPOINT_OCTETS = 32 << 20
 CHECKPOINT_FACTS = 4096
+_BLOCKS_AT_HAND = 6
+"""So many blocks a reader keeps: a message that came again later is in another block than its neighbours."""
 LEAST_PACKED = 1 << 20
 """A run that added this many octets to the open block packs it at its end; smaller runs leave it plain."""
 
@@ -117,7 +119,7 @@ class Writer:
     def reading(self) -> Iterator[MessageReader]:
         """Lend one thread a reader of what the last checkpoint covers; it needs no lock. Raises CatalogUnusable."""
         with closing(sqlite.open_existing(self._layout.catalog)) as catalog:
-            yield MessageReader(self._layout.mail, catalog, cached=1)
+            yield MessageReader(self._layout.mail, catalog, cached=_BLOCKS_AT_HAND)
 
     def spool(self) -> BinaryIO:
         """Return an empty file for a message too large for memory. Raises StorageFailed."""

@@ -1,6 +1,6 @@
 """Messages of one mailbox on their way: read from the archive, with flags and date as the target takes them."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from mailarchive.errors import ArchiveDamaged
 from mailarchive.mail import mending
 from mailarchive.mail.body import MemoryBody
 from mailarchive.mail.mending import Flaw
-from mailarchive.model import Outbound, Permanent
+from mailarchive.model import Body, Outbound, Permanent
 from mailarchive.ops.keeping import date_of, split_flags
 from mailarchive.ops.outgoing_mail import LARGE, body_of, head_of
 from mailarchive.ops.restore_common import Common
@@ -17,6 +17,10 @@ from mailarchive.ops.wanted import Wanted
 
 NEVER_AT_GMAIL = frozenset({"\\deleted"})
 """Gmail takes a message with it for one to be removed."""
+
+
+_READ_TOGETHER, _OCTETS_TOGETHER = 400, 4 << 20
+"""Messages, and octets of them, that are read in one go."""
 
 
 class Withheld(NamedTuple):
@@ -47,26 +51,41 @@ class Letters:
 
     def of(self, items: Iterable[tuple[int, Wanted]]) -> Iterator[Outbound]:
         """Yield the exact octets of ``items``, given with their places, until the run stops or may send no more."""
+        for window in _windows(self._fitting(items)):
+            bodies = self._bodies(window)
+            for place, item in window:
+                if self._common.is_stopping():
+                    return
+                if place not in bodies:
+                    continue
+                body, has_nul = bodies.pop(place)
+                if has_nul and not self._common.abilities.takes_nul:
+                    reason = "it holds NUL octets, which the target does not take (no BINARY)"
+                    self._withhold(Withheld(place, reason, flaws=frozenset({Flaw.NUL})))
+                    continue
+                if not self._common.uploads.admit(item.message.size):
+                    return
+                self.on_the_way.append(place)
+                yield Outbound(body, self.kept(item), self.date(item), has_nul)
+
+    def _fitting(self, items: Iterable[tuple[int, Wanted]]) -> Iterator[tuple[int, Wanted]]:
+        """Leave out what is known to be too large."""
         limit = self._common.abilities.append_limit
         for place, item in items:
-            if self._common.is_stopping():
-                return
             if limit is not None and item.message.size > limit:
                 self._withhold(Withheld(place, f"it has {item.message.size} octets, the target takes {limit}"))
-                continue
+            else:
+                yield place, item
+
+    def _bodies(self, window: Sequence[tuple[int, Wanted]]) -> dict[int, tuple[Body, bool]]:
+        """Read messages in the order of the blocks that hold them; what is damaged is withheld."""
+        found: dict[int, tuple[Body, bool]] = {}
+        for place, item in sorted(window, key=lambda one: (one[1].message.block, one[1].message.offset)):
             try:
-                body, has_nul = body_of(self._reader, item.message)
+                found[place] = body_of(self._reader, item.message)
             except ArchiveDamaged as error:
                 self._withhold(Withheld(place, str(error), damaged=True))
-                continue
-            if has_nul and not self._common.abilities.takes_nul:
-                reason = "it holds NUL octets, which the target does not take (no BINARY)"
-                self._withhold(Withheld(place, reason, flaws=frozenset({Flaw.NUL})))
-                continue
-            if not self._common.uploads.admit(item.message.size):
-                return
-            self.on_the_way.append(place)
-            yield Outbound(body, self.kept(item), self.date(item), has_nul)
+        return found
 
     def mended(self, item: Wanted, flaws: frozenset[Flaw]) -> Outbound:
         """Return a copy of a message without ``flaws``."""
@@ -97,3 +116,18 @@ class Letters:
     def date(self, item: Wanted) -> datetime | None:
         """Return INTERNALDATE; of a message that came without one what its header says."""
         return item.date or date_of(head_of(self._reader, item.message))
+
+
+def _windows(items: Iterable[tuple[int, Wanted]]) -> Iterator[list[tuple[int, Wanted]]]:
+    """Yield a few items at a time, of not too many octets."""
+    window: list[tuple[int, Wanted]] = []
+    octets = 0
+    for place, item in items:
+        size = item.message.size if item.message.size <= LARGE else 0
+        if window and (len(window) == _READ_TOGETHER or octets + size > _OCTETS_TOGETHER):
+            yield window
+            window, octets = [], 0
+        window.append((place, item))
+        octets += size
+    if window:
+        yield window
