@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import re
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -99,12 +100,22 @@ class LoopbackAccount:
         """Names on the wire, of mailboxes or not (RFC 3501 section 6.3.6)."""
         self.quota: int | None = None
         """How many octets the messages may have; shown where QUOTA is offered (RFC 9208)."""
+        self.append_limit: int | None = None
+        """How many octets a message to be appended may have if no capability APPENDLIMIT=n tells (RFC 7889)."""
         self.refuses: frozenset[str] = frozenset()
-        """What APPEND refuses: ``bare-newline``, ``8bit-header``, ``no-final-crlf``, ``long-line``."""
+        """What APPEND refuses: ``bare-newline``, ``8bit-header``, ``no-final-crlf``, ``long-line``, ``nul``; and
+        ``flags`` that are not permanent, which STORE refuses too.
+        """
+        self.longest_line = 9900
+        """How many octets a line may have if ``refuses`` names ``long-line``."""
         self.permanent: frozenset[str] | None = None
-        """The flags that are kept (PERMANENTFLAGS); None for all. APPEND drops the others."""
+        """The flags that are kept (PERMANENTFLAGS); None for all. APPEND and STORE drop the others."""
         self.prefix = ""
         """What the names of all mailboxes but INBOX begin with, such as ``INBOX.`` (RFC 2342)."""
+        self.refused_names = ""
+        """CREATE refuses decoded names in which this regular expression finds something; empty refuses none."""
+        self.ignores_case = False
+        """Whether CREATE takes names that differ in case only for the same."""
         self.copy_keeps_date = True
         """Whether COPY keeps INTERNALDATE, as it should (RFC 3501 section 6.4.7)."""
         self.lock = threading.RLock()
@@ -257,8 +268,26 @@ class LoopbackAccount:
 
     def no_name(self, name: str | bytes) -> str:
         """Return why a client may not make a mailbox of this name; empty if it may."""
-        outside = not self.wire_name(name).startswith(self.prefix.encode())
-        return f"Mailbox names begin with {self.prefix}" if outside else ""
+        raw = self.wire_name(name)
+        if not raw.startswith(self.prefix.encode()):
+            return f"Mailbox names begin with {self.prefix}"
+        refused = self.refused_names and re.search(self.refused_names, decode_name(raw))
+        return "Invalid mailbox name" if refused else ""
+
+    def taken(self, name: str | bytes) -> bool:
+        """Return whether CREATE finds a mailbox of this name."""
+        if name in self or not self.ignores_case:
+            return name in self
+        wanted = decode_name(self.wire_name(name)).casefold()
+        return any(mailbox.name.casefold() == wanted for mailbox in self.mailboxes())
+
+    def kept(self, flags: Iterable[str]) -> frozenset[str]:
+        r"""Return those of ``flags`` that are permanent; ``\*`` stands for all keywords (RFC 3501 section 7.1)."""
+        if self.permanent is None:
+            return frozenset(flags)
+        permanent = {flag.lower() for flag in self.permanent}
+        keywords = "\\*" in permanent
+        return frozenset(flag for flag in flags if flag.lower() in permanent or (keywords and flag[:1] != "\\"))
 
     def total(self) -> tuple[int, int]:
         """Return how many messages the account holds and their octets."""

@@ -1,6 +1,7 @@
 """APPEND: what a server takes, and what strict ones refuse."""
 
 import re
+from collections.abc import Iterable
 
 from mailarchive.loopback.account import DEFAULT_DATE, LoopbackAccount, LoopbackMessage
 from mailarchive.loopback.faults import Refused
@@ -19,7 +20,6 @@ from mailarchive.loopback.syntax import (
 from mailarchive.loopback.wire import Command
 
 _BARE_NEWLINE = re.compile(rb"(?<!\r)\n")
-_LONGEST_LINE = 9900
 
 
 def append(session: Session, command: Command) -> str:
@@ -35,9 +35,10 @@ def append(session: Session, command: Command) -> str:
         for message in given:
             _check(account, message.octets)
         refuse_beyond(account, sum(len(message.octets) for message in given), appending=True)
+        kept = [kept_flags(account, message.flags) for message in given]
         uids = [
-            account.append(raw, message.octets, internaldate=message.internaldate, flags=_kept(account, message.flags))
-            for message in given
+            account.append(raw, message.octets, internaldate=message.internaldate, flags=flags)
+            for message, flags in zip(given, kept, strict=True)
         ]
         code = f"[APPENDUID {account[raw].uidvalidity} {compressed(uids)}] " if session.offers("UIDPLUS") else ""
     with session.counts.lock:
@@ -57,6 +58,15 @@ def refuse_beyond(account: LoopbackAccount, size: int, *, appending: bool) -> No
     """Raise Refused if the account does not take ``size`` octets more."""
     if text := account.no_room(size, appending=appending):
         raise Refused(f"[OVERQUOTA] {text}")
+
+
+def kept_flags(account: LoopbackAccount, flags: Iterable[str]) -> frozenset[str]:
+    """Return the flags that the account keeps. Raises Refused if it minds the others."""
+    given = frozenset(flags)
+    kept = account.kept(given)
+    if kept != given and "flags" in account.refuses:
+        raise Refused(f"[CANNOT] Flags are not permitted: {' '.join(sorted(given - kept))}")
+    return kept
 
 
 def _all_given(rest: list[Token]) -> list[LoopbackMessage]:
@@ -94,12 +104,7 @@ def _check(account: LoopbackAccount, body: bytes) -> None:
         raise Refused("Message contains non-ASCII headers")
     if "no-final-crlf" in rules and not body.endswith(b"\r\n"):
         raise BadSyntax("[CLIENTBUG] Additional arguments")
-    if "long-line" in rules and any(len(line.rstrip(b"\r")) > _LONGEST_LINE for line in body.split(b"\n")):
+    if "nul" in rules and b"\0" in body:
+        raise Refused("Message contains NUL characters")
+    if "long-line" in rules and any(len(line.rstrip(b"\r")) > account.longest_line for line in body.split(b"\n")):
         raise BadSyntax("Command Argument Error. 11")
-
-
-def _kept(account: LoopbackAccount, flags: frozenset[str]) -> frozenset[str]:
-    if account.permanent is None:
-        return flags
-    permanent = {flag.lower() for flag in account.permanent}
-    return frozenset(flag for flag in flags if flag.lower() in permanent or ("\\*" in permanent and flag[:1] != "\\"))

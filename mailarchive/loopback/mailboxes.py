@@ -37,9 +37,14 @@ def list_(session: Session, command: Command) -> str:
         session.wire.line(f'* LIST (\\Noselect) {_delimiter(session)} ""')
         return "List completed"
     status = returned.get("STATUS")
+    subscribed = _subscribed(session)
     for raw, attributes, mailbox in _listed(session, [reference + text for text in patterns]):
         if "SPECIAL-USE" in options and (mailbox is None or mailbox.special_use is None):
             continue
+        if "SUBSCRIBED" in options and raw not in subscribed:
+            continue
+        if "SUBSCRIBED" in returned and raw in subscribed:
+            attributes.append("\\Subscribed")
         text = f"* LIST ({' '.join(attributes)}) {_delimiter(session)} ".encode()
         session.wire.send(text, string(raw), b"\r\n")
         if status is not None and mailbox is not None and mailbox.selectable:
@@ -53,11 +58,14 @@ def lsub(session: Session, command: Command) -> str:
         raise BadSyntax("LSUB needs a reference and a pattern")
     reference, pattern = map(octets, command.arguments)
     match = _pattern(reference + pattern, (session.account.delimiter or "").encode())
-    with session.account.lock:
-        names = sorted(session.account.subscribed) or [mailbox.raw for mailbox in session.account.mailboxes()]
-    for raw in filter(match.fullmatch, names):
+    for raw in filter(match.fullmatch, _subscribed(session)):
         session.wire.send(f"* LSUB () {_delimiter(session)} ".encode(), string(raw), b"\r\n")
     return "Lsub completed"
+
+
+def _subscribed(session: Session) -> list[bytes]:
+    with session.account.lock:
+        return sorted(session.account.subscribed) or [mailbox.raw for mailbox in session.account.mailboxes()]
 
 
 def subscribe(session: Session, command: Command) -> str:
@@ -98,10 +106,10 @@ def create(session: Session, command: Command) -> str:
         raw = raw.removesuffix(delimiter)
     if raw not in account and (why := account.no_name(raw)):
         raise Refused(f"[CANNOT] {why}")
-    try:
+    with account.lock:
+        if account.taken(raw):
+            raise Refused("[ALREADYEXISTS] Mailbox already exists")
         account.create(raw, special_use=use)
-    except ValueError as error:
-        raise Refused("[ALREADYEXISTS] Mailbox already exists") from error
     return "Create completed"
 
 
@@ -173,12 +181,14 @@ def _returned(session: Session, arguments: list[Token]) -> dict[str, list[str]]:
             returned["STATUS"] = _status_items(session, following)
         elif word(option) == "SPECIAL-USE":
             session.need("SPECIAL-USE")
+        elif word(option) == "SUBSCRIBED":
+            returned["SUBSCRIBED"] = []
     return returned
 
 
 def _status_items(session: Session, tokens: list[Token]) -> list[str]:
     items = [word(token) for token in tokens]
-    if not set(items) <= _STATUS.keys():
+    if not set(items) <= _STATUS.keys() | {"APPENDLIMIT"} or ("APPENDLIMIT" in items and not session.limits_appends()):
         raise BadSyntax("Unknown STATUS item")
     if "HIGHESTMODSEQ" in items:
         session.need("CONDSTORE")
@@ -187,8 +197,15 @@ def _status_items(session: Session, tokens: list[Token]) -> list[str]:
 
 def _send_status(session: Session, mailbox: LoopbackMailbox, items: list[str]) -> None:
     with session.account.lock:
-        values = " ".join(f"{item} {_STATUS[item](mailbox)}" for item in items)
+        values = " ".join(f"{item} {_status_value(session, mailbox, item)}" for item in items)
     session.wire.send(b"* STATUS ", string(mailbox.raw), f" ({values})\r\n".encode())
+
+
+def _status_value(session: Session, mailbox: LoopbackMailbox, item: str) -> int | str:
+    if item != "APPENDLIMIT":
+        return _STATUS[item](mailbox)
+    limit = session.append_limit()
+    return "NIL" if limit is None else limit
 
 
 def _listed(session: Session, patterns: list[bytes]) -> list[tuple[bytes, list[str], LoopbackMailbox | None]]:

@@ -3,7 +3,7 @@
 import re
 
 from mailarchive.loopback.account import LoopbackMessage
-from mailarchive.loopback.appending import named_mailbox, refuse_beyond
+from mailarchive.loopback.appending import kept_flags, named_mailbox, refuse_beyond
 from mailarchive.loopback.labels import store_labels
 from mailarchive.loopback.search import matcher
 from mailarchive.loopback.session import Selected, Session
@@ -111,6 +111,8 @@ def store(session: Session, command: Command) -> str:
 
 def _store_flags(session: Session, sign: str, named: list[tuple[int, LoopbackMessage]], given: frozenset[str]) -> None:
     raw = session.opened().mailbox.raw
+    if sign != "-":
+        given = kept_flags(session.account, given)
     for _, message in named:
         flags = {"+": message.flags | given, "-": message.flags - given}.get(sign, given)
         session.account.set_flags(raw, message.uid, flags)

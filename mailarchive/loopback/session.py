@@ -53,10 +53,14 @@ class Session:
         told = [word.partition("=")[2] for word in self.account.capabilities if word.startswith("MESSAGELIMIT=")]
         return named[-int(told[0]) :] if told and len(named) > int(told[0]) else []
 
+    def limits_appends(self) -> bool:
+        """Return whether APPENDLIMIT is offered, with a limit or to be asked for by STATUS (RFC 7889 section 2)."""
+        return any(word.partition("=")[0] == "APPENDLIMIT" for word in self.account.capabilities)
+
     def append_limit(self) -> int | None:
         """Return how many octets a message to be appended may have (RFC 7889); None if there is no limit."""
         told = [word.partition("=")[2] for word in self.account.capabilities if word.startswith("APPENDLIMIT=")]
-        return int(told[0]) if told else None
+        return int(told[0]) if told else self.account.append_limit
 
     def need(self, capability: str) -> None:
         """Raise BadSyntax unless the capability is offered."""

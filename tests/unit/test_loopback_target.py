@@ -160,3 +160,91 @@ def test_what_is_put_in_is_counted(server: LoopbackServer, client: RawClient) ->
     assert (counts.copies, counts.copied) == (1, 2)
     counts.clear()
     assert (counts.appends, counts.appended, counts.append_octets, counts.copied) == (0, 0, 0, 0)
+
+
+def test_list_tells_what_is_subscribed(account: LoopbackAccount, client: RawClient) -> None:
+    account.create("Work")
+    client.run("SUBSCRIBE Work")
+    assert client.run('LIST "" * RETURN (SUBSCRIBED)') == [
+        '* LIST (\\HasNoChildren) "/" "INBOX"',
+        '* LIST (\\HasNoChildren \\Subscribed) "/" "Work"',
+        "OK List completed",
+    ]
+    assert client.run('LIST (SUBSCRIBED) "" *') == ['* LIST (\\HasNoChildren) "/" "Work"', "OK List completed"]
+
+
+def test_status_tells_the_limit_of_appends(account: LoopbackAccount, client: RawClient) -> None:
+    assert client.run("STATUS INBOX (APPENDLIMIT)") == ["BAD Unknown STATUS item"]
+    account.capabilities |= {"APPENDLIMIT"}
+    assert client.run("STATUS INBOX (APPENDLIMIT MESSAGES)")[0] == '* STATUS "INBOX" (APPENDLIMIT NIL MESSAGES 0)'
+    account.append_limit = 10
+    assert client.run("STATUS INBOX (APPENDLIMIT)")[0] == '* STATUS "INBOX" (APPENDLIMIT 10)'
+    assert client.append("INBOX", MAIL).startswith("NO [TOOBIG]")
+    account.capabilities |= {"APPENDLIMIT=25"}
+    assert client.run("STATUS INBOX (APPENDLIMIT)")[0] == '* STATUS "INBOX" (APPENDLIMIT 25)'
+    assert client.append("INBOX", MAIL).startswith("OK")
+
+
+def test_one_of_many_that_is_too_large_keeps_all_out(account: LoopbackAccount, client: RawClient) -> None:
+    account.capabilities |= {"APPENDLIMIT=25"}
+    for marker in ("{%d}", "{%d+}"):
+        small, large = marker % len(MAIL), marker % 100
+        assert client.run(f"APPEND INBOX {small}", MAIL, f" {large}", b"x" * 100, "") == [
+            "NO [TOOBIG] Message is too large"
+        ]
+        assert client.run(f"APPEND INBOX {large}", b"x" * 100, f" {small}", MAIL, "") == [
+            "NO [TOOBIG] Message is too large"
+        ]
+        assert client.run("NOOP") == ["OK Noop completed"]
+    account.refuses = frozenset({"bare-newline", "flags"})
+    account.permanent = frozenset({"\\Seen"})
+    for second in (" {2}", " (\\Draft) {3}"):
+        octets = b"a\n" if "2" in second else b"a\r\n"
+        assert client.run(f"APPEND INBOX {{{len(MAIL)}}}", MAIL, second, octets, "")[-1].startswith("NO ")
+    assert account.messages("INBOX") == []
+
+
+def test_many_at_once_have_to_be_offered(account: LoopbackAccount, client: RawClient) -> None:
+    account.capabilities -= {"MULTIAPPEND"}
+    assert client.run("APPEND INBOX {23+}", MAIL, " {23+}", MAIL, "")[-1].startswith("BAD ")
+    assert account.messages("INBOX") == []
+
+
+def test_nul_may_be_refused_in_any_form(account: LoopbackAccount, client: RawClient) -> None:
+    account.refuses = frozenset({"nul"})
+    assert client.append("INBOX", b"a\0b", marker="~{%d}") == "NO Message contains NUL characters"
+
+
+def test_how_long_lines_may_be_is_set(account: LoopbackAccount, client: RawClient) -> None:
+    account.refuses, account.longest_line = frozenset({"long-line"}), 998
+    assert client.append("INBOX", MAIL + b"x" * 998 + b"\r\n").startswith("OK")
+    assert client.append("INBOX", MAIL + b"x" * 999 + b"\r\n").startswith("BAD Command Argument Error")
+
+
+def test_flags_that_are_not_kept_may_be_refused(account: LoopbackAccount, client: RawClient) -> None:
+    account.permanent = frozenset({"\\Seen"})
+    client.append("INBOX", MAIL)
+    client.run("SELECT INBOX")
+    client.run("STORE 1 +FLAGS (\\Seen work)")
+    assert account.messages("INBOX")[0].flags == {"\\Seen"}
+    account.refuses = frozenset({"flags"})
+    refused = "NO [CANNOT] Flags are not permitted: work"
+    assert client.append("INBOX", MAIL, arguments="(\\Seen work) ") == refused
+    assert client.run("STORE 1 FLAGS (work)")[-1] == refused
+    assert client.append("INBOX", MAIL, arguments="(\\Seen) ").startswith("OK")
+
+
+def test_names_may_be_refused(account: LoopbackAccount, client: RawClient) -> None:
+    account.refused_names = r"[*%]|ä|//"
+    for name in ("a*b", "a//b", "B&AOQ-r"):
+        assert client.run(f'CREATE "{name}"') == ["NO [CANNOT] Invalid mailbox name"]
+    assert client.run("CREATE ab") == ["OK Create completed"]
+
+
+def test_names_may_differ_in_more_than_case(account: LoopbackAccount, client: RawClient) -> None:
+    client.run("CREATE &AMQ-rger")
+    assert client.run("CREATE &AOQ-rger") == ["OK Create completed"]
+    account.ignores_case = True
+    for name in ("&AMQ-rger", "&AOQ-RGER", "inbox"):
+        assert client.run(f"CREATE {name}") == ["NO [ALREADYEXISTS] Mailbox already exists"]
+    assert client.run("CREATE Other") == ["OK Create completed"]
