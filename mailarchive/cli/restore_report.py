@@ -53,7 +53,7 @@ def print_problems(report: "RestoreReport | RestoreVerification") -> None:
     if report.error:
         say(f"mailarchive: {clean(report.error)}")
         if report.hint:
-            say(f"mailarchive: {clean(report.hint)}")
+            say(f"  hint: {clean(report.hint)}")
 
 
 def _print_some(sentences: Sequence[str]) -> None:

@@ -55,11 +55,15 @@ def _gaps(catalog: Catalog, boxes: Sequence[KnownMailbox], accounts: Sequence[st
     numbers = {box.number for box in boxes}
     failed = sum(box.number in numbers for account in accounts for box, _failure in catalog.ledger(account))
     if failed:
-        yield f"the archive is not complete: {failed} messages could not be fetched (see: mailarchive failures)"
+        yield f"the archive is not complete: {_messages(failed)} could not be fetched (see: mailarchive failures)"
     if lost := catalog.totals().lost:
-        yield f"{lost} messages of the archive are damaged; a pull fetches them again where the server still has them"
+        yield f"the archive has {_messages(lost)} damaged; a pull fetches again what the server still has"
     pulls = [run for run in catalog.runs() if run.command == "pull"]
     if pulls and pulls[-1].exit_code not in {ExitCode.COMPLETE, None} and not failed:
         yield f"the archive may not be complete: the last pull ended with exit code {pulls[-1].exit_code}"
     elif pulls and pulls[-1].exit_code is None:
         yield "the archive may not be complete: the last pull was broken off"
+
+
+def _messages(number: int) -> str:
+    return "1 message" if number == 1 else f"{number} messages"
