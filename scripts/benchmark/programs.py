@@ -35,11 +35,10 @@ Channel bench
 Far :far:
 Near :near:
 Patterns *
-Sync Pull
-Create Near
+Sync {direction}
+Create {where}
 SyncState {directory}/state/
 """
-_MBSYNC_PUSH = _MBSYNC.replace("Sync Pull\nCreate Near", "Sync Push\nCreate Far")
 _MPOP = """
 account bench
 host {host}
@@ -81,29 +80,21 @@ def drain_pop3(port: int, ahead: int) -> list[str]:
     return [sys.executable, "-I", "-S", str(PROCESSES / "drain_pop3.py"), str(port), USER, PASSWORD, str(ahead)]
 
 
-def push_imap(port: int, messages: Path, together: int, ahead: int, most: int) -> list[str]:
-    """Return the command that appends a file of messages, ``together`` a command and ``ahead`` commands on the way."""
-    options = [str(messages), str(together), str(ahead), str(most)]
-    return [sys.executable, "-I", "-S", str(PROCESSES / "push_imap.py"), str(port), USER, PASSWORD, *options]
+def push_imap(port: int, user: str, file: Path, *options: str) -> list[str]:
+    """Return the command that appends the messages of ``file``; see the process about its ``options``."""
+    process = str(PROCESSES / "push_imap.py")
+    return [sys.executable, "-I", "-S", process, str(port), user, PASSWORD, str(file), *options]
 
 
-def mbsync_push(directory: Path, port: int, mail: Path) -> list[str]:
-    """Return the command that pushes a copy of the Maildirs in ``mail``, which another mbsync made, to a server."""
-    shutil.copytree(mail, directory / "mail")
-    (directory / "state").mkdir()
-    for path in directory.rglob(".uidvalidity"):
-        path.unlink()
-    for path in (directory / "mail").rglob("*,U=*"):
-        path.rename(path.with_name(path.name.partition(",U=")[0] + ":2,S"))
-    config = _written(directory / "mbsyncrc", _MBSYNC_PUSH, directory, port)
-    return ["mbsync", "-q", "-c", str(config), "bench"]
+def mbsync(directory: Path, port: int, push_to: str | None = None) -> list[str]:
+    """Return the command that syncs into ``directory``, with mbsync's defaults (it syncs files to disk).
 
-
-def mbsync(directory: Path, port: int) -> list[str]:
-    """Return the command that syncs into ``directory``, with mbsync's defaults (it syncs files to disk)."""
+    With ``push_to``, a user, it syncs from there.
+    """
     for name in ("mail", "state"):
         (directory / name).mkdir(exist_ok=True)
-    config = _written(directory / "mbsyncrc", _MBSYNC, directory, port)
+    way = {"direction": "Push", "where": "Far"} if push_to else {"direction": "Pull", "where": "Near"}
+    config = _written(directory / "mbsyncrc", _MBSYNC, directory, port, user=push_to or USER, **way)
     return ["mbsync", "-q", "-c", str(config), "bench"]
 
 
@@ -143,9 +134,9 @@ def provide_package(program: str, packages: str, is_missing: Callable[[], bool])
     return not is_missing()
 
 
-def _written(path: Path, template: str, directory: Path, port: int) -> Path:
+def _written(path: Path, template: str, directory: Path, port: int, user: str = USER, **more: str) -> Path:
     path.touch(0o600)
-    path.write_text(template.format(host=HOST, port=port, user=USER, password=PASSWORD, directory=directory))
+    path.write_text(template.format(host=HOST, port=port, user=user, password=PASSWORD, directory=directory, **more))
     return path
 
 

@@ -1,53 +1,78 @@
-"""Append messages to the INBOX of an IMAP server: the least that any restore has to wait for.
+"""Append the messages of a file to an IMAP account: the least that any restore has to wait for.
 
-Arguments: port, user, password, a file of messages (each behind its length and a line end), messages a command
-(MULTIAPPEND if more than one), commands on the way at a time, and how many of the messages (0: all). Literals go
-without waiting (LITERAL+). The standard library only.
+Arguments: port, user, password, the file, how many messages a command has (more than one: MULTIAPPEND), how many
+commands are on the way at a time, and --ask (wait for the server's go-ahead before each literal). The file holds
+mailboxes: a line "NAME COUNT", and so many messages: a line `SIZE (FLAGS) "DATE"`, and the octets.
+The standard library only, and as little of it as can be: its start counts too.
 """
 
 import socket
 import sys
-
-_DATE = b"01-Jan-2024 12:00:00 +0000"
-
-
-def _messages(path: str) -> list[bytes]:
-    found = []
-    with open(path, "rb") as file:  # noqa: PTH123 - the import of pathlib would be measured too
-        while length := file.readline():
-            found.append(file.read(int(length)))
-    return found
+from typing import BinaryIO
 
 
-def _push(port: int, user: str, password: str, messages: list[bytes], together: int, ahead: int) -> None:
-    line = socket.create_connection(("127.0.0.1", port), 300)
-    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    answers = line.makefile("rb")
-    answers.readline()
+class Push:
+    """A client that looks at nothing but how commands end."""
 
-    def end() -> None:
-        while not (answer := answers.readline()).startswith(b"a1 "):
-            if not answer:
+    def __init__(self, port: int, *, asks: bool) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), 300)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._answers = self._socket.makefile("rb")
+        self._plus = b"" if asks else b"+"
+        self._answers.readline()
+
+    def run(self, command: bytes) -> None:
+        """Send ``command`` and wait for its end."""
+        self._socket.sendall(b"zz9 " + command + b"\r\n")
+        self.finish()
+
+    def finish(self) -> None:
+        """Wait for the end of the oldest command."""
+        while not (line := self._answers.readline()).startswith(b"zz9 "):
+            if not line:
                 raise ConnectionError("the server ended the connection")
-        if not answer.startswith(b"a1 OK"):
-            raise ConnectionError(answer.decode("latin-1"))
+        if not line.startswith(b"zz9 OK") and b"ALREADYEXISTS" not in line:
+            raise ValueError(line)
 
-    line.sendall(b"a1 LOGIN %s %s\r\n" % (user.encode(), password.encode()))
-    end()
+    def start(self, name: bytes, file: BinaryIO, messages: int) -> None:
+        """Send the APPEND of the next messages of the file."""
+        parts = [b"zz9 APPEND " + name]
+        for _ in range(messages):
+            size, _, how = file.readline().rstrip().partition(b" ")
+            parts.append(b" %b {%b%b}\r\n" % (how, size, self._plus))
+            if not self._plus:
+                self._socket.sendall(b"".join(parts))
+                parts.clear()
+                while not self._answers.readline().startswith(b"+"):
+                    pass
+            parts.append(file.read(int(size)))
+        self._socket.sendall(b"".join(parts) + b"\r\n")
+
+
+def main() -> None:
+    """Log in, make the mailboxes, and append."""
+    port, user, password, path, most, ahead, *options = sys.argv[1:]
+    push = Push(int(port), asks="--ask" in options)
+    push.run(f"LOGIN {user} {password}".encode())
     waiting = 0
-    for start in range(0, len(messages), together):
-        command = bytearray(b"a1 APPEND INBOX")
-        for octets in messages[start : start + together]:
-            command += b' (\\Seen) "%s" {%d+}\r\n' % (_DATE, len(octets)) + octets
-        line.sendall(command + b"\r\n")
-        waiting += 1
-        if waiting == ahead:
-            end()
-            waiting -= 1
-    for _ in range(waiting):
-        end()
+    with open(path, "rb") as file:  # noqa: PTH123 - pathlib takes as long to import as all else here
+        while line := file.readline():
+            name, _, count = line.rpartition(b" ")
+            if name.upper() != b"INBOX":
+                push.run(b"CREATE " + name)
+            left = int(count)
+            while left:
+                if waiting == int(ahead):
+                    push.finish()
+                    waiting -= 1
+                messages = min(left, int(most))
+                push.start(name, file, messages)
+                waiting += 1
+                left -= messages
+            for _ in range(waiting):
+                push.finish()
+            waiting = 0
+    push.run(b"LOGOUT")
 
 
-if __name__ == "__main__":
-    port, user, password, path, together, ahead, most = sys.argv[1:]
-    _push(int(port), user, password, _messages(path)[: int(most) or None], int(together), int(ahead))
+main()
