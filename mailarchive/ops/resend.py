@@ -207,6 +207,8 @@ class _Resending:
             self._box.damaged += 1
             return True
         self._pace()
+        if self._around.stop.is_set():
+            return False
         if not self._doubts[message.digest]:
             self._log.sending(self._to, message.digest)
         try:
@@ -259,6 +261,9 @@ class _Resending:
 
     def _taken(self, item: Wanted) -> None:
         self._log.restored(self._to, [Landed(item.message.digest)])
+        if self._doubts[item.message.digest]:
+            name = item.message.digest.hex()[:12]
+            self._notes.note(f"message {name} may be there twice: an earlier run had begun to send it")
         self._box.sent += 1
         self._box.sent_bytes += item.message.size
         self._refused_in_a_row = 0

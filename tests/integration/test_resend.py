@@ -1,5 +1,6 @@
 """An archive is sent on to an address: exact octets, the oldest first, each once, whatever happens in between."""
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -64,8 +65,9 @@ class Sending:
         resent: bool = False,
         waits: bool = False,
         rehearse: bool = False,
+        stop: Stop | None = None,
     ) -> RestoreReport:
-        stop = Stop()
+        stop = stop or Stop()
         endpoint = Endpoint("smtp", "", "127.0.0.1", self.server.port, "plain")
         account, lines = connect_to_send(endpoint, TO, "", sender=None, clock=self.clock, stop=stop)
         target = ResendTarget(account, lines, TO, resent, rate, waits)
@@ -142,6 +144,15 @@ def test_no_more_go_in_a_minute_than_the_rate_allows(root: Path) -> None:
         assert sending.clock.monotonic() - before >= 2 * (COUNT - 1)
 
 
+def test_what_waits_for_its_turn_when_the_run_is_stopped_is_left(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with SmtpServer() as server:
+        sending, stop = Sending(root, server), Stop()
+        monkeypatch.setattr(sending.clock, "sleep", lambda *_: stop.set())
+        report = sending(rate=30, stop=stop)
+        assert (len(server.taken), report.total("sent"), report.total("left")) == (1, 1, COUNT - 1)
+        assert sending().notes == []
+
+
 def test_no_more_go_in_a_day_than_may(root: Path) -> None:
     with SmtpServer() as server:
         report = Sending(root, server)(RestoreOptions(max_upload=3 * len(mail(0))))
@@ -173,7 +184,10 @@ def test_what_is_in_doubt_is_sent_again(root: Path, monkeypatch: pytest.MonkeyPa
             with pytest.raises(Died):
                 sending()
         assert len(server.taken) == 1
-        assert Sending(root, server)().total("sent") == COUNT
+        report = Sending(root, server)()
+        assert (report.exit_code, report.total("sent")) == (ExitCode.COMPLETE, COUNT)
         assert sent(server)[:2] == [mail(COUNT - 1)] * 2
+        name = hashlib.sha256(mail(COUNT - 1)).hexdigest()[:12]
+        assert report.notes == [f"message {name} may be there twice: an earlier run had begun to send it"]
         assert Sending(root, server)().total("known") == COUNT
     no_damage(root)
