@@ -99,6 +99,19 @@ def test_each_message_is_sent_once_octet_for_octet_the_oldest_first(root: Path) 
     no_damage(root)
 
 
+def test_what_is_larger_than_the_server_takes_is_told_before(root: Path) -> None:
+    with SmtpServer(data_size_limit=len(mail(0)) - 1) as server:
+        report = Sending(root, server)(rehearse=True)
+        assert (report.exit_code, report.total("refused"), report.total("to_send")) == (3, COUNT, 0)
+        assert f"takes at most {len(mail(0)) - 1}" in report.refusals[0].reason
+        real = Sending(root, server)()
+        assert [one.digest for one in real.refusals] == [one.digest for one in report.refusals]
+    with SmtpServer(data_size_limit=len(mail(0))) as server:
+        assert Sending(root, server)(rehearse=True).total("to_send") == COUNT
+        assert Sending(root, server)(rehearse=True, resent=True).total("refused") == COUNT
+        assert server.taken == []
+
+
 def test_who_sends_it_on_is_said_only_if_wanted(root: Path) -> None:
     with SmtpServer() as server:
         Sending(root, server)(resent=True)
