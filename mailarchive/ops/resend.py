@@ -104,7 +104,7 @@ def rehearse_resend(
     try:
         own = line.do(lambda smtp: len(_block(target, smtp.sender, clock.now())))
         line.do(lambda smtp: _predict(smtp, own, pending.values(), box, Notes(report, scope.name)))
-        line.do(SmtpTarget.leave)
+        line.part(SmtpTarget.leave)
     finally:
         line.close()
     if box.refused or box.damaged:
@@ -222,7 +222,7 @@ class _Resending:
                         break
                     if self._one(line, reader, item):
                         del pending[place]
-            line.do(SmtpTarget.leave)
+            line.part(SmtpTarget.leave)
         finally:
             line.close()
 
