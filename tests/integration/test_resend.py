@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -18,6 +19,7 @@ from mailarchive.ops.resend import ResendTarget, rehearse_resend, resend
 from mailarchive.ops.restore_options import RestoreOptions
 from mailarchive.ops.restore_report import RestoreReport
 from mailarchive.ops.selection import Selection
+from mailarchive.remote.smtp import SmtpSession
 from mailarchive.targets.registry import connect_to_send
 from tests.fault.archives import held, no_damage
 from tests.integration.sites import Site, account_at
@@ -212,15 +214,18 @@ def test_what_is_in_doubt_is_sent_again(root: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("budget", [None, len(mail(0))])
 def test_a_line_lost_behind_the_last_dot_leaves_a_doubt_that_the_next_run_settles(
-    root: Path, budget: int | None
+    root: Path, budget: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The others go on over another connection, which is not made if there are none."""
     first = mail(COUNT - 1)
     name = hashlib.sha256(first).hexdigest()[:12]
     with SmtpServer() as server:
         server.answers["DATA"] = [HANG_UP]
+        connect = Mock(side_effect=SmtpSession)
+        monkeypatch.setattr("mailarchive.targets.smtp.SmtpSession", connect)
         report = Sending(root, server)(RestoreOptions(max_upload=budget))
         others = 0 if budget else COUNT - 1
+        assert connect.call_count == (2 if others else 1)
         assert (report.exit_code, report.error) == (ExitCode.PARTIAL, "")
         assert (report.total("sent"), report.total("left")) == (others, COUNT - others)
         assert [name in note for note in report.notes] == [True]
