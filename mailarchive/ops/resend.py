@@ -8,6 +8,7 @@ by the next one: it may arrive twice, and never not at all.
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,24 +86,52 @@ def resend(
 def rehearse_resend(
     directory: Path, target: ResendTarget, options: RestoreOptions, *, observer: Observer, clock: Clock, stop: Stop
 ) -> RestoreReport:
-    """Log in, and report what ``resend`` would send. Raises as that."""
-    del clock, stop
+    """Log in, and report what ``resend`` would send, and what is larger than the server takes. Raises as that."""
     report = RestoreReport(str(directory), target.account.name, dry_run=True)
     with open_for_reading(directory, lambda text: observer(Notice(text))) as archive:
         catalog = archive.catalog
         scope = scope_of(catalog, target.account, options)
         wanted = _wanted(catalog, scope, options)
         _warn(report, scope, observer)
-        target.connect().close()
         number = next((one.number for one in catalog.targets() if one.name == target.account.name), None)
         boxes = [] if number is None else catalog.target_mailboxes(number)
         sent = [one.digest for box in boxes for one in catalog.restored(box.box) if one.how != _SENDING]
         pending, known = missing(wanted, Counter(() if options.always else sent))
         box = RestoredMailbox(target.recipient, wanted=len(wanted), known=known)
-        box.to_send, box.to_send_bytes = len(pending), sum(item.message.size for item in pending.values())
         box.damaged = len(wanted) - known - len(pending)
     report.mailboxes.append(box)
+    line = target.connect()
+    try:
+        own = line.do(lambda smtp: len(_block(target, smtp.sender, clock.now())))
+        line.do(lambda smtp: _predict(smtp, own, pending.values(), box, Notes(report, scope.name)))
+        line.part(SmtpTarget.leave)
+    finally:
+        line.close()
+    if box.refused or box.damaged:
+        report.status, report.exit_code = "partial", ExitCode.PARTIAL
+    if stop.signum:
+        report.status, report.exit_code = "partial", 128 + stop.signum
     return report
+
+
+def _predict(smtp: SmtpTarget, own: int, pending: Iterable[Wanted], box: RestoredMailbox, notes: Notes) -> None:
+    """Count what would be sent, with ``own`` octets before it, and note what the server says it refuses."""
+    for item in pending:
+        try:
+            smtp.check_size(own + item.message.size)
+        except MessageRefused as error:
+            notes.refused(box.mailbox, item, str(error))
+            box.refused += 1
+        else:
+            box.to_send += 1
+            box.to_send_bytes += item.message.size
+
+
+def _block(target: ResendTarget, sender: str, moment: datetime) -> bytes:
+    """Return the fields that say who sends the message on, if they are wanted."""
+    if not target.is_resent:
+        return b""
+    return resent(sender, target.recipient, moment, f"<{uuid.uuid4().hex}@{sender.rpartition('@')[2]}>")
 
 
 def _wanted(catalog: Catalog, scope: Scope, options: RestoreOptions) -> list[Wanted]:
@@ -193,7 +222,7 @@ class _Resending:
                         break
                     if self._one(line, reader, item):
                         del pending[place]
-            line.do(SmtpTarget.leave)
+            line.part(SmtpTarget.leave)
         finally:
             line.close()
 
@@ -207,6 +236,8 @@ class _Resending:
             self._box.damaged += 1
             return True
         self._pace()
+        if self._around.stop.is_set():
+            return False
         if not self._doubts[message.digest]:
             self._log.sending(self._to, message.digest)
         try:
@@ -232,7 +263,7 @@ class _Resending:
         """Send a message; where the server asks for patience, and we have it, up to three times."""
         for tries in range(_TRIES):
             try:
-                line.do(lambda target: target.send(size, chunks, self._block(target)))
+                line.do(lambda smtp: smtp.send(size, chunks, self._before(smtp)))
             except Throttled as error:
                 if not self._target.waits or tries + 1 == _TRIES or self._around.stop.is_set():
                     raise
@@ -241,12 +272,8 @@ class _Resending:
             else:
                 return
 
-    def _block(self, target: SmtpTarget) -> bytes:
-        """Return the fields that say who sends the message on, if they are wanted."""
-        if not self._target.is_resent:
-            return b""
-        name = f"<{uuid.uuid4().hex}@{target.sender.rpartition('@')[2]}>"
-        return resent(target.sender, self._target.recipient, self._around.clock.now(), name)
+    def _before(self, smtp: SmtpTarget) -> bytes:
+        return _block(self._target, smtp.sender, self._around.clock.now())
 
     def _pace(self) -> None:
         """Wait until the next message may be sent."""
@@ -259,6 +286,9 @@ class _Resending:
 
     def _taken(self, item: Wanted) -> None:
         self._log.restored(self._to, [Landed(item.message.digest)])
+        if self._doubts[item.message.digest]:
+            name = item.message.digest.hex()[:12]
+            self._notes.note(f"message {name} may be there twice: an earlier run had begun to send it")
         self._box.sent += 1
         self._box.sent_bytes += item.message.size
         self._refused_in_a_row = 0

@@ -69,6 +69,11 @@ class Line(Generic[C]):
             self._connection.close()
             self._connection = None
 
+    def part(self, farewell: Callable[[C], object]) -> None:
+        """Do ``farewell``, which never raises, over the connection if there is one; none is made for it."""
+        if self._connection is not None:
+            farewell(self._connection)
+
     def close(self) -> None:
         """End the connection and all waiting; never raises, from any thread."""
         self._patience.close()

@@ -45,6 +45,10 @@ class SmtpTarget:
         """
         return self._session.send(self.sender, self._recipient, len(before) + size, lambda: chain([before], chunks()))
 
+    def check_size(self, size: int) -> None:
+        """Raise MessageRefused if the server has said that it takes no message of so many octets."""
+        self._session.check_size(size)
+
     def leave(self) -> None:
         """End the session in good order; never raises."""
         self._session.leave()

@@ -1,24 +1,30 @@
 """An archive is sent on to an address: exact octets, the oldest first, each once, whatever happens in between."""
 
+import hashlib
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from mailarchive.clock import Stop
-from mailarchive.config import Endpoint
+from mailarchive.config import Endpoint, parse_target_url
 from mailarchive.errors import ExitCode, UsageError
 from mailarchive.loopback.account import LoopbackAccount
 from mailarchive.loopback.server import LoopbackServer
-from mailarchive.ops.events import Event, Notice
+from mailarchive.ops.events import Event, Notice, ignore
+from mailarchive.ops.pull import PullOptions, pull
 from mailarchive.ops.resend import ResendTarget, rehearse_resend, resend
 from mailarchive.ops.restore_options import RestoreOptions
 from mailarchive.ops.restore_report import RestoreReport
 from mailarchive.ops.selection import Selection
+from mailarchive.remote.smtp import SmtpSession
 from mailarchive.targets.registry import connect_to_send
-from tests.fault.archives import no_damage
-from tests.integration.sites import Site
-from tests.servers.smtp import SmtpServer
+from tests.fault.archives import held, no_damage
+from tests.integration.sites import Site, account_at
+from tests.servers.dovecot import Dovecot
+from tests.servers.smtp import HANG_UP, SmtpServer
 from tests.servers.still_clock import StillClock
 
 TO = "new@example.org"
@@ -60,13 +66,15 @@ class Sending:
         self,
         options: RestoreOptions | None = None,
         *,
+        endpoint: Endpoint | None = None,
         rate: int | None = None,
         resent: bool = False,
         waits: bool = False,
         rehearse: bool = False,
+        stop: Stop | None = None,
     ) -> RestoreReport:
-        stop = Stop()
-        endpoint = Endpoint("smtp", "", "127.0.0.1", self.server.port, "plain")
+        stop = stop or Stop()
+        endpoint = endpoint or Endpoint("smtp", "", "127.0.0.1", self.server.port, "plain")
         account, lines = connect_to_send(endpoint, TO, "", sender=None, clock=self.clock, stop=stop)
         target = ResendTarget(account, lines, TO, resent, rate, waits)
         run = rehearse_resend if rehearse else resend
@@ -95,6 +103,19 @@ def test_each_message_is_sent_once_octet_for_octet_the_oldest_first(root: Path) 
         assert (report.total("sent"), report.total("known"), len(server.taken)) == (0, COUNT, COUNT)
         assert sending(RestoreOptions(always=True)).total("sent") == COUNT
     no_damage(root)
+
+
+def test_what_is_larger_than_the_server_takes_is_told_before(root: Path) -> None:
+    with SmtpServer(data_size_limit=len(mail(0)) - 1) as server:
+        report = Sending(root, server)(rehearse=True)
+        assert (report.exit_code, report.total("refused"), report.total("to_send")) == (3, COUNT, 0)
+        assert f"takes at most {len(mail(0)) - 1}" in report.refusals[0].reason
+        real = Sending(root, server)()
+        assert [one.digest for one in real.refusals] == [one.digest for one in report.refusals]
+    with SmtpServer(data_size_limit=len(mail(0))) as server:
+        assert Sending(root, server)(rehearse=True).total("to_send") == COUNT
+        assert Sending(root, server)(rehearse=True, resent=True).total("refused") == COUNT
+        assert server.taken == []
 
 
 def test_who_sends_it_on_is_said_only_if_wanted(root: Path) -> None:
@@ -142,6 +163,15 @@ def test_no_more_go_in_a_minute_than_the_rate_allows(root: Path) -> None:
         assert sending.clock.monotonic() - before >= 2 * (COUNT - 1)
 
 
+def test_what_waits_for_its_turn_when_the_run_is_stopped_is_left(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with SmtpServer() as server:
+        sending, stop = Sending(root, server), Stop()
+        monkeypatch.setattr(sending.clock, "sleep", lambda *_: stop.set())
+        report = sending(rate=30, stop=stop)
+        assert (len(server.taken), report.total("sent"), report.total("left")) == (1, 1, COUNT - 1)
+        assert sending().notes == []
+
+
 def test_no_more_go_in_a_day_than_may(root: Path) -> None:
     with SmtpServer() as server:
         report = Sending(root, server)(RestoreOptions(max_upload=3 * len(mail(0))))
@@ -173,7 +203,55 @@ def test_what_is_in_doubt_is_sent_again(root: Path, monkeypatch: pytest.MonkeyPa
             with pytest.raises(Died):
                 sending()
         assert len(server.taken) == 1
-        assert Sending(root, server)().total("sent") == COUNT
+        report = Sending(root, server)()
+        assert (report.exit_code, report.total("sent")) == (ExitCode.COMPLETE, COUNT)
         assert sent(server)[:2] == [mail(COUNT - 1)] * 2
+        name = hashlib.sha256(mail(COUNT - 1)).hexdigest()[:12]
+        assert report.notes == [f"message {name} may be there twice: an earlier run had begun to send it"]
         assert Sending(root, server)().total("known") == COUNT
     no_damage(root)
+
+
+@pytest.mark.parametrize("budget", [None, len(mail(0))])
+def test_a_line_lost_behind_the_last_dot_leaves_a_doubt_that_the_next_run_settles(
+    root: Path, budget: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others go on over another connection, which is not made if there are none."""
+    first = mail(COUNT - 1)
+    name = hashlib.sha256(first).hexdigest()[:12]
+    with SmtpServer() as server:
+        server.answers["DATA"] = [HANG_UP]
+        connect = Mock(side_effect=SmtpSession)
+        monkeypatch.setattr("mailarchive.targets.smtp.SmtpSession", connect)
+        report = Sending(root, server)(RestoreOptions(max_upload=budget))
+        others = 0 if budget else COUNT - 1
+        assert connect.call_count == (2 if others else 1)
+        assert (report.exit_code, report.error) == (ExitCode.PARTIAL, "")
+        assert (report.total("sent"), report.total("left")) == (others, COUNT - others)
+        assert [name in note for note in report.notes] == [True]
+        assert len(server.taken) == 1 + others
+        report = Sending(root, server)()
+        assert (report.exit_code, report.total("known")) == (ExitCode.COMPLETE, others)
+        assert report.notes == [f"message {name} may be there twice: an earlier run had begun to send it"]
+        assert sent(server).count(first) == 2
+        assert len(server.taken) == COUNT + 1
+    no_damage(root)
+
+
+def test_what_dovecot_takes_by_lmtp_a_pull_finds_there(
+    root: Path, tmp_path: Path, start_dovecot: Callable[..., Dovecot]
+) -> None:
+    dovecot = start_dovecot(lmtp=True)
+    with SmtpServer() as unused:
+        sending = Sending(root, unused)
+        for endpoint in map(
+            parse_target_url, (f"lmtp://127.0.0.1:{dovecot.ports.lmtp}", f"lmtp://{dovecot.lmtp_socket}")
+        ):
+            report = sending(endpoint=endpoint)
+            assert (report.exit_code, report.total("sent")) == (ExitCode.COMPLETE, COUNT)
+            assert sending(endpoint=endpoint).total("known") == COUNT
+    account = account_at(dovecot.port, dovecot.host, sending.clock, Stop())
+    pulled = pull(tmp_path / "again", [account], PullOptions(), observer=ignore, clock=sending.clock, stop=Stop())
+    assert pulled.status == "complete"
+    found = [octets.partition(b"\r\n")[2] for octets in held(tmp_path / "again").values()]
+    assert sorted(found) == sorted(2 * [mail(number) for number in range(COUNT)])

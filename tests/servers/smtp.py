@@ -13,6 +13,8 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from mailarchive.config import Endpoint, Protocol
 
 SECRET = "h0rse-battery"
+HANG_UP = "hang up"
+"""As an answer to DATA: the message is kept, and the connection ends without a word."""
 
 
 class Taken(NamedTuple):
@@ -27,7 +29,8 @@ class Taken(NamedTuple):
 class SmtpServer:
     """Runs aiosmtpd while the context lasts, in a thread of its own; user ``me``, password ``SECRET``.
 
-    ``answers`` has by hook (EHLO, MAIL, RCPT, DATA) what is answered, each once; after that all is taken.
+    ``answers`` has by hook (EHLO, MAIL, RCPT, DATA) what is answered (DATA: or HANG_UP), each once; after that all is
+    taken.
     ``options`` go to aiosmtpd. With ``context`` and ``tls`` connections are under TLS from the beginning.
     """
 
@@ -102,8 +105,9 @@ class SmtpServer:
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - a hook
-        if said := self.answer("DATA"):
+    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - a hook
+        said = self.answer("DATA")
+        if said and said != HANG_UP:
             return said
         assert isinstance(envelope.content, bytes)
         self.taken.append(
@@ -114,6 +118,8 @@ class SmtpServer:
                 tuple(envelope.mail_options),
             )
         )
+        if said and isinstance(server.transport, asyncio.WriteTransport):
+            server.transport.abort()
         return "250 2.0.0 kept as 17"
 
 

@@ -76,6 +76,14 @@ class SmtpSession:
         """Raise ConnectionLost if the session was closed."""
         self._wire.check()
 
+    def check_size(self, size: int) -> None:
+        """Raise MessageRefused if the server has said that it takes no message of so many octets (RFC 1870)."""
+        limit = self._offered.get("SIZE", "")
+        if limit.isdecimal() and 0 < int(limit) < size:
+            raise MessageRefused(
+                f"the message has {size} octets; {self._wire.peer} takes at most {limit}", code="5.3.4"
+            )
+
     def leave(self) -> None:
         """End the session in good order; never raises."""
         self._wire.quit()
@@ -102,9 +110,7 @@ class SmtpSession:
     def _check(self, shape: Shape, *, is_binary: bool) -> None:
         """Refuse what the server has no way to take as it is (codes: RFC 3463 sections 3.4 and 3.7)."""
         peer = self._wire.peer
-        limit = self._offered.get("SIZE", "")
-        if limit.isdecimal() and 0 < int(limit) < shape.size:
-            raise MessageRefused(f"the message has {shape.size} octets; {peer} takes at most {limit}", code="5.3.4")
+        self.check_size(shape.size)
         if is_binary:
             return
         if not shape.is_lines:
