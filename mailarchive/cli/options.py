@@ -27,6 +27,23 @@ Mailboxes = Annotated[
 Account = Annotated[str | None, typer.Option("--account", metavar="NAME", help="Only this account, like me@host.")]
 Since = Annotated[str | None, typer.Option("--since", metavar="DATE", help="Only mail received on this day or later.")]
 Before = Annotated[str | None, typer.Option("--before", metavar="DATE", help="Only mail received before this day.")]
+Exclude = Annotated[
+    list[str] | None, typer.Option("--exclude", "-x", metavar="GLOB", help="Not these mailboxes; may be repeated.")
+]
+JsonObject = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
+Wait = Annotated[
+    bool,
+    typer.Option("--wait", help="When the server asks for patience, wait and go on (at a terminal: always)."),
+]
+CaFile = Annotated[
+    Path | None, typer.Option("--ca-file", metavar="FILE", help="Trust the certificate authorities in this file.")
+]
+PasswordCommand = Annotated[
+    str | None, typer.Option("--password-command", metavar="CMD", help="Take the first line that CMD prints.")
+]
+PasswordFile = Annotated[
+    Path | None, typer.Option("--password-file", metavar="FILE", help="Take the first line of FILE.")
+]
 
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) *([KMGT]?)(I?)B?", re.IGNORECASE)

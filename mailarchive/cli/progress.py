@@ -2,7 +2,7 @@
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
@@ -124,3 +124,12 @@ def watching(verb: str, *, quiet: bool = False, verbose: bool = False) -> Iterat
         yield watcher
     finally:
         watcher.close()
+
+
+def telling(watcher: Watcher, account: str) -> Callable[[float, str], None]:
+    """Return what tells ``watcher`` how many seconds an account is waited for, and why."""
+
+    def tell(seconds: float, reason: str) -> None:
+        watcher(Waiting(account, seconds, reason))
+
+    return tell

@@ -10,7 +10,7 @@ import typer
 from mailarchive.cli import options
 from mailarchive.cli.credentials import PasswordOptions, password_for
 from mailarchive.cli.failure import Failed
-from mailarchive.cli.progress import Watcher, watching
+from mailarchive.cli.progress import Watcher, telling, watching
 from mailarchive.cli.pull_report import as_object, print_problems, print_summary
 from mailarchive.cli.render import dump
 from mailarchive.cli.signals import stoppable
@@ -18,7 +18,7 @@ from mailarchive.cli.terminal import ReaderGone, is_watched, out
 from mailarchive.clock import Clock, SystemClock
 from mailarchive.config import Auth, Compress, Endpoint, parse_url
 from mailarchive.errors import ArchiveMissing, AuthenticationFailed, MailArchiveError, UsageError
-from mailarchive.ops.events import Detail, Waiting
+from mailarchive.ops.events import Detail
 from mailarchive.ops.options import PullAccount, PullOptions
 from mailarchive.ops.report import PullReport
 from mailarchive.sources.base import Source, SourceFactory
@@ -37,12 +37,10 @@ def pull(
     ] = None,
     archive: options.Archive = None,
     mailbox: options.Mailboxes = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option("--exclude", "-x", metavar="GLOB", help="Not these mailboxes; may be repeated.")
-    ] = None,
+    exclude: options.Exclude = None,
     since: options.Since = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only say what would be fetched.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
+    as_json: options.JsonObject = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
     connections: Annotated[
@@ -69,10 +67,7 @@ def pull(
     newest_first: Annotated[
         bool, typer.Option("--newest-first", help="The newest mail of each mailbox first.")
     ] = False,
-    wait: Annotated[
-        bool,
-        typer.Option("--wait", help="When the server asks for patience, wait and go on (at a terminal: always)."),
-    ] = False,
+    wait: options.Wait = False,
     compress: Annotated[
         Compress,
         typer.Option("--compress", help="IMAP: compress the connection where the network is slow, always, or never."),
@@ -87,15 +82,9 @@ def pull(
         bool,
         typer.Option("--insecure-plaintext", help="imap://, pop3://: no encryption; anybody between can read along."),
     ] = False,
-    ca_file: Annotated[
-        Path | None, typer.Option("--ca-file", metavar="FILE", help="Trust the certificate authorities in this file.")
-    ] = None,
-    password_command: Annotated[
-        str | None, typer.Option("--password-command", metavar="CMD", help="Take the first line that CMD prints.")
-    ] = None,
-    password_file: Annotated[
-        Path | None, typer.Option("--password-file", metavar="FILE", help="Take the first line of FILE.")
-    ] = None,
+    ca_file: options.CaFile = None,
+    password_command: options.PasswordCommand = None,
+    password_file: options.PasswordFile = None,
 ) -> int:
     """Bring what is new into the archive.
 
@@ -231,13 +220,18 @@ def _account(
     if isinstance(password, MailArchiveError):
         return PullAccount(account, _refusing(password))
 
-    def on_wait(wait: float, reason: str) -> None:
-        watcher(Waiting(account.name, wait, reason))
-
     def tell(sentence: str) -> None:
         watcher(Detail(f"{account.name}: {sentence}"))
 
-    factory = connect(endpoint, lambda: password, clock=clock, stop=stop, on_wait=on_wait, waits=waits, tell=tell)
+    factory = connect(
+        endpoint,
+        lambda: password,
+        clock=clock,
+        stop=stop,
+        on_wait=telling(watcher, account.name),
+        waits=waits,
+        tell=tell,
+    )
     return PullAccount(account, factory, most_connections(endpoint))
 
 

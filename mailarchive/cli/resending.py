@@ -1,18 +1,17 @@
 """The part of ``mailarchive restore`` that is about SMTP and LMTP, and what it shares with the rest."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from mailarchive.cli.credentials import PasswordOptions, password_for
-from mailarchive.cli.progress import Watcher, watching
+from mailarchive.cli.progress import telling, watching
 from mailarchive.cli.signals import stoppable
 from mailarchive.clock import SystemClock
 from mailarchive.config import Endpoint, is_loopback
 from mailarchive.errors import UsageError
 from mailarchive.mail.address import address
-from mailarchive.ops.events import Waiting
 from mailarchive.ops.restore_options import RestoreOptions
 from mailarchive.ops.restore_report import RestoreReport
 
@@ -77,15 +76,6 @@ def send(how: Running, letter: Letter) -> RestoreReport:
         target = ResendTarget(account, lines, recipient, letter.is_resent, _rate(how.endpoint, letter), how.waits)
         run = rehearse_resend if how.mode == "rehearse" else resend
         return run(how.directory, target, how.wanted, observer=watcher, clock=clock, stop=stop)
-
-
-def telling(watcher: Watcher, account: str) -> Callable[[float, str], None]:
-    """Return what tells a watcher that an account is waited for."""
-
-    def tell(seconds: float, reason: str) -> None:
-        watcher(Waiting(account, seconds, reason))
-
-    return tell
 
 
 def _rate(endpoint: Endpoint, letter: Letter) -> int | None:

@@ -10,9 +10,9 @@ import typer
 from mailarchive.cli import options
 from mailarchive.cli.credentials import PasswordOptions, password_for
 from mailarchive.cli.failure import Failed
-from mailarchive.cli.progress import watching
+from mailarchive.cli.progress import telling, watching
 from mailarchive.cli.render import dump
-from mailarchive.cli.resending import Letter, Mode, Running, check_unused, send, telling
+from mailarchive.cli.resending import Letter, Mode, Running, check_unused, send
 from mailarchive.cli.restore_report import as_object, print_problems, print_summary
 from mailarchive.cli.signals import stoppable
 from mailarchive.cli.terminal import ReaderGone, is_watched, out
@@ -40,9 +40,7 @@ def restore(
     archive: options.Archive = None,
     account: options.Account = None,
     mailbox: options.Mailboxes = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option("--exclude", "-x", metavar="GLOB", help="Not these mailboxes; may be repeated.")
-    ] = None,
+    exclude: options.Exclude = None,
     since: options.Since = None,
     before: options.Before = None,
     at: Annotated[
@@ -87,7 +85,7 @@ def restore(
         bool, typer.Option("--verify", help="Compare the target with the archive: sizes, dates, headers; send nothing.")
     ] = False,
     full: Annotated[bool, typer.Option("--full", help="With --verify: download all and compare every octet.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
+    as_json: options.JsonObject = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
     connections: Annotated[
@@ -97,10 +95,7 @@ def restore(
     max_upload: Annotated[
         str | None, typer.Option("--max-upload", metavar="SIZE", help="At most so much a day (UTC): 500MB.")
     ] = None,
-    wait: Annotated[
-        bool,
-        typer.Option("--wait", help="When the server asks for patience, wait and go on (at a terminal: always)."),
-    ] = False,
+    wait: options.Wait = False,
     compress: Annotated[
         Compress, typer.Option("--compress", help="IMAP: compress the connection: always, or never.")
     ] = "auto",
@@ -111,15 +106,9 @@ def restore(
     insecure_plaintext: Annotated[
         bool, typer.Option("--insecure-plaintext", help="imap://: no encryption; anybody between can read along.")
     ] = False,
-    ca_file: Annotated[
-        Path | None, typer.Option("--ca-file", metavar="FILE", help="Trust the certificate authorities in this file.")
-    ] = None,
-    password_command: Annotated[
-        str | None, typer.Option("--password-command", metavar="CMD", help="Take the first line that CMD prints.")
-    ] = None,
-    password_file: Annotated[
-        Path | None, typer.Option("--password-file", metavar="FILE", help="Take the first line of FILE.")
-    ] = None,
+    ca_file: options.CaFile = None,
+    password_command: options.PasswordCommand = None,
+    password_file: options.PasswordFile = None,
 ) -> int:
     """Put messages of the archive into another account, octet for octet, each exactly once.
 
