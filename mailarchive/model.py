@@ -93,6 +93,13 @@ class Body(Protocol):
         """Release the spool file, if there is one."""
 
 
+class Closable(Protocol):
+    """A connection, whatever it is to."""
+
+    def close(self) -> None:
+        """End it; never raises, may be called twice and from another thread."""
+
+
 class Fetched(NamedTuple):
     """A message that arrived whole. ``followed`` says that the next one has arrived too, and is yielded at once."""
 

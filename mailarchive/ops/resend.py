@@ -39,7 +39,7 @@ from mailarchive.ops.restore_scope import Scope, scope_of
 from mailarchive.ops.routes import distinct
 from mailarchive.ops.uploads import Uploads, uploads_of
 from mailarchive.ops.wanted import Wanted, missing, wanted_of
-from mailarchive.targets.line import Line
+from mailarchive.targets.accounts import Line
 from mailarchive.targets.smtp import SmtpTarget
 
 _TRIES = 3

@@ -28,8 +28,7 @@ from mailarchive.ops.routes import routes
 from mailarchive.ops.uploads import uploads_of
 from mailarchive.ops.wanted import shared_digests
 from mailarchive.ops.workers import Workers, worst
-from mailarchive.targets.accounts import Abilities, AccountTarget
-from mailarchive.targets.line import Line
+from mailarchive.targets.accounts import Abilities, AccountTarget, Line
 
 MOST_CONNECTIONS = 4
 WORTH_A_CONNECTION = 2

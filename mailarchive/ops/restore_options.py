@@ -7,8 +7,7 @@ from typing import NamedTuple
 from mailarchive.model import Account
 from mailarchive.ops.naming import Wishes
 from mailarchive.ops.selection import Selection
-from mailarchive.targets.accounts import AccountTarget
-from mailarchive.targets.line import Line
+from mailarchive.targets.accounts import AccountTarget, Line
 
 
 class RestoreOptions(NamedTuple):

@@ -2,23 +2,16 @@
 
 import threading
 from collections.abc import Callable, Iterable
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from mailarchive.clock import Clock
 from mailarchive.errors import MailArchiveError, SourceError, Throttled
+from mailarchive.model import Closable
 
 GRACE_SECONDS = 5.0
 TICK_SECONDS = 0.1
 WORTH_WATCHING = 0.05
 """Seconds of waiting that say nothing yet."""
-
-
-class Closable(Protocol):
-    """A connection."""
-
-    def close(self) -> None:
-        """End it; never raises, may be called twice and from another thread."""
-
 
 C = TypeVar("C", bound=Closable)
 

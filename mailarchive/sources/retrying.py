@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from mailarchive.clock import Clock
-from mailarchive.errors import ConnectionLost, FetchRefused, MailboxUnavailable, SourceError, Throttled
+from mailarchive.errors import FetchRefused, MailboxUnavailable, SourceError, Throttled
 from mailarchive.model import Account, Cursor, Fetched, ListedMailbox, MessageFacts, RemoteUid
-from mailarchive.remote.patience import Crew, OnWait, Patience
+from mailarchive.remote.line import Line
+from mailarchive.remote.patience import Crew, OnWait
 from mailarchive.remote.throttling import PASSING
 from mailarchive.sources.base import OpenMailbox, Shows, Source, SourceFactory, Spool
 
@@ -42,17 +43,10 @@ class RetryingSource:
         waits: bool = False,
         crew: Crew | None = None,
     ) -> None:
-        self._connect = connect
-        self._patience = Patience(clock, stop, on_wait=on_wait, waits=waits, crew=crew)
-        self._source: Source | None = None
-        try:
-            self._account, self._has_labels, self._shows = self.retry(
-                lambda source: (source.account, source.has_labels, source.shows)
-            )
-        except BaseException:
-            self._patience.close()
-            raise
-        self._patience.begin()
+        self._line: Line[Source] = Line(connect, clock=clock, stop=stop, on_wait=on_wait, waits=waits, crew=crew)
+        self._account, self._has_labels, self._shows = self._line.do(
+            lambda source: (source.account, source.has_labels, source.shows)
+        )
 
     @property
     def account(self) -> Account:
@@ -67,73 +61,30 @@ class RetryingSource:
         return self._shows
 
     def mailboxes(self) -> list[ListedMailbox]:
-        return self.retry(lambda source: source.mailboxes())
+        return self._line.do(lambda source: source.mailboxes())
 
     def open(self, mailbox: ListedMailbox, first: int | None = None) -> "RetryingMailbox":
-        losses = 0
+        line, losses = self._line, 0
         while True:
             try:
-                source = self.connection()
+                source = line.connection()
                 opened = source.open(mailbox, None if losses else first)
             except SourceError as error:
                 losses += not isinstance(error, Throttled)
                 if error.retryable and losses == _LOSSES_OF_ONE:
-                    self.drop()
+                    line.drop()
                     raise MailboxUnavailable(f"{mailbox.name} cannot be opened: {error}") from error
-                self.recover(error)
+                line.recover(error)
             else:
-                self.progress()
-                return RetryingMailbox(self, mailbox, source, opened)
+                line.progress()
+                return RetryingMailbox(line, mailbox, source, opened)
 
     def leave(self, secure: Callable[[], None]) -> None:
         """End the connection in order; the next call makes a new one."""
-        source, self._source = self._source, None
-        if source is not None:
-            source.leave(secure)
+        self._line.part(lambda source: source.leave(secure))
 
     def close(self) -> None:
-        self._patience.close()
-        if self._source is not None:
-            self._source.close()
-
-    def connection(self) -> Source:
-        """Return the connection, made anew if it was lost. Raises ConnectionLost after ``close``."""
-        if self._patience.closed.is_set():
-            raise ConnectionLost("the connection was closed")
-        if self._source is None:
-            self._source = self._connect()
-            if self._patience.closed.is_set():
-                self._source.close()
-        return self._source
-
-    def retry(self, ask: Callable[[Source], _T]) -> _T:
-        """Return the answer of the connection, asked again as often as is allowed."""
-        while True:
-            try:
-                answer = ask(self.connection())
-            except SourceError as error:
-                self.recover(error)
-            else:
-                self.progress()
-                return answer
-
-    def progress(self) -> None:
-        """Note that something was gained."""
-        self._patience.progress()
-
-    def drop(self) -> None:
-        """End the connection; the next call makes a new one."""
-        if self._source is not None:
-            self._source.close()
-            self._source = None
-
-    def recover(self, error: SourceError) -> None:
-        """Wait before the next attempt, over a new connection if need be; raise ``error`` if there is to be none."""
-        if not error.retryable:
-            raise error
-        if not (isinstance(error, Throttled) and error.connected):
-            self.drop()
-        self._patience.recover(error)
+        self._line.close()
 
 
 @dataclass(slots=True)
@@ -168,8 +119,8 @@ def _refused(error: SourceError) -> FetchRefused:
 class RetryingMailbox:
     """A mailbox that is opened again after the connection was lost, as long as its UIDVALIDITY stays."""
 
-    def __init__(self, parent: RetryingSource, listed: ListedMailbox, source: Source, opened: OpenMailbox) -> None:
-        self._parent = parent
+    def __init__(self, line: Line[Source], listed: ListedMailbox, source: Source, opened: OpenMailbox) -> None:
+        self._line = line
         self._listed = listed
         self._source = source
         self._opened = opened
@@ -185,9 +136,9 @@ class RetryingMailbox:
             try:
                 uids = self._mailbox().uids()
             except SourceError as error:
-                self._parent.recover(error)
+                self._line.recover(error)
             else:
-                self._parent.progress()
+                self._line.progress()
                 return uids
 
     def facts(self, uids: Sequence[RemoteUid]) -> Iterator[MessageFacts]:
@@ -223,35 +174,35 @@ class RetryingMailbox:
             try:
                 mailbox = self._mailbox()
             except SourceError as error:
-                self._parent.recover(error)
+                self._line.recover(error)
                 continue
             try:
                 for answer in ask(mailbox):
                     left = _LOSSES_OF_ONE
                     self._losses.end()
-                    self._parent.progress()
+                    self._line.progress()
                     yield answer
                 return
             except Throttled as error:
-                self._parent.recover(error)
+                self._line.recover(error)
                 if error.answered:
                     return
             except SourceError as error:
                 left -= 1
                 if left or not error.retryable or self._losses.in_a_row >= _LOST_MESSAGES_IN_A_ROW:
-                    self._parent.recover(error)
+                    self._line.recover(error)
                     continue
                 self._losses.in_a_row += 1
-                self._parent.drop()
-                self._parent.progress()
+                self._line.drop()
+                self._line.progress()
                 raise _refused(error) from error
 
     def fetch(self, uids: Sequence[RemoteUid], spool: Spool) -> Iterator[Fetched]:
-        return _Fetching(self._parent, self._mailbox, self._losses, uids).run(spool)
+        return _Fetching(self._line, self._mailbox, self._losses, uids).run(spool)
 
     def _mailbox(self) -> OpenMailbox:
         """Return the mailbox, opened again if the connection is another one."""
-        source = self._parent.connection()
+        source = self._line.connection()
         if source is not self._source:
             opened = source.open(self._listed)
             if opened.cursor.uidvalidity != self._cursor.uidvalidity:
@@ -272,11 +223,11 @@ class RetryingMailbox:
                 for answer in ask(self._mailbox(), [uid for uid in uids if uid not in seen]):
                     if key(answer) not in seen:
                         seen.add(key(answer))
-                        self._parent.progress()
+                        self._line.progress()
                         yield answer
                 return
             except SourceError as error:
-                self._parent.recover(error)
+                self._line.recover(error)
 
 
 class _Fetching:
@@ -284,12 +235,12 @@ class _Fetching:
 
     def __init__(
         self,
-        parent: RetryingSource,
+        line: Line[Source],
         mailbox: Callable[[], OpenMailbox],
         lost: _Losses,
         uids: Sequence[RemoteUid],
     ) -> None:
-        self._parent = parent
+        self._line = line
         self._mailbox = mailbox
         self._lost = lost
         self._pending = dict.fromkeys(uid for uid in uids if uid not in lost.messages)
@@ -304,14 +255,14 @@ class _Fetching:
             try:
                 mailbox = self._mailbox()
             except SourceError as error:
-                self._parent.recover(error)
+                self._line.recover(error)
                 continue
             try:
                 for message in mailbox.fetch(batch, spool):
                     self._pending.pop(message.uid, None)
                     self._losses = 0
                     self._lost.end()
-                    self._parent.progress()
+                    self._line.progress()
                     yield message
                 self._finish(batch)
             except FetchRefused as error:
@@ -319,11 +270,11 @@ class _Fetching:
                     self._refused = self._refused or error
                     self._finish(batch)
                 else:
-                    self._parent.recover(Throttled(f"the server refuses one message after the other: {error}"))
+                    self._line.recover(Throttled(f"the server refuses one message after the other: {error}"))
             except Throttled as error:
                 if error.answered:
                     self._finish(batch)
-                self._parent.recover(error)
+                self._line.recover(error)
             except SourceError as error:
                 self._after_loss(batch, error)
         if self._refused is not None:
@@ -335,7 +286,7 @@ class _Fetching:
             self._pending.pop(uid, None)
         self._losses = 0
         self._alone = max(0, self._alone - 1)
-        self._parent.progress()
+        self._line.progress()
 
     def _after_loss(self, batch: Sequence[RemoteUid], error: SourceError) -> None:
         self._losses += 1
@@ -349,6 +300,6 @@ class _Fetching:
             self._lost.in_a_row += 1
             self._finish(batch)
             self._alone = 0
-            self._parent.drop()
+            self._line.drop()
             return
-        self._parent.recover(error)
+        self._line.recover(error)

@@ -14,6 +14,9 @@ from mailarchive.model import (
     Permanent,
     RemoteUid,
 )
+from mailarchive.remote.line import Line
+
+__all__ = ["Abilities", "AccountTarget", "Copied", "Line", "OpenTarget", "Outcome", "Spool"]
 
 Spool = Callable[[], BinaryIO]
 

@@ -9,11 +9,11 @@ from mailarchive.clock import Clock
 from mailarchive.config import Endpoint, account_of
 from mailarchive.model import Account
 from mailarchive.remote.compression import Compression
+from mailarchive.remote.line import Line
 from mailarchive.remote.patience import Crew, OnWait
 from mailarchive.targets.accounts import AccountTarget
 from mailarchive.targets.base import Target
 from mailarchive.targets.eml import EmlTarget
-from mailarchive.targets.line import Line
 from mailarchive.targets.mbox import MboxTarget
 from mailarchive.targets.paths import Tell, ignore_text
 

@@ -1,20 +1,13 @@
-"""A connection to a target that is made again when it is lost."""
+"""A connection that is made again when it is lost, with patience."""
 
 import threading
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from mailarchive.clock import Clock
 from mailarchive.errors import ConnectionLost, SourceError, Throttled
+from mailarchive.model import Closable
 from mailarchive.remote.patience import Crew, OnWait, Patience
-
-
-class Closable(Protocol):
-    """One connection."""
-
-    def close(self) -> None:
-        """End it; never raises."""
-
 
 C = TypeVar("C", bound=Closable)
 R = TypeVar("R")
@@ -52,9 +45,9 @@ class Line(Generic[C]):
         """Return what ``work`` returns; after a SourceError that allows it, it is done again from its beginning."""
         while True:
             try:
-                result = work(self._connected())
+                result = work(self.connection())
             except SourceError as error:
-                self._recover(error)
+                self.recover(error)
             else:
                 self.progress()
                 return result
@@ -70,9 +63,10 @@ class Line(Generic[C]):
             self._connection = None
 
     def part(self, farewell: Callable[[C], object]) -> None:
-        """Do ``farewell``, which never raises, over the connection if there is one; none is made for it."""
-        if self._connection is not None:
-            farewell(self._connection)
+        """End the connection by ``farewell``, whose errors go through; none is made for it."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            farewell(connection)
 
     def close(self) -> None:
         """End the connection and all waiting; never raises, from any thread."""
@@ -80,7 +74,8 @@ class Line(Generic[C]):
         if self._connection is not None:
             self._connection.close()
 
-    def _connected(self) -> C:
+    def connection(self) -> C:
+        """Return the connection, made anew if it was lost. Raises ConnectionLost after ``close``."""
         if self._patience.closed.is_set():
             raise ConnectionLost("the connection was closed")
         if self._connection is None:
@@ -89,7 +84,8 @@ class Line(Generic[C]):
                 self._connection.close()
         return self._connection
 
-    def _recover(self, error: SourceError) -> None:
+    def recover(self, error: SourceError) -> None:
+        """Wait before the next attempt, over a new connection if need be; raise ``error`` if there is to be none."""
         if not error.retryable:
             raise error
         if not (isinstance(error, Throttled) and error.connected):
