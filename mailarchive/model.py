@@ -127,6 +127,10 @@ class Permanent(NamedTuple):
     takes_any: bool
 
 
+KEEPS_ALL = Permanent(frozenset(), takes_any=True)
+"""Where a server says nothing of it."""
+
+
 class Account(NamedTuple):
     """An account at a server. ``name`` identifies it in the archive: ``user@host`` or ``user@host:port``.
 

@@ -8,6 +8,9 @@ from mailarchive.model import Cursor, Digest, HeaderDigest, MailboxName, RemoteU
 Looks = tuple[int, datetime | None]
 """What a listing shows of a message: RFC822.SIZE and INTERNALDATE."""
 
+SENDING, MENDED = "sending", "mended"
+"""How a target has a message of which it is not known whether it arrived, or of which it was sent a mended copy."""
+
 Here = tuple[int, int]
 """A mailbox, by number and UIDVALIDITY."""
 
@@ -129,8 +132,8 @@ class KnownTargetMailbox(NamedTuple):
 class RestoredRecord(NamedTuple):
     """A message that a mailbox of a target has, or may have.
 
-    ``how`` is None if it was sent, ``mended`` if a mended copy was, ``copy`` or ``there`` if it did not need to be,
-    ``sending`` if nobody knows.
+    ``how`` is None if it was sent, MENDED if a mended copy was, ``copy`` or ``there`` if it did not need to be,
+    SENDING if nobody knows.
     """
 
     digest: Digest

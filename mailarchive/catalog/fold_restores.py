@@ -7,11 +7,7 @@ from collections.abc import Mapping, Sequence
 from mailarchive import facts as f
 from mailarchive.catalog.rows import with_digests
 from mailarchive.model import Digest
-
-SENDING = "sending"
-"""How a target has a message of which nobody knows whether it arrived."""
-MENDED = "mended"
-"""How it has one of which it was sent a mended copy."""
+from mailarchive.records import MENDED, SENDING
 
 
 class RestoreFold:

@@ -21,8 +21,7 @@ class LabelRestore:
     """Gives messages of the mailbox with all mail the label of one mailbox. See ``MailboxRestore``."""
 
     def __init__(self, place: int, route: Route, all_mail: MailboxRestore, common: Common) -> None:
-        sources = sorted({f"{box.account} {box.name}" for box in route.destination.sources})
-        self.report = RestoredMailbox(str(route.destination.name), sources, len(route.wanted))
+        self.report = route.report()
         self._route = route
         self._all_mail = all_mail
         self._common = common
@@ -30,10 +29,9 @@ class LabelRestore:
 
     def prepare(self) -> bool:
         """Compare what is wanted with what the archive remembers; return whether there is something to do."""
-        known = self._route.known
-        if known is None or known.uidvalidity != self._all_mail.uidvalidity or self._common.options.again:
-            self._standing.forget()
-        self._standing.compare()
+        known, validity = self._route.known, self._all_mail.uidvalidity
+        is_labelled = known is not None and known.uidvalidity == validity and not self._common.options.again
+        self._standing.recall(known if is_labelled else None)
         return bool(self._standing.pending) or self._route.destination.listed is None
 
     def planned(self) -> tuple[str, int, int]:

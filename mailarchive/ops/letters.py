@@ -14,6 +14,7 @@ from mailarchive.ops.keeping import date_of, split_flags
 from mailarchive.ops.outgoing_mail import LARGE, body_of, head_of
 from mailarchive.ops.restore_common import Common
 from mailarchive.ops.wanted import Wanted
+from mailarchive.targets.accounts import Abilities
 
 NEVER_AT_GMAIL = frozenset({"\\deleted"})
 """Gmail takes a message with it for one to be removed."""
@@ -21,6 +22,17 @@ NEVER_AT_GMAIL = frozenset({"\\deleted"})
 
 _READ_TOGETHER, _OCTETS_TOGETHER = 400, 4 << 20
 """Messages, and octets of them, that are read in one go."""
+
+
+NO_NUL = "it holds NUL octets, which the target does not take (no BINARY)"
+
+
+def too_large(item: Wanted, abilities: Abilities) -> str | None:
+    """Return why a message is refused for its size (APPENDLIMIT, RFC 7889); None if it is not, as far as is known."""
+    limit = abilities.append_limit
+    if limit is None or item.message.size <= limit:
+        return None
+    return f"it has {item.message.size} octets, the target takes {limit}"
 
 
 class Withheld(NamedTuple):
@@ -60,8 +72,7 @@ class Letters:
                     continue
                 body, has_nul = bodies.pop(place)
                 if has_nul and not self._common.abilities.takes_nul:
-                    reason = "it holds NUL octets, which the target does not take (no BINARY)"
-                    self._withhold(Withheld(place, reason, flaws=frozenset({Flaw.NUL})))
+                    self._withhold(Withheld(place, NO_NUL, flaws=frozenset({Flaw.NUL})))
                     continue
                 if not self._common.uploads.admit(item.message.size):
                     return
@@ -70,10 +81,9 @@ class Letters:
 
     def _fitting(self, items: Iterable[tuple[int, Wanted]]) -> Iterator[tuple[int, Wanted]]:
         """Leave out what is known to be too large."""
-        limit = self._common.abilities.append_limit
         for place, item in items:
-            if limit is not None and item.message.size > limit:
-                self._withhold(Withheld(place, f"it has {item.message.size} octets, the target takes {limit}"))
+            if reason := too_large(item, self._common.abilities):
+                self._withhold(Withheld(place, reason))
             else:
                 yield place, item
 

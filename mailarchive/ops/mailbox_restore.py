@@ -14,7 +14,7 @@ from mailarchive.ops.naming import Destination
 from mailarchive.ops.outgoing_mail import head_of
 from mailarchive.ops.restore_common import Common
 from mailarchive.ops.restore_report import RestoredMailbox
-from mailarchive.ops.routes import Route, is_the_same
+from mailarchive.ops.routes import Route
 from mailarchive.ops.standing import Standing
 from mailarchive.ops.wanted import Wanted
 from mailarchive.targets.accounts import AccountTarget, OpenTarget, Outcome
@@ -37,10 +37,8 @@ class MailboxRestore:
 
     def __init__(self, place: int, route: Route, common: Common) -> None:
         self._destination = route.destination
-        sources = sorted({f"{box.account} {box.name}" for box in route.destination.sources})
-        self.report = RestoredMailbox(str(route.destination.name), sources, len(route.wanted))
+        self.report = route.report()
         self._place = place
-        self._known = route.known
         self._route = route
         self._common = common
         self._standing = Standing(place, self.report, route.wanted, route.have, common.copies)
@@ -70,14 +68,10 @@ class MailboxRestore:
 
     def prepare(self) -> bool:
         """Compare what is wanted with what the archive remembers; return whether the mailbox has to be opened."""
-        listed = self._destination.listed
-        if not is_the_same(self._route):
-            self._standing.forget()
-        elif self._known is not None:
-            self._standing.since = self._known.uidnext
-        self._standing.compare()
+        self._standing.recall(self._route.remembered)
         self._standing.offer_all()
-        return bool(self._standing.pending) or listed is None or self._common.options.again
+        is_there = self._destination.listed is not None
+        return bool(self._standing.pending) or not is_there or self._common.options.again
 
     def planned(self) -> tuple[str, int, int]:
         """Return what the mailbox is called, how many messages are needed there, and their octets."""
@@ -104,9 +98,9 @@ class MailboxRestore:
             self.report.made = True
         opened = target.open(ListedMailbox(name))
         if not self._is_looked:
-            if self._known and self._known.uidvalidity != opened.cursor.uidvalidity and not self._standing.is_begun:
-                self._standing.forget()
-                self._standing.compare()
+            known = self._route.known
+            if known and known.uidvalidity != opened.cursor.uidvalidity and not self._standing.is_begun:
+                self._standing.recall(None)
             self._catch_up(opened, reader)
         return opened
 

@@ -32,13 +32,14 @@ from mailarchive.model import Account
 from mailarchive.ops.events import MailboxPlanned, MessagesDone, Notice, Observer
 from mailarchive.ops.options import Around
 from mailarchive.ops.outgoing_mail import body_of
-from mailarchive.ops.restore_common import Notes
+from mailarchive.ops.restore_common import Notes, warn
 from mailarchive.ops.restore_options import RestoreOptions
 from mailarchive.ops.restore_report import RestoredMailbox, RestoreReport
-from mailarchive.ops.restore_scope import Scope, scope_of
+from mailarchive.ops.restore_scope import Scope, scope_of, target_number
 from mailarchive.ops.routes import distinct
 from mailarchive.ops.uploads import Uploads, uploads_of
 from mailarchive.ops.wanted import Wanted, missing, wanted_of
+from mailarchive.records import SENDING
 from mailarchive.targets.accounts import Line
 from mailarchive.targets.smtp import SmtpTarget
 
@@ -47,7 +48,7 @@ _TRIES = 3
 _FIRST_PAUSE = 30.0
 _SECURED = 50
 """After so many messages what was sent survives the death of the machine."""
-_SENDING = "sending"
+_LOST_ON_THE_WAY = "only the messages go this way: flags, dates of receipt and mailboxes do not"
 
 
 class ResendTarget(NamedTuple):
@@ -73,7 +74,7 @@ def resend(
         with writer.catalog() as catalog:
             scope = scope_of(catalog, target.account, options)
             wanted = _wanted(catalog, scope, options)
-        _warn(report, scope, observer)
+        warn(report, (*scope.warnings, _LOST_ON_THE_WAY), observer)
         run = writer.begin("restore")
         try:
             _Resending(writer, target, options, Around(observer, clock, stop), report, scope).run(wanted)
@@ -92,10 +93,10 @@ def rehearse_resend(
         catalog = archive.catalog
         scope = scope_of(catalog, target.account, options)
         wanted = _wanted(catalog, scope, options)
-        _warn(report, scope, observer)
-        number = next((one.number for one in catalog.targets() if one.name == target.account.name), None)
+        warn(report, (*scope.warnings, _LOST_ON_THE_WAY), observer)
+        number = target_number(catalog, target.account)
         boxes = [] if number is None else catalog.target_mailboxes(number)
-        sent = [one.digest for box in boxes for one in catalog.restored(box.box) if one.how != _SENDING]
+        sent = [one.digest for box in boxes for one in catalog.restored(box.box) if one.how != SENDING]
         pending, known = missing(wanted, Counter(() if options.always else sent))
         box = RestoredMailbox(target.recipient, wanted=len(wanted), known=known)
         box.damaged = len(wanted) - known - len(pending)
@@ -139,13 +140,6 @@ def _wanted(catalog: Catalog, scope: Scope, options: RestoreOptions) -> list[Wan
     if not found:
         raise UsageError("no message in the archive matches: nothing is sent", hint="see: mailarchive list")
     return found
-
-
-def _warn(report: RestoreReport, scope: Scope, observer: Observer) -> None:
-    told = "only the messages go this way: flags, dates of receipt and mailboxes do not"
-    for sentence in (*scope.warnings, told):
-        report.warnings.append(sentence)
-        observer(Notice(sentence))
 
 
 class _Resending:
@@ -205,8 +199,8 @@ class _Resending:
             have = [one for box in boxes for one in catalog.restored(box)]
             self._uploads = uploads_of(catalog, self._number, self._options.max_upload, self._around.clock.now())
         self._to = self._log.mailbox(self._number, b"", None, None, None)
-        self._doubts = Counter(one.digest for one in have if one.how == _SENDING)
-        sent = () if self._options.always else [one.digest for one in have if one.how != _SENDING]
+        self._doubts = Counter(one.digest for one in have if one.how == SENDING)
+        sent = () if self._options.always else [one.digest for one in have if one.how != SENDING]
         pending, self._box.known = missing(wanted, Counter(sent))
         self._box.wanted = len(wanted)
         self._box.damaged = len(wanted) - self._box.known - len(pending)

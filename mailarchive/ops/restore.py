@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from mailarchive.ops.label_restore import LabelRestore
 from mailarchive.ops.mailbox_restore import MailboxRestore
 from mailarchive.ops.naming import Destination
 from mailarchive.ops.options import Around
-from mailarchive.ops.restore_common import Common, Notes
+from mailarchive.ops.restore_common import Common, Notes, warn
 from mailarchive.ops.restore_options import RestoreOptions, RestoreTarget
 from mailarchive.ops.restore_report import RestoreReport
 from mailarchive.ops.restore_scope import Scope, scope_of
@@ -68,13 +68,6 @@ def _is_broken_off(catalog: Catalog) -> bool:
     """Return whether the last restore died: the server may still be at work on what it had sent."""
     runs = [run for run in catalog.runs() if run.command == "restore"]
     return bool(runs) and runs[-1].exit_code is None
-
-
-def warn(report: RestoreReport, warnings: Iterable[str], observer: Observer) -> None:
-    """Say what a user should know before anything is sent."""
-    for sentence in warnings:
-        report.warnings.append(sentence)
-        observer(Notice(sentence))
 
 
 class AccountRestore:

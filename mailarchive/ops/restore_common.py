@@ -7,11 +7,19 @@ from typing import NamedTuple
 from mailarchive.archive.restoring import RestoreLog
 from mailarchive.mail.mending import FIXES, Flaw
 from mailarchive.ops.copies import Copies
+from mailarchive.ops.events import Notice, Observer
 from mailarchive.ops.restore_options import RestoreOptions
 from mailarchive.ops.restore_report import Refusal, RestoreReport
 from mailarchive.ops.uploads import Uploads
 from mailarchive.ops.wanted import Wanted
 from mailarchive.targets.accounts import Abilities
+
+
+def warn(report: RestoreReport, sentences: Iterable[str], observer: Observer) -> None:
+    """Say what a user should know before anything is sent."""
+    for sentence in sentences:
+        report.warnings.append(sentence)
+        observer(Notice(sentence))
 
 
 class Notes:

@@ -9,25 +9,23 @@ from mailarchive.archive.messages import MessageReader
 from mailarchive.clock import Clock, Stop
 from mailarchive.errors import ArchiveDamaged, ExitCode, MailboxUnavailable
 from mailarchive.mail.mending import Flaw
-from mailarchive.model import ListedMailbox, Permanent
+from mailarchive.model import KEEPS_ALL, ListedMailbox, Permanent
 from mailarchive.ops.advice import provider_for
 from mailarchive.ops.copies import Copies
 from mailarchive.ops.events import Notice, Observer, Progress
 from mailarchive.ops.keeping import split_flags
-from mailarchive.ops.letters import NEVER_AT_GMAIL
+from mailarchive.ops.letters import NEVER_AT_GMAIL, NO_NUL, too_large
 from mailarchive.ops.matching import numbers
 from mailarchive.ops.options import Around
 from mailarchive.ops.outgoing_mail import body_of, head_of
-from mailarchive.ops.restore_common import Notes
+from mailarchive.ops.restore_common import Notes, warn
 from mailarchive.ops.restore_options import RestoreOptions, RestoreTarget
 from mailarchive.ops.restore_report import RestoredMailbox, RestoreReport
-from mailarchive.ops.restore_scope import Scope, scope_of
-from mailarchive.ops.routes import Route, is_the_same, routes
+from mailarchive.ops.restore_scope import Scope, scope_of, target_number
+from mailarchive.ops.routes import Route, routes
 from mailarchive.ops.standing import Standing
 from mailarchive.ops.wanted import Wanted, shared_digests
 from mailarchive.targets.accounts import Abilities, AccountTarget
-
-_ANY = Permanent(frozenset(), takes_any=True)
 
 
 def rehearse(
@@ -42,13 +40,11 @@ def rehearse(
     started = clock.monotonic()
     with open_for_reading(directory, lambda text: observer(Notice(text))) as archive:
         scope = scope_of(archive.catalog, target.account, options)
-        for sentence in scope.warnings:
-            report.warnings.append(sentence)
-            observer(Notice(sentence))
+        warn(report, scope.warnings, observer)
         line = target.connect()
         try:
             abilities, listed = line.do(lambda one: (one.abilities(), one.mailboxes()))
-            number = next((one.number for one in archive.catalog.targets() if one.name == target.account.name), None)
+            number = target_number(archive.catalog, target.account)
             planned = routes(archive.catalog, scope, abilities, listed, options, number)
             reader = MessageReader(archive.layout.mail, archive.catalog)
             rehearsal = _Rehearsal(reader, planned, abilities, options, report, scope, Around(observer, clock, stop))
@@ -94,17 +90,13 @@ class _Rehearsal:
         """Return what would be done for one mailbox."""
         route = self._planned[place]
         destination = route.destination
-        sources = sorted({f"{box.account} {box.name}" for box in destination.sources})
-        report = RestoredMailbox(str(destination.name), sources, len(route.wanted), made=destination.listed is None)
+        report = route.report()
+        report.made = destination.listed is None
         standing = Standing(place, report, route.wanted, route.have, self._copies)
-        if is_the_same(route):
-            standing.since = route.known.uidnext if route.known else None
-        else:
-            standing.forget()
-        standing.compare()
+        standing.recall(route.remembered)
         if destination.changed:
             self._notes.note(destination.changed)
-        permanent = _ANY
+        permanent = KEEPS_ALL
         if destination.listed is not None and standing.pending and route.label is None:
             try:
                 permanent = self._look(target, route, standing)
@@ -150,9 +142,8 @@ class _Rehearsal:
 
     def _refusal(self, item: Wanted) -> tuple[str, frozenset[Flaw]] | None:
         """Return why a message will be refused, with an empty reason if it is damaged; None if it may well be taken."""
-        limit = self._abilities.append_limit
-        if limit is not None and item.message.size > limit:
-            return f"it has {item.message.size} octets, the target takes {limit}", frozenset()
+        if reason := too_large(item, self._abilities):
+            return reason, frozenset()
         if self._abilities.takes_nul:
             return None
         try:
@@ -161,7 +152,7 @@ class _Rehearsal:
             self._notes.note(str(error))
             return "", frozenset()
         if has_nul:
-            return "it holds NUL octets, which the target does not take (no BINARY)", frozenset({Flaw.NUL})
+            return NO_NUL, frozenset({Flaw.NUL})
         return None
 
 

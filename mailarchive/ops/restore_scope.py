@@ -37,6 +37,11 @@ def scope_of(catalog: Catalog, target: Account, options: RestoreOptions) -> Scop
     return Scope(as_of, boxes, names, [*_warnings(catalog, boxes, target, options)])
 
 
+def target_number(catalog: Catalog, target: Account) -> int | None:
+    """Return the number of a target in the archive; None if nothing was restored to it."""
+    return next((known.number for known in catalog.targets() if known.name == target.name), None)
+
+
 def _warnings(
     catalog: Catalog, boxes: Sequence[KnownMailbox], target: Account, options: RestoreOptions
 ) -> Iterator[str]:

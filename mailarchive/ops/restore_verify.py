@@ -19,8 +19,8 @@ from mailarchive.ops.headers import header_digests
 from mailarchive.ops.matching import matches, numbers
 from mailarchive.ops.outgoing_mail import head_of
 from mailarchive.ops.restore_options import RestoreOptions, RestoreTarget
-from mailarchive.ops.restore_scope import scope_of
-from mailarchive.ops.routes import Route, is_the_same, routes
+from mailarchive.ops.restore_scope import scope_of, target_number
+from mailarchive.ops.routes import Route, routes
 from mailarchive.ops.wanted import Wanted
 from mailarchive.targets.accounts import AccountTarget, OpenTarget
 
@@ -91,7 +91,7 @@ def verify_restore(
         line = target.connect()
         try:
             abilities, listed = line.do(lambda one: (one.abilities(), one.mailboxes()))
-            number = next((one.number for one in archive.catalog.targets() if one.name == target.account.name), None)
+            number = target_number(archive.catalog, target.account)
             planned = routes(archive.catalog, scope, abilities, listed, options, number)
             verifier = _Verifier(MessageReader(archive.layout.mail, archive.catalog), full=full)
             for route in planned:
@@ -147,7 +147,7 @@ class _Verifier:
         uids = numbers(opened.uids()) if opened.cursor.messages else []
         free = set(uids)
         recorded: defaultdict[Digest, list[tuple[int, bool]]] = defaultdict(list)
-        for one in route.have if is_the_same(route) else ():
+        for one in route.have if route.remembered else ():
             if one.uid in free and one.uid is not None:
                 recorded[one.digest].append((one.uid, one.mended))
                 free.discard(one.uid)

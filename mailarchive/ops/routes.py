@@ -9,11 +9,12 @@ from mailarchive.model import Digest, ListedMailbox
 from mailarchive.ops import gmail_names
 from mailarchive.ops.naming import Destination, destinations
 from mailarchive.ops.restore_options import RestoreOptions
+from mailarchive.ops.restore_report import RestoredMailbox
 from mailarchive.ops.restore_scope import Scope
 from mailarchive.ops.selection import Selection
 from mailarchive.ops.standing import Have
 from mailarchive.ops.wanted import Wanted, wanted_of
-from mailarchive.records import KnownTargetMailbox
+from mailarchive.records import MENDED, KnownTargetMailbox
 from mailarchive.targets.accounts import Abilities
 
 
@@ -29,13 +30,18 @@ class Route(NamedTuple):
     have: Sequence[Have] = ()
     label: str | None = None
 
+    @property
+    def remembered(self) -> KnownTargetMailbox | None:
+        """The mailbox that was given messages, if it is still that one as far as is known before it is opened."""
+        listed, known = self.destination.listed, self.known
+        if listed is None or known is None:
+            return None
+        return known if listed.cursor is None or listed.cursor.uidvalidity == known.uidvalidity else None
 
-def is_the_same(route: Route) -> bool:
-    """Return whether the mailbox is, as far as is known before it is opened, the one that was given messages."""
-    listed, known = route.destination.listed, route.known
-    if listed is None or known is None:
-        return False
-    return listed.cursor is None or listed.cursor.uidvalidity == known.uidvalidity
+    def report(self) -> RestoredMailbox:
+        """Return the counts to begin with."""
+        sources = sorted({f"{box.account} {box.name}" for box in self.destination.sources})
+        return RestoredMailbox(str(self.destination.name), sources, len(self.wanted))
 
 
 def routes(
@@ -69,7 +75,7 @@ def _with_something(planned: Sequence[Route], selection: Selection) -> list[Rout
 def _remembered(catalog: Catalog, route: Route, known: KnownTargetMailbox | None) -> Route:
     if known is None:
         return route
-    have = [Have(one.digest, one.uid, one.how == "mended") for one in catalog.restored(known.box)]
+    have = [Have(one.digest, one.uid, one.how == MENDED) for one in catalog.restored(known.box)]
     return route._replace(known=known, have=have)
 
 

@@ -1,6 +1,6 @@
 """Which placements of an archive a reader wants: by account, mailbox and date, there or gone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -35,11 +35,15 @@ def chosen(archive: Archive, selection: Selection) -> Iterator[tuple[KnownMailbo
 
 def selected(archive: Archive, selection: Selection) -> list[KnownMailbox]:
     """Return the selected mailboxes, by account and name."""
-    boxes = archive.catalog.mailboxes(selection.account)
-    return [box for box in sorted(boxes, key=lambda box: (box.account, str(box.name))) if is_chosen(box, selection)]
+    return selected_of(archive.catalog.mailboxes(selection.account), selection)
 
 
-def is_chosen(box: KnownMailbox, selection: Selection) -> bool:
+def selected_of(boxes: Iterable[KnownMailbox], selection: Selection) -> list[KnownMailbox]:
+    """Return those of ``boxes`` that are selected, by account and name."""
+    return sorted((box for box in boxes if _is_chosen(box, selection)), key=lambda box: (box.account, str(box.name)))
+
+
+def _is_chosen(box: KnownMailbox, selection: Selection) -> bool:
     """Return whether a mailbox is selected, by its account and its name."""
     name = str(box.name)
     return (

@@ -12,6 +12,7 @@ from mailarchive.ops.matching import Head, Match, matches
 from mailarchive.ops.restore_common import Notes
 from mailarchive.ops.restore_report import RestoredMailbox
 from mailarchive.ops.wanted import Wanted, missing
+from mailarchive.records import KnownTargetMailbox
 from mailarchive.targets.accounts import OpenTarget
 
 
@@ -45,10 +46,12 @@ class Standing:
         self._refused: dict[int, tuple[Wanted, str, frozenset[Flaw]]] = {}
         self._mended: set[int] = set()
 
-    def forget(self) -> None:
-        """Know of nothing that is there: the mailbox was made anew."""
-        self._have.clear()
-        self.since = None
+    def recall(self, known: KnownTargetMailbox | None) -> None:
+        """Compare with what is remembered of the mailbox; of nothing if it was made anew (None)."""
+        self.since = None if known is None else known.uidnext
+        if known is None:
+            self._have.clear()
+        self.compare()
 
     def compare(self) -> None:
         """Find out what is pending as far as is known."""

@@ -10,7 +10,7 @@ from mailarchive.archive.outgoing import Restorable
 from mailarchive.errors import UsageError
 from mailarchive.facts import MessageStored
 from mailarchive.model import Digest, MailboxName
-from mailarchive.ops.selection import Selection, is_chosen, is_within
+from mailarchive.ops.selection import Selection, is_within, selected_of
 from mailarchive.records import KnownMailbox
 
 
@@ -56,8 +56,7 @@ def past(catalog: Catalog, at: datetime | None) -> Past:
 
 def chosen_mailboxes(catalog: Catalog, selection: Selection, as_of: Past) -> list[KnownMailbox]:
     """Return the selected mailboxes as they were, by account and name."""
-    boxes = [box for box in as_of.mailboxes(catalog) if is_chosen(box, selection)]
-    return sorted(boxes, key=lambda box: (box.account, str(box.name)))
+    return selected_of(as_of.mailboxes(catalog), selection)
 
 
 def wanted_of(catalog: Catalog, sources: Sequence[KnownMailbox], selection: Selection, as_of: Past) -> list[Wanted]:

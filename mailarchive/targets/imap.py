@@ -8,6 +8,7 @@ from mailarchive.config import Endpoint
 from mailarchive.errors import MessageRefused
 from mailarchive.mail.body import MemoryBody
 from mailarchive.model import (
+    KEEPS_ALL,
     Account,
     Cursor,
     Fetched,
@@ -31,7 +32,6 @@ _OCTETS_AHEAD = 8 << 20
 _NO_ROOM = "OVERQUOTA"
 _FULL = 3
 """After so many messages in a row for which there is no room, no more are sent."""
-_NOTHING_KNOWN = Permanent(frozenset(), takes_any=True)
 
 
 class ImapTarget:
@@ -80,7 +80,7 @@ class ImapTarget:
 
     def look(self, mailbox: ListedMailbox) -> "ImapOpenTarget":
         cursor = self._session.examine(mailbox.name).cursor
-        return ImapOpenTarget(self._session, mailbox.name, cursor, _NOTHING_KNOWN)
+        return ImapOpenTarget(self._session, mailbox.name, cursor, KEEPS_ALL)
 
     def close(self) -> None:
         self._session.close()

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from mailarchive.errors import MailboxUnavailable, MessageRefused
 from mailarchive.mail.body import MemoryBody
 from mailarchive.mail.mailbox_name import encode_name
-from mailarchive.model import Cursor, MailboxName, Outbound, Permanent
+from mailarchive.model import KEEPS_ALL, Cursor, MailboxName, Outbound, Permanent
 from mailarchive.remote.imap import answers
 from mailarchive.remote.imap.responses import Status, Untagged
 from mailarchive.remote.imap.scan import Value
@@ -183,7 +183,7 @@ def _permanent(said: Iterable[Status]) -> Permanent:
         if status.code == "PERMANENTFLAGS":
             flags = {flag.decode("ascii", "replace") for flag in _PERMANENT.findall(status.argument)}
             return Permanent(frozenset(flag.lower() for flag in flags), "\\*" in flags)
-    return Permanent(frozenset(), takes_any=True)
+    return KEEPS_ALL
 
 
 def _stored(uidvalidity: bytes, uids: bytes, messages: int) -> Stored:
