@@ -232,12 +232,12 @@ class MailboxRestore:
     def copy(self, target: AccountTarget, reader: MessageReader, destinations: Sequence[Destination]) -> None:
         """Copy from other mailboxes what they have been sent, and send the rest. Raises as ``send``."""
         with self._looking_again():
-            opened = self._look(target, reader)
+            if not self._is_looked:
+                self._look(target, reader)
             for source, group in self._groups():
                 self._copy(target, destinations[source], group)
-                opened = target.open(ListedMailbox(self._destination.name))
             if self._standing.pending and not self._common.is_stopping():
-                self._append(opened, list(self._standing.pending.items()), reader)
+                self._append(self._look(target, reader), list(self._standing.pending.items()), reader)
 
     def _groups(self) -> Iterator[tuple[int, list[Copyable]]]:
         """Yield by destination what can be copied from there."""
