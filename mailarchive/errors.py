@@ -23,7 +23,8 @@
     │   ├── TlsFailed                    20   account
     │   ├── ProtocolViolation            20   account, retryable
     │   ├── MailboxUnavailable            3   mailbox
-    │   │   └── RefusesEverything         3   mailbox, retryable
+    │   │   ├── RefusesEverything         3   mailbox, retryable
+    │   │   └── NoRoom                    3   mailbox
     │   ├── FetchRefused                  3   message
     │   │   └── PiecesUnsupported         3   message
     │   ├── TargetRefused                21   account
@@ -243,6 +244,12 @@ class RefusesEverything(MailboxUnavailable):
     """The server refused so many messages of a mailbox one after the other that it is not about the messages."""
 
     retryable = True
+
+
+class NoRoom(MailboxUnavailable):
+    """A mailbox takes no further message, as there is no room for any."""
+
+    default_hint = "make room there, and run the same command again; it goes on where it stopped"
 
 
 class FetchRefused(SourceError):

@@ -39,7 +39,9 @@ def print_problems(report: "RestoreReport | RestoreVerification") -> None:
         say("mailarchive: mended copies of them can be sent with --fix-for-target")
     for mailbox in report.mailboxes:
         if mailbox.error:
-            say(f"mailarchive: {clean(mailbox.error)}; another name can be given with --map")
+            say(f"mailarchive: {clean(mailbox.error)}")
+            if mailbox.hint:
+                say(f"  hint: {clean(mailbox.hint)}")
     if report.dropped_flags:
         flags = ", ".join(f"{flag} ({count(number)})" for flag, number in sorted(report.dropped_flags.items()))
         say(f"mailarchive: the target does not keep these flags: {clean(flags)}")

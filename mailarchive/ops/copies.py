@@ -2,7 +2,7 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
@@ -10,9 +10,13 @@ from mailarchive.model import Digest
 
 
 class Original(NamedTuple):
-    """A message in a mailbox of the target, by the mailbox's place among the destinations and its UID there."""
+    """A message in a mailbox of the target, by the mailbox's place among the destinations and its UID there.
+
+    The UID holds with ``uidvalidity``. Flags and date are those that it should have.
+    """
 
     destination: int
+    uidvalidity: int | None
     uid: int
     flags: tuple[str, ...]
     date: datetime | None
@@ -21,11 +25,14 @@ class Original(NamedTuple):
 class Copies:
     """Who sends what several mailboxes want, and where it is then. Thread-safe.
 
-    ``keeps`` says whether the target keeps size and date of what it copies; None as long as nobody has tried.
+    ``keeps`` says whether the target keeps size and date of what it copies; None as long as nobody has tried, who holds
+    ``trying`` while he does.
     """
 
-    def __init__(self, shared: Collection[Digest]) -> None:
-        self.keeps: bool | None = None
+    def __init__(self, shared: Collection[Digest], *, tells_uids: bool) -> None:
+        """Nothing is copied where the target does not say under which UIDs copies are."""
+        self.keeps: bool | None = None if tells_uids else False
+        self.trying = threading.Lock()
         self._shared = shared
         self._lock = threading.Lock()
         self._senders: dict[Digest, int] = {}
@@ -44,12 +51,6 @@ class Copies:
             with self._lock:
                 self._senders.setdefault(digest, original.destination)
                 self._originals[digest].append(original)
-
-    def forget(self, digests: Iterable[Digest]) -> None:
-        """Copy these no more: they were not there."""
-        with self._lock:
-            for digest in digests:
-                self._originals.pop(digest, None)
 
     def original(
         self, destination: int, digest: Digest, flags: tuple[str, ...], date: datetime | None

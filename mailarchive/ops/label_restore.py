@@ -8,7 +8,7 @@ from mailarchive.errors import MessageRefused
 from mailarchive.model import Digest, ListedMailbox
 from mailarchive.ops.mailbox_restore import MailboxRestore
 from mailarchive.ops.naming import Destination
-from mailarchive.ops.restore_common import Common
+from mailarchive.ops.restore_common import Common, Phase
 from mailarchive.ops.restore_report import RestoredMailbox
 from mailarchive.ops.routes import Route
 from mailarchive.ops.standing import Standing
@@ -20,6 +20,8 @@ _AT_A_TIME = 500
 class LabelRestore:
     """Gives messages of the mailbox with all mail the label of one mailbox. See ``MailboxRestore``."""
 
+    last_phase = Phase.LABEL
+
     def __init__(self, place: int, route: Route, all_mail: MailboxRestore, common: Common) -> None:
         self.report = route.report()
         self._route = route
@@ -30,7 +32,12 @@ class LabelRestore:
     def prepare(self) -> bool:
         """Compare what is wanted with what the archive remembers; return whether there is something to do."""
         known, validity = self._route.known, self._all_mail.uidvalidity
-        is_labelled = known is not None and known.uidvalidity == validity and not self._common.options.again
+        is_labelled = (
+            known is not None
+            and known.uidvalidity == validity
+            and not self._route.is_lost
+            and not self._common.options.again
+        )
         self._standing.recall(known if is_labelled else None)
         return bool(self._standing.pending) or self._route.destination.listed is None
 
@@ -39,22 +46,34 @@ class LabelRestore:
         return self.report.mailbox, len(self._standing.pending), 0
 
     @property
-    def is_deferring(self) -> bool:
+    def settled(self) -> int:
+        """How many messages need nothing more."""
+        return self._standing.settled
+
+    @property
+    def is_unfinished(self) -> bool:
         """Whether something is left to be labelled."""
         return bool(self._standing.pending) and not self.report.error
 
-    def send(self, target: AccountTarget, reader: MessageReader) -> None:
-        """Make the mailbox. Raises SourceError."""
-        del reader
+    def work(
+        self, phase: Phase, target: AccountTarget, reader: MessageReader, destinations: Sequence[Destination]
+    ) -> None:
+        """Make the mailbox; when all is sent label it. Raises SourceError, StorageFailed."""
+        del reader, destinations
+        if phase == Phase.SEND:
+            self._make(target)
+        else:
+            self._label(target)
+
+    def _make(self, target: AccountTarget) -> None:
         name = self._route.destination.name
         if self._route.destination.listed is None and not self.report.made:
             target.create(name)
-            target.subscribe(name)
             self.report.made = True
+            target.subscribe(name)
 
-    def copy(self, target: AccountTarget, reader: MessageReader, destinations: Sequence[Destination]) -> None:
-        """Label what has been sent to the mailbox with all mail. Raises SourceError, StorageFailed."""
-        del reader, destinations
+    def _label(self, target: AccountTarget) -> None:
+        """Label what has been sent to the mailbox with all mail."""
         uids: Mapping[Digest, int] = self._all_mail.uids()
         found = sorted(
             (uids[item.message.digest], place)
@@ -69,6 +88,8 @@ class LabelRestore:
             self._common.target, name.raw, name.delimiter, opened.cursor.uidvalidity, opened.cursor.uidnext
         )
         for start in range(0, len(found), _AT_A_TIME):
+            if self._common.is_stopping():
+                return
             some = found[start : start + _AT_A_TIME]
             try:
                 opened.label([uid for uid, _place in some], [self._route.label or ""])
@@ -85,10 +106,9 @@ class LabelRestore:
 
     def conclude(self) -> RestoredMailbox:
         """Return the counts, when nothing more is done; what could not be sent is listed with all mail."""
-        refused = self._all_mail.refused()
-        for place, item in list(self._standing.pending.items()):
-            if item.message.digest in refused:
-                del self._standing.pending[place]
-                self.report.refused += 1
-        self.report.left = len(self._standing.pending)
+        pending = [item.message.digest for item in self._standing.pending.values()]
+        refused, damaged = self._all_mail.refused(), self._all_mail.damaged()
+        self.report.refused = sum(digest in refused for digest in pending)
+        self.report.damaged += sum(digest in damaged for digest in pending)
+        self.report.left = sum(digest not in refused and digest not in damaged for digest in pending)
         return self.report

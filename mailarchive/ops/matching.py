@@ -1,4 +1,4 @@
-"""Which messages a target has already: by header, with size or date as the second witness.
+"""Which messages a target has already: by header and size.
 
 What came into the mailbox since the last run began to add to it may be what that run sent and could not write down,
 before it was killed or lost the connection: of that the header alone is believed, and where the target has changed
@@ -8,26 +8,27 @@ header each is taken for itself.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
+from mailarchive.errors import FetchRefused
+from mailarchive.facts import MessageStored
 from mailarchive.mail import headers
 from mailarchive.model import HeaderDigest, MessageFacts, RemoteUid
 from mailarchive.ops.headers import NO_HEADER, header_digests
 from mailarchive.ops.wanted import Wanted
 from mailarchive.targets.accounts import OpenTarget
 
-_MOST_IN_DOUBT = 4_000
-"""So many messages may have been on their way when a run ended."""
-
-Head = Callable[[Wanted], bytes]
+Head = Callable[[MessageStored], bytes]
 """Returns the beginning of a message."""
 
 
 class Match(NamedTuple):
-    """A wanted message that is there, by its place among those that were looked for."""
+    """A wanted message that is there, by its place among those that were looked for, and its size there."""
 
     place: int
     uid: int
+    size: int | None = None
 
 
 def matches(
@@ -76,21 +77,28 @@ def _by_header(
         rest: list[int] = []
         for uid in left:
             places = by_header.get(digests.get(uid, NO_HEADER), [])
-            least = max(witnesses, 0 if since is not None and uid >= since else 1)
-            fitting = next((place for place in places if _fits(looked_for[place], facts[uid], least)), None)
+            is_new = since is not None and uid >= since
+            fitting = next(
+                (place for place in places if _fits(looked_for[place], facts[uid], witnesses, is_new=is_new)), None
+            )
             if fitting is None:
                 rest.append(uid)
             else:
                 places.remove(fitting)
-                found.append(Match(fitting, uid))
+                found.append(Match(fitting, uid, facts[uid].size))
         left = rest
     return found, left
 
 
-def _fits(item: Wanted, facts: MessageFacts, least: int) -> bool:
-    """Return whether at least so many of size and date are the same; of a message without header both must be."""
+def _fits(item: Wanted, facts: MessageFacts, witnesses: int, *, is_new: bool) -> bool:
+    """Return whether at least so many of size and date are the same; of a message without header both must be.
+
+    Unless it is new, size must be: what is cut short elsewhere has the same header and date.
+    """
     same_size, same_date = facts.size == item.message.size, item.date is not None and facts.internaldate == item.date
-    return same_size + same_date >= (2 if item.message.header == NO_HEADER else least)
+    if item.message.header == NO_HEADER:
+        return same_size and same_date
+    return same_size + same_date >= witnesses and (same_size or is_new)
 
 
 def _by_message_id(
@@ -101,14 +109,17 @@ def _by_message_id(
     if not by_uid:
         return []
     wanted: Mapping[tuple[str, object], list[int]] = defaultdict(list)
-    for place in places[:_MOST_IN_DOUBT]:
-        if (name := message_id(head(looked_for[place]))) and looked_for[place].date is not None:
-            wanted[name, looked_for[place].date].append(place)
+    dates = {one.internaldate for one in by_uid.values()}
+    for place in places:
+        date = looked_for[place].date
+        if date in dates and (name := message_id(head(looked_for[place].message))):
+            wanted[name, date].append(place)
     found: list[Match] = []
-    for uid, header in opened.headers(sorted(uid for uid in by_uid if isinstance(uid, int))):
-        alike = wanted.get((message_id(header), by_uid[uid].internaldate), [])
-        if alike and isinstance(uid, int):
-            found.append(Match(alike.pop(0), uid))
+    with suppress(FetchRefused):
+        for uid, header in opened.headers(sorted(uid for uid in by_uid if isinstance(uid, int))) if wanted else ():
+            alike = wanted.get((message_id(header), by_uid[uid].internaldate), [])
+            if alike and isinstance(uid, int):
+                found.append(Match(alike.pop(0), uid, by_uid[uid].size))
     return found
 
 

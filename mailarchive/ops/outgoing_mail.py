@@ -1,12 +1,16 @@
 """Messages of the archive made ready to be sent: exact octets, checked before the first of them is on the wire."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from mailarchive.archive.messages import MessageReader
 from mailarchive.errors import ArchiveDamaged
 from mailarchive.facts import MessageStored
+from mailarchive.mail import mending
 from mailarchive.mail.body import MemoryBody
-from mailarchive.model import Body
+from mailarchive.mail.digest import digest_of
+from mailarchive.mail.mending import Flaw
+from mailarchive.model import Body, Digest
 
 LARGE = 8 << 20
 """Messages of more octets are read twice, first to see whether they are whole, and never held in memory."""
@@ -39,9 +43,32 @@ def body_of(reader: MessageReader, message: MessageStored) -> tuple[Body, bool]:
     return ArchivedBody(reader, message), has_nul
 
 
-def head_of(reader: MessageReader, message: MessageStored) -> bytes:
-    """Return the beginning of a message; nothing if it is damaged."""
-    try:
-        return reader.head(message)
-    except (ArchiveDamaged, FileNotFoundError):
-        return b""
+def flaws_of(reader: MessageReader, message: MessageStored) -> frozenset[Flaw]:
+    """Return what a target may refuse about a message; of a large one nothing is said. Raises ArchiveDamaged."""
+    return frozenset() if message.size > LARGE else mending.flaws(b"".join(body_of(reader, message)[0].chunks()))
+
+
+def mended(reader: MessageReader, message: MessageStored, flaws: frozenset[Flaw]) -> bytes:
+    """Return a copy of a message without ``flaws``. Raises ArchiveDamaged."""
+    return mending.mend(b"".join(body_of(reader, message)[0].chunks()), flaws)
+
+
+class Evidence(NamedTuple):
+    """What the archive can say of messages by which they may be recognised elsewhere."""
+
+    reader: MessageReader
+
+    def head(self, message: MessageStored) -> bytes:
+        """Return the beginning of a message; nothing if it is damaged."""
+        try:
+            return self.reader.head(message)
+        except (ArchiveDamaged, FileNotFoundError):
+            return b""
+
+    def mended(self, message: MessageStored, size: int) -> Digest | None:
+        """Return the digest of the mended copy of a message, if that has ``size`` octets."""
+        try:
+            copy = mended(self.reader, message, flaws_of(self.reader, message))
+        except (ArchiveDamaged, FileNotFoundError):
+            return None
+        return digest_of(copy) if len(copy) == size != message.size else None

@@ -2,9 +2,9 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from mailarchive.archive.archive import Catalog, open_for_writing
 from mailarchive.archive.messages import MessageReader
@@ -14,26 +14,24 @@ from mailarchive.clock import Clock, Stop
 from mailarchive.errors import ExitCode, MailboxUnavailable
 from mailarchive.model import ListedMailbox
 from mailarchive.ops import advice
-from mailarchive.ops.copies import Copies
 from mailarchive.ops.events import MailboxPlanned, MessagesDone, Notice, Observer
 from mailarchive.ops.label_restore import LabelRestore
 from mailarchive.ops.mailbox_restore import MailboxRestore
 from mailarchive.ops.naming import Destination
 from mailarchive.ops.options import Around
-from mailarchive.ops.restore_common import Common, Notes, warn
+from mailarchive.ops.restore_common import SETTLING, Common, Notes, Phase, warn
 from mailarchive.ops.restore_options import RestoreOptions, RestoreTarget
 from mailarchive.ops.restore_report import RestoreReport
-from mailarchive.ops.restore_scope import Scope, scope_of
-from mailarchive.ops.routes import routes
-from mailarchive.ops.uploads import uploads_of
-from mailarchive.ops.wanted import shared_digests
+from mailarchive.ops.restore_scope import Scope, scope_of, target_number
+from mailarchive.ops.routes import copies_between, routes
+from mailarchive.ops.uploads import Uploads, uploads_of
 from mailarchive.ops.workers import Workers, worst
 from mailarchive.targets.accounts import Abilities, AccountTarget, Line
 
 MOST_CONNECTIONS = 4
 WORTH_A_CONNECTION = 2
-SETTLING = 3.0
-"""Seconds in which a server ends what a client that died had sent whole."""
+_TICK = 0.5
+"""Seconds after which a worker that waits for others looks whether the run is to end."""
 
 
 def restore(
@@ -49,7 +47,7 @@ def restore(
     with open_for_writing(directory, "restore", clock, lambda text: observer(Notice(text))) as writer:
         with writer.catalog() as catalog:
             scope = scope_of(catalog, target.account, options)
-            is_broken_off = _is_broken_off(catalog)
+            is_broken_off = _is_broken_off(catalog) and target_number(catalog, target.account) is not None
         warn(report, scope.warnings, observer)
         run = writer.begin("restore")
         if is_broken_off:
@@ -68,6 +66,13 @@ def _is_broken_off(catalog: Catalog) -> bool:
     """Return whether the last restore died: the server may still be at work on what it had sent."""
     runs = [run for run in catalog.runs() if run.command == "restore"]
     return bool(runs) and runs[-1].exit_code is None
+
+
+class _Task(NamedTuple):
+    """What one mailbox needs in one phase."""
+
+    restore: MailboxRestore | LabelRestore
+    phase: Phase
 
 
 class AccountRestore:
@@ -91,11 +96,13 @@ class AccountRestore:
         self._provider = advice.provider_for(target.account)
         connections = advice.connections(options.connections or MOST_CONNECTIONS, self._provider)
         self._workers: Workers[Line[AccountTarget]] = Workers(target.connect, connections, around.stop, around.clock)
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._restores: list[MailboxRestore | LabelRestore] = []
-        self._queue: deque[MailboxRestore | LabelRestore] = deque()
-        self._deferring: deque[MailboxRestore | LabelRestore] = deque()
+        self._queues: dict[Phase, deque[_Task]] = {phase: deque() for phase in Phase}
         self._at_work = 0
+        self._failed: set[_Task] = set()
+        self._uploads = Uploads()
+        self._notes = Notes(report, scope.name)
         self._is_surveyed = False
         self._destinations: list[Destination] = []
 
@@ -121,16 +128,17 @@ class AccountRestore:
         number = log.target(self._target.account)
         with self._writer.catalog() as catalog:
             planned = routes(catalog, scope, abilities, listed, self._options, number)
-            uploads = uploads_of(catalog, number, self._options.max_upload, self._around.clock.now())
+            self._uploads = uploads_of(catalog, number, self._options.max_upload, self._around.clock.now())
         self._report.notes += [route.destination.changed for route in planned if route.destination.changed]
         common = Common(
             log,
             number,
             abilities,
-            Copies(shared_digests(route.wanted for route in planned if route.label is None)),
-            uploads,
+            copies_between(planned, abilities),
+            self._uploads,
             self._options,
-            Notes(self._report, scope.name),
+            self._notes,
+            self._around,
             lambda: self._workers.is_stopping,
             self._done,
         )
@@ -142,7 +150,7 @@ class AccountRestore:
             )
             self._restores.append(one)
             if one.prepare():
-                self._queue.append(one)
+                self._queues[Phase.SEND].append(_Task(one, Phase.SEND))
                 self._around.observer(MailboxPlanned(self._report.target, *one.planned()))
         self._destinations = [route.destination for route in planned]
         self._is_surveyed = True
@@ -158,66 +166,69 @@ class AccountRestore:
     # -- the workers -----------------------------------------------------------------------------------------------
 
     def _work(self, line: Line[AccountTarget]) -> None:
-        """Send to mailboxes until all is sent, then copy between them."""
+        """Do what is to be done, one mailbox after the other, until nothing is left for anybody."""
         with self._writer.reading() as reader:
-            while not self._workers.is_stopping and (taken := self._take()) is not None:
-                restore_, is_copying = taken
+            while (task := self._take()) is not None:
+                is_done = False
                 try:
-                    line.do(partial(self._restore, restore_, reader, line.progress, is_copying=is_copying))
+                    line.do(partial(self._do, task, reader, line))
+                    is_done = True
                 except MailboxUnavailable as error:
-                    restore_.report.error = str(error)
+                    task.restore.report.error, task.restore.report.hint = str(error), error.hint
+                    is_done = True
                 finally:
-                    self._give_back(restore_, is_copying=is_copying)
+                    self._give_back(task, is_done=is_done)
 
-    def _take(self) -> tuple[MailboxRestore | LabelRestore, bool] | None:
-        """Take a mailbox to send to, or when nobody is sending any more one to copy to; hire if more are waiting."""
-        with self._lock:
-            if self._queue:
-                self._at_work += 1
-                taken = self._queue.popleft(), False
-                waiting = len(self._queue)
-            elif self._deferring and not self._at_work:
-                taken = self._deferring.popleft(), True
-                waiting = len(self._deferring)
-            else:
+    def _do(self, task: _Task, reader: MessageReader, line: Line[AccountTarget], target: AccountTarget) -> None:
+        before = task.restore.settled
+        try:
+            task.restore.work(task.phase, target, reader, self._destinations)
+        finally:
+            if task.restore.settled > before:
+                line.progress()
+
+    def _take(self) -> _Task | None:
+        """Take what is to be done next; wait as long as others may leave something to do. Hire if more is waiting."""
+        with self._changed:
+            while (task := self._next()) is None and self._at_work and not self._workers.is_stopping:
+                self._changed.wait(_TICK)
+            if task is None or self._workers.is_stopping:
                 return None
+            self._at_work += 1
+            waiting = len(self._queues[task.phase])
         wants_more = self._options.connections is not None or self._workers.mostly_wait()
         if waiting >= WORTH_A_CONNECTION and wants_more:
             self._workers.hire(self._work)
-        return taken
+        return task
 
-    def _give_back(self, restore_: MailboxRestore | LabelRestore, *, is_copying: bool) -> None:
-        with self._lock:
-            if is_copying:
-                return
+    def _next(self) -> _Task | None:
+        """Return a task of the earliest phase that is not done."""
+        for queue in self._queues.values():
+            if queue:
+                return queue.popleft()
+            if self._at_work:
+                return None
+        return None
+
+    def _give_back(self, task: _Task, *, is_done: bool) -> None:
+        """Leave what remains to a later phase; what failed to another connection, once."""
+        with self._changed:
             self._at_work -= 1
-            if restore_.is_deferring:
-                self._deferring.append(restore_)
-
-    def _restore(
-        self,
-        restore_: MailboxRestore | LabelRestore,
-        reader: MessageReader,
-        progress: Callable[[], None],
-        target: AccountTarget,
-        *,
-        is_copying: bool,
-    ) -> None:
-        before = restore_.report.settled
-        try:
-            if is_copying:
-                restore_.copy(target, reader, self._destinations)
-            else:
-                restore_.send(target, reader)
-        finally:
-            if restore_.report.settled > before:
-                progress()
+            if is_done:
+                if task.restore.is_unfinished and task.phase < task.restore.last_phase:
+                    later = task._replace(phase=task.restore.last_phase)
+                    self._queues[later.phase].append(later)
+            elif task not in self._failed:
+                self._failed.add(task)
+                self._queues[task.phase].append(task)
+            self._changed.notify_all()
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
     def _conclude(self) -> None:
         """Say how it ended."""
         report = self._report
+        self._notes.conclude()
         error = worst(self._workers.errors)
         left = report.total("left") or not self._is_surveyed
         if error is not None and left:
@@ -232,5 +243,7 @@ class AccountRestore:
         report.exit_code = max(codes)
         if report.exit_code:
             report.status = "partial" if any(one.settled for one in report.mailboxes) else "failed"
+        if self._uploads.is_spent:
+            report.notes.append("--max-upload: no more may be sent today (UTC); the same command goes on tomorrow")
         if self._around.stop.signum:
             report.exit_code = 128 + self._around.stop.signum

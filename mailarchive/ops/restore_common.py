@@ -2,17 +2,22 @@
 
 import threading
 from collections.abc import Callable, Iterable
+from enum import IntEnum
 from typing import NamedTuple
 
 from mailarchive.archive.restoring import RestoreLog
 from mailarchive.mail.mending import FIXES, Flaw
 from mailarchive.ops.copies import Copies
 from mailarchive.ops.events import Notice, Observer
+from mailarchive.ops.options import Around
 from mailarchive.ops.restore_options import RestoreOptions
 from mailarchive.ops.restore_report import Refusal, RestoreReport
 from mailarchive.ops.uploads import Uploads
 from mailarchive.ops.wanted import Wanted
 from mailarchive.targets.accounts import Abilities
+
+SETTLING = 3.0
+"""Seconds in which a server ends what a client that is gone had sent whole."""
 
 
 def warn(report: RestoreReport, sentences: Iterable[str], observer: Observer) -> None:
@@ -29,6 +34,7 @@ class Notes:
         """``names`` returns what a mailbox of the archive is called, by its number."""
         self._report = report
         self._names = names
+        self._odd_ends = 0
         self._lock = threading.Lock()
 
     def refused(
@@ -47,11 +53,32 @@ class Notes:
             for flag in flags:
                 self._report.dropped_flags[flag] = self._report.dropped_flags.get(flag, 0) + 1
 
+    def odd_ends(self, messages: int) -> None:
+        """Count messages that were sent and have line ends other than CRLF."""
+        with self._lock:
+            self._odd_ends += messages
+
+    def conclude(self) -> None:
+        """Say what was counted."""
+        if self._odd_ends:
+            self.note(
+                f"{self._odd_ends} of the messages sent have line ends other than CRLF, which many servers change; "
+                "see: --verify"
+            )
+
     def note(self, sentence: str) -> None:
         """Note a sentence, once."""
         with self._lock:
             if sentence not in self._report.notes:
                 self._report.notes.append(sentence)
+
+
+class Phase(IntEnum):
+    """What is done at a time, each when the one before is done with all mailboxes."""
+
+    SEND = 0
+    COPY = 1
+    LABEL = 2
 
 
 class Common(NamedTuple):
@@ -64,6 +91,7 @@ class Common(NamedTuple):
     uploads: Uploads
     options: RestoreOptions
     notes: Notes
+    around: Around
     is_stopping: Callable[[], bool]
     done: Callable[[str, int, int], None]
     """Is told of a mailbox how many more messages are settled, and how many octets were sent for them."""

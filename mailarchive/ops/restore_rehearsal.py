@@ -11,20 +11,19 @@ from mailarchive.errors import ArchiveDamaged, ExitCode, MailboxUnavailable
 from mailarchive.mail.mending import Flaw
 from mailarchive.model import KEEPS_ALL, ListedMailbox, Permanent
 from mailarchive.ops.advice import provider_for
-from mailarchive.ops.copies import Copies
+from mailarchive.ops.copies import Original
 from mailarchive.ops.events import Notice, Observer, Progress
-from mailarchive.ops.keeping import split_flags
-from mailarchive.ops.letters import NEVER_AT_GMAIL, NO_NUL, too_large
+from mailarchive.ops.letters import NO_NUL, split, too_large
 from mailarchive.ops.matching import numbers
 from mailarchive.ops.options import Around
-from mailarchive.ops.outgoing_mail import body_of, head_of
+from mailarchive.ops.outgoing_mail import Evidence, body_of
 from mailarchive.ops.restore_common import Notes, warn
 from mailarchive.ops.restore_options import RestoreOptions, RestoreTarget
 from mailarchive.ops.restore_report import RestoredMailbox, RestoreReport
 from mailarchive.ops.restore_scope import Scope, scope_of, target_number
-from mailarchive.ops.routes import Route, routes
+from mailarchive.ops.routes import Route, copies_between, routes
 from mailarchive.ops.standing import Standing
-from mailarchive.ops.wanted import Wanted, shared_digests
+from mailarchive.ops.wanted import Wanted
 from mailarchive.targets.accounts import Abilities, AccountTarget
 
 
@@ -82,56 +81,66 @@ class _Rehearsal:
         self._report = report
         self._notes = Notes(report, scope.name)
         self._around = around
-        self._copies = Copies(shared_digests(route.wanted for route in planned if route.label is None))
+        self._copies = copies_between(planned, abilities)
+        self._standings = [self._recalled(place, route) for place, route in enumerate(planned)]
         self._done = 0
-        self._total = sum(item.message.size for route in planned for item in route.wanted)
+        self._total = sum(item.message.size for one in self._standings for item in one.pending.values())
+
+    def _recalled(self, place: int, route: Route) -> Standing:
+        standing = Standing(place, route.report(), route.wanted, route.have, self._copies)
+        standing.recall(route.remembered)
+        standing.offer_all()
+        return standing
 
     def one(self, place: int, target: AccountTarget) -> RestoredMailbox:
         """Return what would be done for one mailbox."""
-        route = self._planned[place]
-        destination = route.destination
-        report = route.report()
+        route, standing = self._planned[place], self._standings[place]
+        destination, report = route.destination, standing.report
         report.made = destination.listed is None
-        standing = Standing(place, report, route.wanted, route.have, self._copies)
-        standing.recall(route.remembered)
         if destination.changed:
             self._notes.note(destination.changed)
+        if (why := route.why_not(again=self._options.again)) is not None:
+            report.made, report.error, report.hint, report.left = False, *why, len(standing.pending)
+            return report
+        if route.lost_note:
+            self._notes.note(route.lost_note)
         permanent = KEEPS_ALL
-        if destination.listed is not None and standing.pending and route.label is None:
+        if route.label is None and route.must_be_opened(standing, again=self._options.again):
             try:
                 permanent = self._look(target, route, standing)
             except MailboxUnavailable as error:
-                report.error = str(error)
+                report.error, report.hint = str(error), error.hint
         self._predict(route, standing, permanent)
         return report
 
     def _look(self, target: AccountTarget, route: Route, standing: Standing) -> Permanent:
         """See which of the pending messages are there; return which flags the mailbox keeps."""
         opened = target.open(ListedMailbox(route.destination.name))
+        if standing.uidvalidity is not None and opened.cursor.uidvalidity != standing.uidvalidity:
+            standing.recall(None)
         uids = numbers(opened.uids()) if opened.cursor.messages else []
         standing.note_removed(uids, again=self._options.again)
         if standing.pending and uids:
-            landed, _octets = standing.match(
-                opened, uids, lambda item: head_of(self._reader, item.message), always=self._options.always
-            )
+            landed, _octets = standing.match(opened, uids, Evidence(self._reader), always=self._options.always)
             standing.landed(landed)
         return opened.permanent
 
     def _predict(self, route: Route, standing: Standing, permanent: Permanent) -> None:
         """Count what would be sent and copied, and note what will be refused and which flags will be lost."""
         report = standing.report
-        never = NEVER_AT_GMAIL if self._abilities.has_labels else frozenset[str]()
         for item in standing.pending.values():
             if self._around.stop.is_set():
                 return
-            if route.label is not None or not self._copies.is_for(standing.place, item.message.digest):
+            if route.label is not None or self._is_copied(standing.place, item):
                 report.to_copy += 1
+                report.to_copy_bytes += item.message.size if route.label is None else 0
                 continue
             refusal = self._refusal(item)
             if refusal is None:
                 report.to_send += 1
                 report.to_send_bytes += item.message.size
-                self._notes.dropped(split_flags(item.flags, permanent, never)[1])
+                self._copies.landed(Original(standing.place, None, 0, item.flags, item.date), item.message.digest)
+                self._notes.dropped(split(item.flags, permanent, self._abilities)[1])
             elif refusal[0]:
                 report.refused += 1
                 self._notes.refused(report.mailbox, item, refusal[0], refusal[1])
@@ -139,6 +148,14 @@ class _Rehearsal:
                 report.damaged += 1
             self._done += item.message.size
             self._around.observer(Progress(self._done, self._total))
+
+    def _is_copied(self, place: int, item: Wanted) -> bool:
+        """Return whether another mailbox has the message by then, as it should be here."""
+        digest = item.message.digest
+        return (
+            not self._copies.is_for(place, digest)
+            and self._copies.original(place, digest, item.flags, item.date) is not None
+        )
 
     def _refusal(self, item: Wanted) -> tuple[str, frozenset[Flaw]] | None:
         """Return why a message will be refused, with an empty reason if it is damaged; None if it may well be taken."""
@@ -161,8 +178,9 @@ def _remarks(
 ) -> Iterator[str]:
     """Yield what is to be known about room and daily limits."""
     octets = report.total("to_send_bytes")
-    if abilities.room is not None and octets > abilities.room:
-        yield f"the target has room for {abilities.room} octets, and {octets} are to be sent; the rest is refused"
+    placed = octets + report.total("to_copy_bytes")
+    if abilities.room is not None and placed > abilities.room:
+        yield f"the target has room for {abilities.room} octets, and {placed} are to be put there; not all is taken"
     provider = provider_for(target.account)
     a_day = options.max_upload or (provider.upload if provider else None)
     if a_day and octets > a_day:

@@ -35,8 +35,10 @@ class RestoredMailbox:
     to_send: int = 0
     to_send_bytes: int = 0
     to_copy: int = 0
+    to_copy_bytes: int = 0
     made: bool = False
     error: str = ""
+    hint: str = ""
 
     @property
     def settled(self) -> int:

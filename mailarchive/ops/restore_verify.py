@@ -17,7 +17,7 @@ from mailarchive.model import Digest, HeaderDigest, MessageFacts
 from mailarchive.ops.events import MessagesDone, Notice, Observer
 from mailarchive.ops.headers import header_digests
 from mailarchive.ops.matching import matches, numbers
-from mailarchive.ops.outgoing_mail import head_of
+from mailarchive.ops.outgoing_mail import Evidence
 from mailarchive.ops.restore_options import RestoreOptions, RestoreTarget
 from mailarchive.ops.restore_scope import scope_of, target_number
 from mailarchive.ops.routes import Route, routes
@@ -157,7 +157,7 @@ class _Verifier:
                 pairs.append(_Pair(item, *recorded[item.message.digest].pop(0)))
             else:
                 rest.append(item)
-        found = matches(opened, sorted(free), rest, None, lambda item: head_of(self._reader, item.message))
+        found = matches(opened, sorted(free), rest, None, Evidence(self._reader).head)
         pairs += [_Pair(rest[match.place], match.uid, mended=False) for match in found]
         taken = {match.place for match in found}
         return pairs, [item for place, item in enumerate(rest) if place not in taken]

@@ -5,16 +5,17 @@ from typing import NamedTuple
 
 from mailarchive.archive.archive import Catalog
 from mailarchive.errors import UsageError
-from mailarchive.model import Digest, ListedMailbox
+from mailarchive.model import Digest, ListedMailbox, MailboxName
 from mailarchive.ops import gmail_names
+from mailarchive.ops.copies import Copies
 from mailarchive.ops.naming import Destination, destinations
 from mailarchive.ops.restore_options import RestoreOptions
 from mailarchive.ops.restore_report import RestoredMailbox
 from mailarchive.ops.restore_scope import Scope
 from mailarchive.ops.selection import Selection
-from mailarchive.ops.standing import Have
-from mailarchive.ops.wanted import Wanted, wanted_of
-from mailarchive.records import MENDED, KnownTargetMailbox
+from mailarchive.ops.standing import Have, Standing
+from mailarchive.ops.wanted import Wanted, shared_digests, wanted_of
+from mailarchive.records import KnownTargetMailbox
 from mailarchive.targets.accounts import Abilities
 
 
@@ -22,6 +23,7 @@ class Route(NamedTuple):
     """A mailbox of the target and what it should have; ``known`` and ``have`` are what the archive remembers of it.
 
     Where there are labels, ``label`` is the one that puts a message of the mailbox with all mail into this one.
+    ``moved`` is what the mailbox that is known seems to be called now.
     """
 
     destination: Destination
@@ -29,6 +31,33 @@ class Route(NamedTuple):
     known: KnownTargetMailbox | None = None
     have: Sequence[Have] = ()
     label: str | None = None
+    moved: MailboxName | None = None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the mailbox was filled before, and is not there any more."""
+        return self.known is not None and self.destination.listed is None
+
+    @property
+    def lost_note(self) -> str:
+        """What to say if it is lost."""
+        name = self.destination.name
+        return f"{name}, filled by an earlier run, is not there any more: it is made again" if self.is_lost else ""
+
+    def why_not(self, *, again: bool) -> tuple[str, str] | None:
+        """Return why the mailbox is left alone, unless it is to be filled ``again``, and what to do."""
+        if self.moved is None or again:
+            return None
+        name = self.destination.name
+        reason = f"{name}, filled by an earlier run, seems to be called {self.moved} there now"
+        return reason, "go on there with --map, or fill the old name anew with --again"
+
+    def must_be_opened(self, standing: Standing, *, again: bool) -> bool:
+        """Return whether the mailbox, if it is there, may have or lack something that is not known of."""
+        listed = self.destination.listed
+        messages = listed.cursor.messages if listed and listed.cursor else None
+        is_changed = self.remembered is not None and not standing.is_of(messages)
+        return listed is not None and (bool(standing.pending) or is_changed or again)
 
     @property
     def remembered(self) -> KnownTargetMailbox | None:
@@ -61,7 +90,15 @@ def routes(
     if all_mail is not None:
         planned = _by_label(planned, all_mail)
     known = {} if target is None else {box.raw: box for box in catalog.target_mailboxes(target)}
-    return [_remembered(catalog, route, known.get(route.destination.name.raw)) for route in planned]
+    taken = known.keys() | {route.destination.name.raw for route in planned}
+    strange = [box for box in listed if box.name.raw not in taken]
+    return [_remembered(catalog, route, known.get(route.destination.name.raw), strange) for route in planned]
+
+
+def copies_between(planned: Sequence[Route], abilities: Abilities) -> Copies:
+    """Return who sends what several mailboxes want; where there are labels nothing is copied for them."""
+    shared = shared_digests(route.wanted for route in planned if route.label is None)
+    return Copies(shared, tells_uids=abilities.tells_uids)
 
 
 def _with_something(planned: Sequence[Route], selection: Selection) -> list[Route]:
@@ -72,11 +109,18 @@ def _with_something(planned: Sequence[Route], selection: Selection) -> list[Rout
     return [route for route in planned if route.wanted or not is_of_days]
 
 
-def _remembered(catalog: Catalog, route: Route, known: KnownTargetMailbox | None) -> Route:
+def _remembered(
+    catalog: Catalog, route: Route, known: KnownTargetMailbox | None, strange: Iterable[ListedMailbox]
+) -> Route:
     if known is None:
         return route
-    have = [Have(one.digest, one.uid, one.how == MENDED) for one in catalog.restored(known.box)]
-    return route._replace(known=known, have=have)
+    have = [Have(*one) for one in catalog.restored(known.box)]
+    route = route._replace(known=known, have=have)
+    if not have or not route.is_lost or route.label is not None:
+        return route
+    # Where a mailbox is given another name it keeps its UIDVALIDITY.
+    moved = (box.name for box in strange if box.cursor and box.cursor.uidvalidity == known.uidvalidity)
+    return route._replace(moved=next(moved, None))
 
 
 def _by_label(planned: Sequence[Route], all_mail: ListedMailbox) -> list[Route]:

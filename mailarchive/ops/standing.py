@@ -6,29 +6,54 @@ from typing import NamedTuple
 
 from mailarchive.archive.restoring import Landed
 from mailarchive.mail.mending import Flaw
-from mailarchive.model import Digest
+from mailarchive.model import Digest, HeaderDigest
 from mailarchive.ops.copies import Copies, Original
-from mailarchive.ops.matching import Head, Match, matches
+from mailarchive.ops.matching import Match, matches
+from mailarchive.ops.outgoing_mail import Evidence
 from mailarchive.ops.restore_common import Notes
 from mailarchive.ops.restore_report import RestoredMailbox
 from mailarchive.ops.wanted import Wanted, missing
-from mailarchive.records import KnownTargetMailbox
+from mailarchive.records import MENDED, KnownTargetMailbox
 from mailarchive.targets.accounts import OpenTarget
+
+THERE = "there"
+"""How a target has a message that was not sent to it by a restore."""
 
 
 class Have(NamedTuple):
-    """A message that the mailbox was given, or had, as far as is known; ``mended``: a mended copy of it."""
+    """A message that the mailbox was given, or had, as far as is known; ``how`` as in ``RestoredRecord``."""
 
     digest: Digest
     uid: int | None
-    mended: bool = False
+    how: str | None = None
+
+    @property
+    def mended(self) -> bool:
+        """Whether a mended copy of it is there."""
+        return self.how == MENDED
+
+
+class Mended(NamedTuple):
+    """A copy of a message without ``flaws``."""
+
+    flaws: frozenset[Flaw]
+    digest: Digest
+    size: int
+    header: HeaderDigest
+
+
+class _Refused(NamedTuple):
+    item: Wanted
+    reason: str
+    flaws: frozenset[Flaw]
 
 
 class Standing:
     """How one mailbox stands; ``place`` is its own among the destinations.
 
-    ``pending`` is what is neither there nor refused, by its place among what is wanted. ``since`` is the UID from which
-    on there may be messages that were sent and not written down; None as long as nothing was.
+    ``pending`` is what is neither there nor refused, by its place among what is wanted; what stands in ``mended`` as
+    well is sent as a mended copy. ``since`` is the UID from which on there may be messages that were sent and not
+    written down; None as long as nothing was. ``uidvalidity`` is that with which the UIDs hold.
     """
 
     def __init__(
@@ -36,19 +61,24 @@ class Standing:
     ) -> None:
         self.report = report
         self.pending: dict[int, Wanted] = {}
+        self.mended: dict[int, Mended] = {}
         self.since: int | None = None
+        self.uidvalidity: int | None = None
+        self.unreadable: set[Digest] = set()
+        """What turned out to be damaged."""
         self.is_begun = False
         """Whether something may have been sent by this run."""
         self.place = place
         self._wanted = wanted
         self._have = list(have)
         self._copies = copies
-        self._refused: dict[int, tuple[Wanted, str, frozenset[Flaw]]] = {}
-        self._mended: set[int] = set()
+        self._refused: dict[int, _Refused] = {}
+        self._kept_out: set[int] = set()
 
     def recall(self, known: KnownTargetMailbox | None) -> None:
-        """Compare with what is remembered of the mailbox; of nothing if it was made anew (None)."""
+        """Compare with what is remembered of the mailbox; with nothing if it was made anew (None)."""
         self.since = None if known is None else known.uidnext
+        self.uidvalidity = None if known is None else known.uidvalidity
         if known is None:
             self._have.clear()
         self.compare()
@@ -61,13 +91,18 @@ class Standing:
 
     def offer_all(self) -> None:
         """Let other mailboxes copy what this one was given before."""
-        uids = {one.digest: one.uid for one in self._have if one.uid is not None}
+        uids = {one.digest: one.uid for one in self._have if one.uid is not None and not one.mended}
         for item in self._wanted:
             if (uid := uids.get(item.message.digest)) is not None:
                 self._offer(item, uid)
 
     def _offer(self, item: Wanted, uid: int) -> None:
-        self._copies.landed(Original(self.place, uid, item.flags, item.date), item.message.digest)
+        original = Original(self.place, self.uidvalidity, uid, item.flags, item.date)
+        self._copies.landed(original, item.message.digest)
+
+    def is_of(self, messages: int | None) -> bool:
+        """Return whether a mailbox with so many messages may well be as it was left."""
+        return messages == len(self._have)
 
     def note_removed(self, uids: Iterable[int], *, again: bool) -> None:
         """Note what is no longer among ``uids``, those of all that is there; ``again``: it is pending again."""
@@ -76,13 +111,14 @@ class Standing:
         if gone and again:
             self._have = [one for one in self._have if one.uid is None or one.uid in there]
             self.compare()
-        else:
-            self.report.removed = len(gone)
+        elif gone:
+            wanted = {item.message.digest for item in self._wanted}
+            self.report.removed = sum(one.digest in wanted for one in gone)
 
     # -- what is there -------------------------------------------------------------------------------------------
 
     def match(
-        self, opened: OpenTarget, uids: Sequence[int], head: Head, *, always: bool
+        self, opened: OpenTarget, uids: Sequence[int], evidence: Evidence, *, always: bool
     ) -> tuple[list[tuple[int, Landed]], int]:
         """Return which pending messages are among ``uids``, and count them; and how many octets of them this run sent.
 
@@ -93,8 +129,8 @@ class Standing:
         strange = [uid for uid in uids if uid not in known]
         if always:
             strange = [uid for uid in strange if self.since is not None and uid >= self.since]
-        looked_for = [*self._nameless(), *self.pending.items()]
-        found = matches(opened, strange, [item for _place, item in looked_for], self.since, head)
+        looked_for = [*self._nameless(), *((place, self._as_sent(place)) for place in self.pending)]
+        found = matches(opened, strange, [item for _place, item in looked_for], self.since, evidence.head)
         landed: list[tuple[int, Landed]] = []
         octets = 0
         for match in found:
@@ -102,8 +138,23 @@ class Standing:
             if place >= 0:
                 was_sent = self._count(match)
                 octets += item.message.size if was_sent and self.is_begun else 0
-                landed.append((place, Landed(item.message.digest, match.uid, None if was_sent else "there")))
+                landed.append((place, self._found(place, match, evidence, was_sent=was_sent)))
         return landed, octets
+
+    def _as_sent(self, place: int) -> Wanted:
+        """Return a pending message as it looks when it is there."""
+        item, mended = self.pending[place], self.mended.get(place)
+        if mended is None:
+            return item
+        return item._replace(message=item.message._replace(size=mended.size, header=mended.header))
+
+    def _found(self, place: int, match: Match, evidence: Evidence, *, was_sent: bool) -> Landed:
+        """Return what is known of a message that was found: of one that an earlier run sent also how."""
+        item, mended = self.pending[place], self.mended.get(place)
+        sent = mended.digest if mended else None
+        if was_sent and mended is None and match.size not in {None, item.message.size}:
+            sent = evidence.mended(item.message, match.size)
+        return Landed(item.message.digest, match.uid, None if was_sent else THERE, sent)
 
     def _nameless(self) -> list[tuple[int, Wanted]]:
         """Return what is there under a UID that is not known, with -1 as its place."""
@@ -130,14 +181,12 @@ class Standing:
         """Note that pending messages are there; they have been written down."""
         for place, one in landed:
             item = self.pending.pop(place)
-            self._have.append(Have(item.message.digest, one.uid))
-            if one.uid is not None and one.sent is None:
-                self._offer(item, one.uid)
-
-    @property
-    def newest_uid(self) -> int | None:
-        """The UID of what was noted last."""
-        return self._have[-1].uid if self._have else None
+            have = Have(one.digest, one.uid, one.how if one.sent is None else MENDED)
+            self._have.append(have)
+            if have.mended:
+                self.report.mended += 1
+            elif have.uid is not None:
+                self._offer(item, have.uid)
 
     def uids(self) -> dict[Digest, int]:
         """Return the UIDs of what is there, as far as they are known."""
@@ -147,35 +196,37 @@ class Standing:
 
     def damaged(self, place: int) -> None:
         """Note that a message cannot be read."""
-        del self.pending[place]
+        self.unreadable.add(self.pending.pop(place).message.digest)
         self.report.damaged += 1
 
     def refuse(self, place: int, reason: str, flaws: frozenset[Flaw] = frozenset()) -> None:
         """Note that a message is not taken as it is, and what may be odd about it."""
-        self._refused[place] = self.pending.pop(place), reason, flaws
+        item = self.pending.pop(place)
+        if before := self._refused.get(place):
+            reason, flaws = f"{before.reason}; and the mended copy: {reason}", before.flaws
+        self._refused[place] = _Refused(item, reason, flaws)
+        self._kept_out.add(place)
+
+    def mend(self, place: int, mended: Mended) -> None:
+        """Let a mended copy of a refused message be sent."""
+        self.mended[place] = mended
+        self.pending[place] = self._refused[place].item
+        self._kept_out.discard(place)
+
+    @property
+    def settled(self) -> int:
+        """How many are there, or were refused."""
+        return self.report.settled + len(self._kept_out)
 
     def refused(self) -> set[Digest]:
         """Return what is not there and was not taken."""
-        return {item.message.digest for place, (item, *_why) in self._refused.items() if place not in self._mended}
-
-    def mendable(self) -> list[tuple[int, Wanted, frozenset[Flaw]]]:
-        """Return what was refused, has flaws and was not mended yet."""
-        return [
-            (place, item, flaws)
-            for place, (item, _reason, flaws) in self._refused.items()
-            if flaws and place not in self._mended
-        ]
-
-    def mend(self, place: int) -> None:
-        """Make a refused message pending again, as a mended copy of it is there and is about to be noted."""
-        self._mended.add(place)
-        self.pending[place] = self._refused[place][0]
-        self.report.mended += 1
+        return {self._refused[place].item.message.digest for place in self._kept_out}
 
     def conclude(self, notes: Notes) -> RestoredMailbox:
         """Return the counts, when nothing more is done, and note what was refused."""
         self.report.left = len(self.pending)
-        self.report.refused = len(self._refused) - len(self._mended)
+        self.report.refused = len(self._kept_out)
         for place, (item, reason, flaws) in self._refused.items():
-            notes.refused(self.report.mailbox, item, reason, flaws, mended=place in self._mended)
+            if place not in self.pending:
+                notes.refused(self.report.mailbox, item, reason, flaws, mended=place not in self._kept_out)
         return self.report

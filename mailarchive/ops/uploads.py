@@ -13,7 +13,7 @@ class Uploads:
         """``limit`` is for a whole day (None: no limit), ``spent`` what was sent on it before."""
         self.limit = limit
         self.is_spent = False
-        """Whether something had to wait."""
+        """Whether something has to wait for another day."""
         self._spent = spent
         self._lock = threading.Lock()
 
@@ -26,6 +26,11 @@ class Uploads:
             self._spent += octets if fits else 0
             self.is_spent = self.is_spent or not fits
             return fits
+
+    def release(self, octets: int) -> None:
+        """Give back what was reserved for messages that did not arrive, as far as is known: they are admitted again."""
+        with self._lock:
+            self._spent -= octets
 
 
 def uploads_of(catalog: Catalog, target: int, limit: int | None, now: datetime) -> Uploads:

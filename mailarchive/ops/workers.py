@@ -48,7 +48,9 @@ class Workers(Generic[C]):
         with self._lock:
             if len(self._threads) >= self._limit or self.is_stopping:
                 return
-            thread = threading.Thread(target=self._run, args=(work,), name=f"pull-{len(self._threads)}", daemon=True)
+            thread = threading.Thread(
+                target=self._run, args=(work,), name=f"connection-{len(self._threads)}", daemon=True
+            )
             self._threads.append(thread)
             self._hired = self._clock.monotonic(), self._clock.worked()
         thread.start()

@@ -71,8 +71,9 @@ class Line(Generic[C]):
     def close(self) -> None:
         """End the connection and all waiting; never raises, from any thread."""
         self._patience.close()
-        if self._connection is not None:
-            self._connection.close()
+        connection = self._connection
+        if connection is not None:
+            connection.close()
 
     def connection(self) -> C:
         """Return the connection, made anew if it was lost. Raises ConnectionLost after ``close``."""

@@ -1,6 +1,6 @@
 """The contract of an AccountTarget: an account that messages are put into, and from which nothing is ever removed."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO, NamedTuple, Protocol
 
 from mailarchive.model import (
@@ -16,16 +16,20 @@ from mailarchive.model import (
 )
 from mailarchive.remote.line import Line
 
-__all__ = ["Abilities", "AccountTarget", "Copied", "Line", "OpenTarget", "Outcome", "Spool"]
+__all__ = ["NO_ROOM", "Abilities", "AccountTarget", "Line", "OpenTarget", "Outcome", "Spool"]
 
 Spool = Callable[[], BinaryIO]
+
+NO_ROOM = "OVERQUOTA"
+"""The response code of what is refused for want of room (RFC 9208 section 5.1.3)."""
 
 
 class Abilities(NamedTuple):
     """What an account takes. Octets are None where the server does not tell.
 
     ``prefix`` and ``delimiter`` shape the names of mailboxes (NAMESPACE, RFC 9051 section 6.3.10); ``takes_nul`` says
-    that messages may hold NUL (BINARY, RFC 3516); ``has_labels`` that it is Gmail.
+    that messages may hold NUL (BINARY, RFC 3516); ``tells_uids`` that it says under which UID something was put
+    (UIDPLUS, RFC 4315); ``has_labels`` that it is Gmail.
     """
 
     prefix: bytes
@@ -33,6 +37,7 @@ class Abilities(NamedTuple):
     append_limit: int | None
     room: int | None
     takes_nul: bool
+    tells_uids: bool
     has_labels: bool
 
 
@@ -46,13 +51,6 @@ class Outcome(NamedTuple):
     uid: int | None = None
     refused: str | None = None
     code: str = ""
-
-
-class Copied(NamedTuple):
-    """How messages were copied: the UIDs there in the order of the originals, or none if the server does not tell."""
-
-    uidvalidity: int | None
-    uids: Sequence[int]
 
 
 class OpenTarget(Protocol):
@@ -86,12 +84,15 @@ class OpenTarget(Protocol):
         """Put ``messages`` into the mailbox in their order, octet for octet; yield what became of each.
 
         Many are on the way at a time, unless each is to go ``alone``. One that is refused does not hold up others. The
-        first that is neither yielded nor refused when an error is raised may or may not be there, as those behind it.
-        When the account has no more room the rest is refused without being sent.
+        first that is not yielded when an error is raised may or may not be there, as those behind it. Raises NoRoom
+        if there is none left: what was not yielded then is not there.
         """
 
-    def copy(self, uids: Sequence[int], name: MailboxName) -> Copied:
-        """Copy messages of this mailbox to another. Raises MessageRefused if none was copied."""
+    def copy(self, uids: Sequence[int], name: MailboxName, uidvalidity: int | None) -> Mapping[int, int]:
+        """Copy messages of this mailbox to another; return under which UID each is there that is known to be.
+
+        Others may be there as well. A UID holds with ``uidvalidity``: under another one nothing is known.
+        """
 
     def label(self, uids: Sequence[int], labels: Sequence[str]) -> None:
         """Add labels to messages, where the account ``has_labels``. Raises MessageRefused."""

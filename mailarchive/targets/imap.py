@@ -1,11 +1,11 @@
 """An account at an IMAP server, as a target: which commands put many messages there in little time."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from mailarchive.config import Endpoint
-from mailarchive.errors import MessageRefused
+from mailarchive.errors import MessageRefused, NoRoom
 from mailarchive.mail.body import MemoryBody
 from mailarchive.model import (
     KEEPS_ALL,
@@ -21,7 +21,7 @@ from mailarchive.model import (
 )
 from mailarchive.remote.imap import Compression, ImapMailbox, Password, Timeouts, number_sets
 from mailarchive.remote.imap.writing import WritingSession
-from mailarchive.targets.accounts import Abilities, Copied, Outcome, Spool
+from mailarchive.targets.accounts import NO_ROOM, Abilities, Outcome, Spool
 
 _MESSAGES_A_COMMAND = 400
 _OCTETS_A_COMMAND = 4 << 20
@@ -29,7 +29,6 @@ _OCTETS_A_COMMAND = 4 << 20
 _MANY_AHEAD, _SINGLE_AHEAD = 2, 100
 """How many commands are on the way at a time: with many messages each, and with one."""
 _OCTETS_AHEAD = 8 << 20
-_NO_ROOM = "OVERQUOTA"
 _FULL = 3
 """After so many messages in a row for which there is no room, no more are sent."""
 
@@ -62,6 +61,7 @@ class ImapTarget:
             session.append_limit(),
             session.room(),
             takes_nul=session.offers("BINARY"),
+            tells_uids=session.offers("UIDPLUS"),
             has_labels=session.offers("X-GM-EXT-1"),
         )
 
@@ -112,16 +112,18 @@ class ImapOpenTarget:
         return self._reading.fetch(uids, spool)
 
     def append(self, messages: Iterable[Outbound], *, alone: bool = False) -> Iterator[Outcome]:
-        return _Appending(self._session, self._name, alone=alone).run(messages)
+        return _Appending(self._session, self._name, self.cursor.uidvalidity, alone=alone).run(messages)
 
-    def copy(self, uids: Sequence[int], name: MailboxName) -> Copied:
-        found: list[int] = []
-        uidvalidity: int | None = None
+    def copy(self, uids: Sequence[int], name: MailboxName, uidvalidity: int | None) -> Mapping[int, int]:
+        found: dict[int, int] = {}
         for numbers, messages in number_sets(uids):
-            stored = self._session.copy(numbers, name, messages)
-            uidvalidity = stored.uidvalidity
-            found += stored.uids
-        return Copied(uidvalidity, found if len(found) == len(uids) else ())
+            try:
+                copied = self._session.copy(numbers, name, messages)
+            except MessageRefused:
+                continue
+            if copied.uidvalidity == uidvalidity:
+                found |= copied.uids
+        return found
 
     def label(self, uids: Sequence[int], labels: Sequence[str]) -> None:
         for numbers, _messages in number_sets(uids):
@@ -140,9 +142,10 @@ class _Sent(NamedTuple):
 class _Appending:
     """Puts messages into one mailbox, many ahead of the answers."""
 
-    def __init__(self, session: WritingSession, name: MailboxName, *, alone: bool) -> None:
+    def __init__(self, session: WritingSession, name: MailboxName, uidvalidity: int | None, *, alone: bool) -> None:
         self._session = session
         self._name = name
+        self._uidvalidity = uidvalidity
         many = session.offers("MULTIAPPEND") and not alone
         self._most = _MESSAGES_A_COMMAND if many else 1
         self._ahead = 1 if alone else _MANY_AHEAD if many else _SINGLE_AHEAD
@@ -154,17 +157,22 @@ class _Appending:
     def run(self, messages: Iterable[Outbound]) -> Iterator[Outcome]:
         first = 0
         for batch, octets in self._batches(messages):
-            if self._no_room < _FULL:
-                while self._waiting and (len(self._waiting) >= self._ahead or self._octets + octets > _OCTETS_AHEAD):
-                    yield from self._finish_oldest()
-            if self._no_room < _FULL:
-                self._waiting.append(_Sent(self._session.start_append(self._name, batch), first, batch, octets))
-                self._octets += octets
-            else:
-                yield from self._refused(first, batch, self._words, _NO_ROOM)
+            while self._waiting and (len(self._waiting) >= self._ahead or self._octets + octets > _OCTETS_AHEAD):
+                yield from self._finish_oldest()
+            if self._is_full or self._session.is_asked_to_slow_down:
+                break
+            self._waiting.append(_Sent(self._session.start_append(self._name, batch), first, batch, octets))
+            self._octets += octets
             first += len(batch)
         while self._waiting:
             yield from self._finish_oldest()
+        if self._is_full:
+            raise NoRoom(f"{self._name} takes no further message: {self._words}")
+        self._session.heed()
+
+    @property
+    def _is_full(self) -> bool:
+        return self._no_room >= _FULL
 
     def _batches(self, messages: Iterable[Outbound]) -> Iterator[tuple[list[Outbound], int]]:
         """Yield messages for one command each, with their octets; one that is not in memory has its own."""
@@ -192,23 +200,24 @@ class _Appending:
     def _finish(self, tag: bytes, first: int, messages: Sequence[Outbound]) -> Iterator[Outcome]:
         """Yield what became of the messages of a command; if it was refused they are sent again in halves."""
         try:
-            uids = self._session.finish_append(tag, len(messages)).uids
+            stored = self._session.finish_append(tag, len(messages))
         except MessageRefused as error:
-            if len(messages) == 1 or self._no_room >= _FULL:
-                yield from self._refused(first, messages, str(error), error.code)
+            if self._is_full and error.code == NO_ROOM:
+                return
+            if len(messages) == 1:
+                yield self._refused(first, error)
                 return
         else:
             self._no_room = 0
+            uids = stored.uids if stored.uidvalidity == self._uidvalidity else []
             yield from (Outcome(first + n, uids[n] if uids else None) for n in range(len(messages)))
             return
         half = len(messages) // 2
         for start, part in ((first, messages[:half]), (first + half, messages[half:])):
-            if self._no_room >= _FULL:
-                yield from self._refused(start, part, self._words, _NO_ROOM)
-            else:
+            if not self._is_full:
                 yield from self._finish(self._session.start_append(self._name, part), start, part)
 
-    def _refused(self, first: int, messages: Sequence[Outbound], words: str, code: str) -> Iterator[Outcome]:
-        self._no_room = self._no_room + 1 if code == _NO_ROOM else 0
-        self._words = words
-        yield from (Outcome(first + n, None, words, code) for n in range(len(messages)))
+    def _refused(self, place: int, error: MessageRefused) -> Outcome:
+        self._no_room = self._no_room + 1 if error.code == NO_ROOM else 0
+        self._words = str(error)
+        return Outcome(place, None, str(error), error.code)

@@ -1,27 +1,17 @@
 """Restores to servers with demands of their own: Gmail's labels, limits, strictness, copies that lose their date."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from mailarchive.clock import Stop
-from mailarchive.config import Endpoint, account_of
 from mailarchive.loopback.account import CAPABILITIES, LoopbackAccount
 from mailarchive.loopback.gmail import GmailAccount
 from mailarchive.loopback.server import LoopbackServer
-from mailarchive.ops.events import ignore
-from mailarchive.ops.restore import restore
-from mailarchive.ops.restore_options import RestoreOptions, RestoreTarget
-from mailarchive.ops.restore_rehearsal import rehearse
-from mailarchive.ops.restore_report import RestoreReport
-from mailarchive.ops.restore_verify import verify_restore
-from mailarchive.targets.registry import connect
-from tests.integration.sites import Site, mail
-from tests.servers.still_clock import StillClock
+from tests.integration.loopback_restores import DATE, ONE, archive_of, octets, rehearsed, run, source, verified
+from tests.integration.sites import mail
 
-DATE = datetime(2024, 1, 1, tzinfo=UTC)
 NUL = b"Subject: nul\r\n\r\na\0b\r\n"
 LF = b"Subject: lf\n\nbody\n"
 UNENDED = b"Subject: end\r\n\r\nno end"
@@ -30,47 +20,7 @@ EIGHT_BIT = "Subject: Grüße\r\n\r\nbody\r\n".encode()
 
 @pytest.fixture
 def archived(tmp_path: Path) -> Callable[[LoopbackAccount], Path]:
-    def pull(account: LoopbackAccount) -> Path:
-        with LoopbackServer(account) as server:
-            Site(server, tmp_path / "archive").pull()
-        return tmp_path / "archive"
-
-    return pull
-
-
-def source(*messages: bytes) -> LoopbackAccount:
-    account = LoopbackAccount(capabilities=CAPABILITIES)
-    for number, octets in enumerate(messages):
-        account.append("INBOX", octets, internaldate=DATE + timedelta(days=number), flags={"\\Seen", "$Work"})
-    return account
-
-
-def target_at(server: LoopbackServer, stop: Stop) -> RestoreTarget:
-    endpoint = Endpoint("imap", "user", "localhost", server.port, "plain", compress="never")
-    return RestoreTarget(account_of(endpoint), connect(endpoint, lambda: "secret", clock=StillClock(), stop=stop))
-
-
-def adding_up(report: RestoreReport) -> RestoreReport:
-    for box in report.mailboxes:
-        there = box.settled + box.to_send + box.to_copy
-        assert box.wanted == there + box.refused + box.damaged + box.left, box
-    return report
-
-
-def run(server: LoopbackServer, root: Path, options: RestoreOptions | None = None) -> RestoreReport:
-    stop = Stop()
-    options = options or RestoreOptions(connections=1)
-    return adding_up(restore(root, target_at(server, stop), options, observer=ignore, clock=StillClock(), stop=stop))
-
-
-def rehearsed(server: LoopbackServer, root: Path) -> RestoreReport:
-    stop = Stop()
-    options = RestoreOptions()
-    return adding_up(rehearse(root, target_at(server, stop), options, observer=ignore, clock=StillClock(), stop=stop))
-
-
-def octets(account: LoopbackAccount, mailbox: str) -> list[bytes]:
-    return [message.octets for message in account.messages(mailbox)]
+    return lambda account: archive_of(account, tmp_path)
 
 
 def test_at_gmail_each_message_is_sent_once_and_labels_put_it_into_its_mailboxes(
@@ -97,10 +47,7 @@ def test_at_gmail_each_message_is_sent_once_and_labels_put_it_into_its_mailboxes
         assert sorted(octets(new, "Work/2024")) == sorted([mail(2), mail(3)])
         again = run(server, root)
         assert (again.total("sent"), again.total("copied"), server.counts.appended) == (0, 0, 4)
-        stop = Stop()
-        found = verify_restore(
-            root, target_at(server, stop), RestoreOptions(), full=True, observer=ignore, clock=StillClock(), stop=stop
-        )
+        found = verified(server, root)
         assert (found.exit_code, found.problems) == (0, [])
 
 
@@ -130,7 +77,7 @@ def test_what_a_strict_server_refuses_is_listed_and_sent_mended_only_if_wanted(
         report = run(server, root)
         assert (report.exit_code, report.total("sent"), report.total("refused")) == (3, 1, 4)
         assert all(one.fix and not one.mended for one in report.refusals)
-        report = run(server, root, RestoreOptions(fix=True))
+        report = run(server, root, ONE._replace(fix=True))
         assert (report.exit_code, report.total("sent"), report.total("mended")) == (0, 4, 4)
         assert all(one.mended for one in report.refusals)
         assert b"Subject: nul\r\n\r\na b\r\n" in octets(strict, "INBOX")

@@ -202,6 +202,11 @@ class Wire:
             raise demand
         return status
 
+    @property
+    def is_asked_to_slow_down(self) -> bool:
+        """Whether there is something to ``heed``."""
+        return self._slowness is not None
+
     def heed(self) -> None:
         """Raise the Throttled, ``answered``, that came with an answer, once: at a moment when waiting costs nothing."""
         slowness, self._slowness = self._slowness, None

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import NamedTuple
 
-from mailarchive.errors import MailboxUnavailable, MessageRefused
+from mailarchive.errors import MailboxUnavailable, MessageRefused, ProtocolViolation
 from mailarchive.mail.body import MemoryBody
 from mailarchive.mail.mailbox_name import encode_name
 from mailarchive.model import KEEPS_ALL, Cursor, MailboxName, Outbound, Permanent
@@ -34,6 +35,13 @@ class Stored(NamedTuple):
 
     uidvalidity: int | None
     uids: list[int]
+
+
+class Copied(NamedTuple):
+    """Where copies are now: their UIDs by those of the originals, as far as the server tells, and the UIDVALIDITY."""
+
+    uidvalidity: int | None
+    uids: dict[int, int]
 
 
 class WritingSession(ImapSession):
@@ -86,7 +94,7 @@ class WritingSession(ImapSession):
     def create(self, name: MailboxName, use: str | None = None) -> None:
         """Make a mailbox, for a special ``use`` if the server lets us (RFC 6154 section 3); one that is there is fine.
 
-        Raises MailboxUnavailable.
+        Not every server has a code for that, so it is looked for when it cannot be made. Raises MailboxUnavailable.
         """
         wire = self._wire
         if use is not None and self.offers("CREATE-SPECIAL-USE"):
@@ -94,8 +102,14 @@ class WritingSession(ImapSession):
             if status.ok or status.code == "ALREADYEXISTS":
                 return
         status, _data = wire.run(b"CREATE ", astring(name.raw))
-        if not (status.ok or status.code == "ALREADYEXISTS"):
-            raise MailboxUnavailable(f"{name} cannot be made: {status.words}")
+        if not (status.ok or status.code == "ALREADYEXISTS" or self._has(name)):
+            raise MailboxUnavailable(
+                f"{name} cannot be made: {status.words}", hint="another name can be given with --map"
+            )
+
+    def _has(self, name: MailboxName) -> bool:
+        _status, data = self._wire.run(b'LIST "" ', astring(name.raw))
+        return any(answers.read_list(answer).raw == name.raw for answer in data if answer.name == b"LIST")
 
     def subscribe(self, name: MailboxName) -> bool:
         """Subscribe to a mailbox (RFC 9051 section 6.3.7); return whether the server did it."""
@@ -119,11 +133,23 @@ class WritingSession(ImapSession):
             return _stored(uidvalidity, uids, messages)
         return Stored(None, [])
 
-    def copy(self, numbers: bytes, name: MailboxName, messages: int) -> Stored:
+    def copy(self, numbers: bytes, name: MailboxName, messages: int) -> Copied:
         """Copy messages of the open mailbox to another (RFC 9051 section 6.4.7). Raises as ``finish_append``."""
         status = self._finish(self._wire.start(b"UID COPY " + numbers + b" ", astring(name.raw)))
         words = status.argument.split(b" ") if status.code == "COPYUID" else []
-        return _stored(words[0], words[2], messages) if len(words) == 3 else Stored(None, [])
+        if len(words) != 3 or not words[0].isdigit():
+            return Copied(None, {})
+        before, after = _numbers(words[1], messages), _numbers(words[2], messages)
+        return Copied(int(words[0]), dict(zip(before, after, strict=True)) if len(before) == len(after) else {})
+
+    @property
+    def is_asked_to_slow_down(self) -> bool:
+        """Whether the server, in an answer, asked for patience."""
+        return self._wire.is_asked_to_slow_down
+
+    def heed(self) -> None:
+        """Raise Throttled if the server asked for patience in an answer, once."""
+        self._wire.heed()
 
     def label(self, numbers: bytes, labels: Iterable[str]) -> None:
         """Add Gmail labels to messages of the open mailbox. Raises as ``finish_append``."""
@@ -190,12 +216,19 @@ def _stored(uidvalidity: bytes, uids: bytes, messages: int) -> Stored:
     """Return what APPENDUID or COPYUID says (RFC 4315 section 3), if it names as many messages as there are."""
     if not uidvalidity.isdigit():
         return Stored(None, [])
-    found: list[int] = []
-    for first, last in parse_set(uids.strip()):
-        if last - first >= messages:
-            return Stored(int(uidvalidity), [])
-        found.extend(range(first, last + 1))
+    found = _numbers(uids, messages)
     return Stored(int(uidvalidity), found if len(found) == messages else [])
+
+
+def _numbers(uids: bytes, most: int) -> list[int]:
+    """Return the UIDs of a set in its order; none if they are more than ``most``, or if it is no set."""
+    found: list[int] = []
+    with suppress(ProtocolViolation):
+        for first, last in parse_set(uids.strip()):
+            if len(found) + last - first >= most:
+                return []
+            found.extend(range(first, last + 1))
+    return found
 
 
 def _date_time(moment: datetime) -> bytes:
