@@ -12,7 +12,8 @@ from mailarchive.model import Digest
 class Original(NamedTuple):
     """A message in a mailbox of the target, by the mailbox's place among the destinations and its UID there.
 
-    The UID holds with ``uidvalidity``. Flags and date are those that it should have.
+    The UID holds with ``uidvalidity``. Flags and date are those that it should have; ``kept`` are the flags that were
+    sent with it by this run, None if it is not known what it has.
     """
 
     destination: int
@@ -20,6 +21,7 @@ class Original(NamedTuple):
     uid: int
     flags: tuple[str, ...]
     date: datetime | None
+    kept: frozenset[str] | None = None
 
 
 class Copies:

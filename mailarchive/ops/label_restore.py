@@ -1,14 +1,13 @@
 """One mailbox of Gmail that shows a label: its messages are sent to the one with all mail, and get the label there."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from mailarchive.archive.messages import MessageReader
 from mailarchive.archive.restoring import Landed
-from mailarchive.errors import MessageRefused
+from mailarchive.errors import MailboxUnavailable, MessageRefused
 from mailarchive.model import Digest, ListedMailbox
 from mailarchive.ops.mailbox_restore import MailboxRestore
-from mailarchive.ops.naming import Destination
-from mailarchive.ops.restore_common import Common, Phase
+from mailarchive.ops.restore_common import Common
 from mailarchive.ops.restore_report import RestoredMailbox
 from mailarchive.ops.routes import Route
 from mailarchive.ops.standing import Standing
@@ -20,10 +19,9 @@ _AT_A_TIME = 500
 class LabelRestore:
     """Gives messages of the mailbox with all mail the label of one mailbox. See ``MailboxRestore``."""
 
-    last_phase = Phase.LABEL
-
     def __init__(self, place: int, route: Route, all_mail: MailboxRestore, common: Common) -> None:
         self.report = route.report()
+        self.is_given_up = False
         self._route = route
         self._all_mail = all_mail
         self._common = common
@@ -53,27 +51,22 @@ class LabelRestore:
     @property
     def is_unfinished(self) -> bool:
         """Whether something is left to be labelled."""
-        return bool(self._standing.pending) and not self.report.error
+        return bool(self._standing.pending) and not self.report.error and not self.is_given_up
 
-    def work(
-        self, phase: Phase, target: AccountTarget, reader: MessageReader, destinations: Sequence[Destination]
-    ) -> None:
-        """Make the mailbox; when all is sent label it. Raises SourceError, StorageFailed."""
-        del reader, destinations
-        if phase == Phase.SEND:
-            self._make(target)
-        else:
-            self._label(target)
-
-    def _make(self, target: AccountTarget) -> None:
-        name = self._route.destination.name
+    def send(self, target: AccountTarget, reader: MessageReader) -> None:
+        """Make the mailbox. Raises SourceError."""
+        del reader
         if self._route.destination.listed is None and not self.report.made:
-            target.create(name)
+            target.create(self._route.destination.name)
             self.report.made = True
-            target.subscribe(name)
 
-    def _label(self, target: AccountTarget) -> None:
-        """Label what has been sent to the mailbox with all mail."""
+    def fail(self, error: MailboxUnavailable) -> None:
+        """Note that the mailbox cannot be used."""
+        self.report.error, self.report.hint = str(error), error.hint
+
+    def label(self, target: AccountTarget, reader: MessageReader) -> None:
+        """Label what has been sent to the mailbox with all mail. Raises SourceError, StorageFailed."""
+        del reader
         uids: Mapping[Digest, int] = self._all_mail.uids()
         found = sorted(
             (uids[item.message.digest], place)

@@ -1,6 +1,7 @@
 """One mailbox of a target: look at what it has, send or copy what it lacks, and write down what it was given."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -8,12 +9,11 @@ from mailarchive.archive.messages import MessageReader
 from mailarchive.archive.restoring import Landed
 from mailarchive.errors import MailboxUnavailable, SourceError, Throttled
 from mailarchive.mail.mending import Flaw
-from mailarchive.model import KEEPS_ALL, Cursor, Digest, ListedMailbox, MailboxName, MessageFacts
+from mailarchive.model import KEEPS_ALL, Cursor, Digest, ListedMailbox, MailboxName
 from mailarchive.ops.letters import Letters, Withheld, as_mended, kept_flags
 from mailarchive.ops.matching import numbers
-from mailarchive.ops.naming import Destination
 from mailarchive.ops.outgoing_mail import Evidence
-from mailarchive.ops.restore_common import SETTLING, Common, Phase
+from mailarchive.ops.restore_common import SETTLING, Common
 from mailarchive.ops.restore_report import RestoredMailbox
 from mailarchive.ops.routes import Route
 from mailarchive.ops.standing import Standing
@@ -26,19 +26,17 @@ _LOSSES_BEFORE_ALONE = 2
 _LOSSES_OF_ONE = 2
 """After so many lost connections nothing else is on the way; a message that then ends so many is given up."""
 
-Copyable = tuple[int, Wanted, int]
-"""A pending message by its place, and its UID in the mailbox that it can be copied from."""
-
 
 class MailboxRestore:
     """Brings one mailbox of the target up to what is wanted there.
 
-    ``work`` may be called again after any SourceError: it looks again at what is there.
+    ``work`` may be called again after any SourceError: it looks again at what is there. First it sends what no other
+    mailbox is to send; called again it sends the rest, after that was copied from others.
     """
 
-    last_phase = Phase.COPY
-
     def __init__(self, place: int, route: Route, common: Common) -> None:
+        self.is_given_up = False
+        """Whether connections were lost again and again over it."""
         self._destination = route.destination
         self.report = route.report()
         self._place = place
@@ -49,7 +47,9 @@ class MailboxRestore:
         self._box = 0
         self._is_looked = False
         self._lost: float | None = None
-        self._losses = self._losses_copying = 0
+        self._losses = 0
+        self._copying = 0
+        self._lock = threading.Lock()
         self._suspicion: dict[int, int] = {}
 
     @property
@@ -58,10 +58,14 @@ class MailboxRestore:
         return self._destination.name
 
     @property
+    def place(self) -> int:
+        """Its place among the destinations."""
+        return self._place
+
+    @property
     def uidvalidity(self) -> int | None:
-        """The UIDVALIDITY of the mailbox when it was listed; None if the server did not tell."""
-        listed = self._destination.listed
-        return listed.cursor.uidvalidity if listed and listed.cursor else None
+        """The UIDVALIDITY with which ``uids`` hold."""
+        return self._standing.uidvalidity
 
     def uids(self) -> dict[Digest, int]:
         """Return the UIDs of what is there."""
@@ -99,25 +103,30 @@ class MailboxRestore:
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether something is left that other mailboxes have sent, or were to send."""
-        return bool(self._standing.pending) and not self.report.error
+        """Whether something is left to be sent, or to be copied from other mailboxes."""
+        return bool(self._standing.pending) and not self.report.error and not self.is_given_up
 
     def conclude(self) -> RestoredMailbox:
         """Return the counts, when nothing more is done."""
         return self._standing.conclude(self._common.notes)
 
-    def work(
-        self, phase: Phase, target: AccountTarget, reader: MessageReader, destinations: Sequence[Destination]
-    ) -> None:
-        """Send what is missing but for what another mailbox is to send first; when that is done copy it from there.
-
-        Raises SourceError, StorageFailed.
-        """
+    def send(self, target: AccountTarget, reader: MessageReader) -> None:
+        """Send what is missing but for what another mailbox is to send first. Raises SourceError, StorageFailed."""
         with self._looking_again():
-            if phase == Phase.SEND:
-                self._send(target, reader)
-            else:
-                self._copy(target, reader, destinations)
+            opened = self._look(target, reader)
+            copies, pending = self._common.copies, self._standing.pending
+            mine = [place for place, item in pending.items() if copies.is_for(self._place, item.message.digest)]
+            self._append(opened, reader, mine)
+
+    def send_rest(self, target: AccountTarget, reader: MessageReader) -> None:
+        """Send what is still missing when that was copied that could be. Raises as ``send``."""
+        with self._looking_again():
+            opened = self._look(target, reader)
+            self._append(opened, reader, list(self._standing.pending))
+
+    def fail(self, error: MailboxUnavailable) -> None:
+        """Note that the mailbox cannot be used."""
+        self.report.error, self.report.hint = str(error), error.hint
 
     # -- looking ---------------------------------------------------------------------------------------------------
 
@@ -127,13 +136,13 @@ class MailboxRestore:
         if self._destination.listed is None and not self.report.made:
             target.create(name, self._destination.use)
             self.report.made = True
-            target.subscribe(name)
         self._let_settle()
         opened = target.open(ListedMailbox(name))
         self._permanent = opened.permanent
-        if not self._is_looked:
+        if not self._is_looked or self._copying:
             self._recognise(opened.cursor)
             self._catch_up(opened, reader)
+            self._copying = 0
         return opened
 
     def _let_settle(self) -> None:
@@ -179,11 +188,16 @@ class MailboxRestore:
         name = self._destination.name
         return self._common.log.mailbox(self._common.target, name.raw, name.delimiter, cursor.uidvalidity, uidnext)
 
-    def _landed(self, landed: Sequence[tuple[int, Landed]], octets: int) -> None:
-        """Write down what is there; ``octets`` of it were sent."""
+    def _landed(
+        self,
+        landed: Sequence[tuple[int, Landed]],
+        octets: int,
+        kept: Callable[[Wanted], frozenset[str]] | None = None,
+    ) -> None:
+        """Write down what is there; ``octets`` of it were sent, with the flags that ``kept`` returns if just now."""
         if landed:
             self._common.log.restored(self._box, [one for _place, one in landed])
-            self._standing.landed(landed)
+            self._standing.landed(landed, kept)
             self.report.sent_bytes += octets
             self._common.done(self.report.mailbox, len(landed), octets)
 
@@ -199,12 +213,6 @@ class MailboxRestore:
             raise
 
     # -- sending ---------------------------------------------------------------------------------------------------
-
-    def _send(self, target: AccountTarget, reader: MessageReader) -> None:
-        opened = self._look(target, reader)
-        copies, pending = self._common.copies, self._standing.pending
-        mine = [place for place, item in pending.items() if copies.is_for(self._place, item.message.digest)]
-        self._append(opened, reader, mine)
 
     def _append(self, opened: OpenTarget, reader: MessageReader, places: Sequence[int]) -> None:
         """Append pending messages, and mended copies of what is refused if they are wanted."""
@@ -245,7 +253,7 @@ class MailboxRestore:
             self._common.notes.odd_ends(
                 sum(one.sent is None and pending[place].message.eol != "crlf" for place, one in landed)
             )
-            self._landed(landed, octets)
+            self._landed(landed, octets, letters.kept)
             self.report.sent += len(landed)
             self._losses = 0
 
@@ -281,109 +289,34 @@ class MailboxRestore:
             if self._suspicion[place] >= _LOSSES_OF_ONE:
                 self._standing.refuse(place, f"the connection ends whenever this message is sent: {error}")
 
-    # -- copying ---------------------------------------------------------------------------------------------------
+    # -- copies from other mailboxes -------------------------------------------------------------------------------
 
-    def _copy(self, target: AccountTarget, reader: MessageReader, destinations: Sequence[Destination]) -> None:
-        """Copy from other mailboxes what they have been sent, and send the rest."""
-        if not self._is_looked:
-            self._look(target, reader)
-        with self._doubting_copies():
-            for (source, uidvalidity), group in self._groups():
-                if self._common.is_stopping():
-                    return
-                self._copy_from(target, ListedMailbox(destinations[source].name), uidvalidity, group)
-        if self._standing.pending and not self._common.is_stopping():
-            opened = self._look(target, reader)
-            self._append(opened, reader, list(self._standing.pending))
+    def lacks(self) -> list[tuple[int, Wanted]]:
+        """Return what is known to be missing, by place, and may be copied from other mailboxes."""
+        if not self._is_looked or self.report.error:
+            return []
+        return [(place, item) for place, item in self._standing.pending.items() if place not in self._standing.mended]
 
-    @contextmanager
-    def _doubting_copies(self) -> Iterator[None]:
-        """Where the connection ends again and again while something is copied, everything is sent."""
-        try:
-            yield
-        except SourceError as error:
-            if error.retryable and not isinstance(error, Throttled):
-                self._losses_copying += 1
-                if self._losses_copying >= _LOSSES_OF_ONE:
-                    self._common.copies.keeps = False
-            raise
+    def kept(self, item: Wanted) -> frozenset[str]:
+        """Return the flags of a message that the mailbox keeps."""
+        return kept_flags(item.flags, self._permanent, self._common.abilities)
 
-    def _groups(self) -> Iterator[tuple[tuple[int, int | None], list[Copyable]]]:
-        """Yield by destination and UIDVALIDITY what can be copied from there."""
-        found: dict[tuple[int, int | None], dict[int, Copyable]] = {}
-        for place, item in self._standing.pending.items():
-            original = self._common.copies.original(self._place, item.message.digest, item.flags, item.date)
-            if original is not None and place not in self._standing.mended:
-                # A message is copied once; what is wanted twice is sent the second time.
-                group = found.setdefault((original.destination, original.uidvalidity), {})
-                group.setdefault(original.uid, (place, item, original.uid))
-        for source, group in sorted(found.items(), key=lambda one: one[0][0]):
-            yield source, [group[uid] for uid in sorted(group)]
+    def begin_copying(self) -> None:
+        """Note that copies are about to be on their way."""
+        with self._lock:
+            self._copying += 1
 
-    def _copy_from(
-        self, target: AccountTarget, source: ListedMailbox, uidvalidity: int | None, group: Sequence[Copyable]
-    ) -> None:
-        """Copy messages from one mailbox; what was not copied is left pending."""
-        copies = self._common.copies
-        opened = _looked_at(target, source, uidvalidity)
-        group = self._alike(opened, group) if opened else []
-        dated = next((one for one in group if one[1].date is not None), None)
-        if opened and dated and copies.keeps is None:
-            with copies.trying:
-                if copies.keeps is None:
-                    self._try_copy(target, opened, dated)
-                    opened = _looked_at(target, source, uidvalidity)
-            group = [one for one in group if one[0] in self._standing.pending]
-        if opened and group and copies.keeps:
-            self._copy_some(opened, group)
+    def copied(self, there: Sequence[tuple[int, Wanted, int]], *, is_all: bool) -> None:
+        """Write down copies, by place, with their UIDs; unless they are all that were on their way it is not known."""
+        landed = [(place, Landed(item.message.digest, uid, "copy")) for place, item, uid in there]
+        with self._lock:
+            self._landed(landed, 0)
+            self.report.copied += len(landed)
+            self._copying -= is_all
 
-    def _alike(self, opened: OpenTarget, group: Sequence[Copyable]) -> list[Copyable]:
-        """Return what is there still, with the size, the date and the flags that the copy should have."""
-        facts = {one.uid: one for one in opened.facts([uid for _place, _item, uid in group])}
-        return [one for one in group if self._is_alike(one[1], facts.get(one[2]))]
-
-    def _is_alike(self, item: Wanted, facts: MessageFacts | None) -> bool:
-        if facts is None or facts.size != item.message.size or facts.internaldate != (item.date or facts.internaldate):
-            return False
-        kept = kept_flags(item.flags, self._permanent, self._common.abilities)
-        return {flag.lower() for flag in facts.flags} == {flag.lower() for flag in kept}
-
-    def _copy_some(self, opened: OpenTarget, group: Sequence[Copyable]) -> Mapping[int, int]:
-        """Copy messages, and return the UIDs of copies; if some are not known it has to be looked what is there."""
-        uids = [uid for _place, _item, uid in group]
-        copied = opened.copy(uids, self._destination.name, self._standing.uidvalidity)
-        landed = [
-            (place, Landed(item.message.digest, copied[uid], "copy")) for place, item, uid in group if uid in copied
-        ]
-        self.report.copied += len(landed)
-        self._landed(landed, 0)
-        self._is_looked = len(landed) == len(group)
-        return copied
-
-    def _try_copy(self, target: AccountTarget, opened: OpenTarget, first: Copyable) -> None:
-        """See whether a first copy has the date and the size of its original."""
-        _place, item, uid = first
-        copied = self._copy_some(opened, [first])
-        if uid not in copied:
-            return
-        there = target.look(ListedMailbox(self._destination.name))
-        facts = next(iter(there.facts([copied[uid]])), None)
-        keeps = facts is not None and facts.internaldate == item.date and facts.size == item.message.size
-        self._common.copies.keeps = keeps
-        if not keeps:
-            self._common.notes.note(
-                "the target changes the date of what it copies: what is in several mailboxes is sent to each; message "
-                f"{item.message.digest.hex()[:12]} in {self.name}, by which this was found out, has another date there"
-            )
-
-
-def _looked_at(target: AccountTarget, mailbox: ListedMailbox, uidvalidity: int | None) -> OpenTarget | None:
-    """Open a mailbox for reading; None if it is not there any more, or another one is in its place."""
-    try:
-        opened = target.look(mailbox)
-    except MailboxUnavailable:
-        return None
-    return opened if opened.cursor.uidvalidity == uidvalidity else None
+    def lose(self) -> None:
+        """Note that the connection was lost with copies on their way."""
+        self._lost = self._common.around.clock.monotonic()
 
 
 def _groups_of(outcomes: Iterable[Outcome]) -> Iterator[list[Outcome]]:

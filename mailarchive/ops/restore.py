@@ -2,9 +2,10 @@
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from mailarchive.archive.archive import Catalog, open_for_writing
 from mailarchive.archive.messages import MessageReader
@@ -16,10 +17,10 @@ from mailarchive.model import ListedMailbox
 from mailarchive.ops import advice
 from mailarchive.ops.events import MailboxPlanned, MessagesDone, Notice, Observer
 from mailarchive.ops.label_restore import LabelRestore
+from mailarchive.ops.mailbox_copies import MailboxCopies, copies_of
 from mailarchive.ops.mailbox_restore import MailboxRestore
-from mailarchive.ops.naming import Destination
 from mailarchive.ops.options import Around
-from mailarchive.ops.restore_common import SETTLING, Common, Notes, Phase, warn
+from mailarchive.ops.restore_common import SETTLING, Common, Notes, warn
 from mailarchive.ops.restore_options import RestoreOptions, RestoreTarget
 from mailarchive.ops.restore_report import RestoreReport
 from mailarchive.ops.restore_scope import Scope, scope_of, target_number
@@ -68,11 +69,23 @@ def _is_broken_off(catalog: Catalog) -> bool:
     return bool(runs) and runs[-1].exit_code is None
 
 
-class _Task(NamedTuple):
-    """What one mailbox needs in one phase."""
+class _Owner(Protocol):
+    """What a piece of work is for. ``settled`` counts what was gained."""
 
-    restore: MailboxRestore | LabelRestore
-    phase: Phase
+    is_given_up: bool
+
+    @property
+    def settled(self) -> int: ...
+
+    def fail(self, error: MailboxUnavailable) -> None:
+        """Note that it cannot be done."""
+
+
+class _Task(NamedTuple):
+    """A piece of work that one connection does."""
+
+    owner: _Owner
+    work: Callable[[AccountTarget, MessageReader], None]
 
 
 class AccountRestore:
@@ -98,13 +111,15 @@ class AccountRestore:
         self._workers: Workers[Line[AccountTarget]] = Workers(target.connect, connections, around.stop, around.clock)
         self._changed = threading.Condition()
         self._restores: list[MailboxRestore | LabelRestore] = []
-        self._queues: dict[Phase, deque[_Task]] = {phase: deque() for phase in Phase}
+        self._prepared: list[_Task] = []
+        self._queue: deque[_Task] = deque()
+        self._phases = iter((self._sending, self._copying, self._sending_rest, self._labelling))
         self._at_work = 0
         self._failed: set[_Task] = set()
         self._uploads = Uploads()
         self._notes = Notes(report, scope.name)
         self._is_surveyed = False
-        self._destinations: list[Destination] = []
+        self._copies: Callable[[], list[MailboxCopies]] = list
 
     def run(self) -> None:
         """Restore everything, and sum up. Raises ArchiveError."""
@@ -150,23 +165,43 @@ class AccountRestore:
             )
             self._restores.append(one)
             if one.prepare():
-                self._queues[Phase.SEND].append(_Task(one, Phase.SEND))
+                self._prepared.append(_Task(one, one.send))
                 self._around.observer(MailboxPlanned(self._report.target, *one.planned()))
-        self._destinations = [route.destination for route in planned]
+        names = [route.destination.name for route in planned]
+        self._copies = lambda: copies_of(self._mailboxes, names, common)
         self._is_surveyed = True
+
+    @property
+    def _mailboxes(self) -> list[MailboxRestore]:
+        return [one for one in self._restores if isinstance(one, MailboxRestore)]
 
     @property
     def _all_mail(self) -> MailboxRestore:
         """The mailbox with all mail, which comes before those that show labels."""
-        return next(one for one in self._restores if isinstance(one, MailboxRestore))
+        return self._mailboxes[0]
 
     def _done(self, mailbox: str, messages: int, octets: int) -> None:
         self._around.observer(MessagesDone(self._report.target, mailbox, messages, octets))
 
+    # -- phases: each begins when the one before is done for all mailboxes ----------------------------------------
+
+    def _sending(self) -> list[_Task]:
+        return self._prepared
+
+    def _copying(self) -> list[_Task]:
+        return [_Task(one, one.copy) for one in self._copies()]
+
+    def _sending_rest(self) -> list[_Task]:
+        return [_Task(one, one.send_rest) for one in self._mailboxes if one.is_unfinished]
+
+    def _labelling(self) -> list[_Task]:
+        labels = (one for one in self._restores if isinstance(one, LabelRestore))
+        return [_Task(one, one.label) for one in labels if one.is_unfinished]
+
     # -- the workers -----------------------------------------------------------------------------------------------
 
     def _work(self, line: Line[AccountTarget]) -> None:
-        """Do what is to be done, one mailbox after the other, until nothing is left for anybody."""
+        """Do what is to be done, one task after the other, until nothing is left for anybody."""
         with self._writer.reading() as reader:
             while (task := self._take()) is not None:
                 is_done = False
@@ -174,17 +209,18 @@ class AccountRestore:
                     line.do(partial(self._do, task, reader, line))
                     is_done = True
                 except MailboxUnavailable as error:
-                    task.restore.report.error, task.restore.report.hint = str(error), error.hint
+                    task.owner.fail(error)
                     is_done = True
                 finally:
                     self._give_back(task, is_done=is_done)
 
-    def _do(self, task: _Task, reader: MessageReader, line: Line[AccountTarget], target: AccountTarget) -> None:
-        before = task.restore.settled
+    @staticmethod
+    def _do(task: _Task, reader: MessageReader, line: Line[AccountTarget], target: AccountTarget) -> None:
+        before = task.owner.settled
         try:
-            task.restore.work(task.phase, target, reader, self._destinations)
+            task.work(target, reader)
         finally:
-            if task.restore.settled > before:
+            if task.owner.settled > before:
                 line.progress()
 
     def _take(self) -> _Task | None:
@@ -195,32 +231,31 @@ class AccountRestore:
             if task is None or self._workers.is_stopping:
                 return None
             self._at_work += 1
-            waiting = len(self._queues[task.phase])
+            waiting = len(self._queue)
         wants_more = self._options.connections is not None or self._workers.mostly_wait()
         if waiting >= WORTH_A_CONNECTION and wants_more:
             self._workers.hire(self._work)
         return task
 
     def _next(self) -> _Task | None:
-        """Return a task of the earliest phase that is not done."""
-        for queue in self._queues.values():
-            if queue:
-                return queue.popleft()
-            if self._at_work:
+        """Return the next task, of the next phase if nothing is left of this one and nobody is at work on it."""
+        while not self._queue and not self._at_work:
+            begin = next(self._phases, None)
+            if begin is None:
                 return None
-        return None
+            self._queue.extend(begin())
+            self._changed.notify_all()
+        return self._queue.popleft() if self._queue else None
 
     def _give_back(self, task: _Task, *, is_done: bool) -> None:
-        """Leave what remains to a later phase; what failed to another connection, once."""
+        """Leave what failed to another connection, once."""
         with self._changed:
             self._at_work -= 1
-            if is_done:
-                if task.restore.is_unfinished and task.phase < task.restore.last_phase:
-                    later = task._replace(phase=task.restore.last_phase)
-                    self._queues[later.phase].append(later)
-            elif task not in self._failed:
+            if not is_done and task in self._failed:
+                task.owner.is_given_up = True
+            elif not is_done:
                 self._failed.add(task)
-                self._queues[task.phase].append(task)
+                self._queue.append(task)
             self._changed.notify_all()
 
     # -- the end ---------------------------------------------------------------------------------------------------

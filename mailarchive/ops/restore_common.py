@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Iterable
-from enum import IntEnum
 from typing import NamedTuple
 
 from mailarchive.archive.restoring import RestoreLog
@@ -71,14 +70,6 @@ class Notes:
         with self._lock:
             if sentence not in self._report.notes:
                 self._report.notes.append(sentence)
-
-
-class Phase(IntEnum):
-    """What is done at a time, each when the one before is done with all mailboxes."""
-
-    SEND = 0
-    COPY = 1
-    LABEL = 2
 
 
 class Common(NamedTuple):

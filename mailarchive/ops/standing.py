@@ -1,7 +1,7 @@
 """What a mailbox of the target has of what is wanted there, what it lacks, and what it refuses."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from mailarchive.archive.restoring import Landed
@@ -96,8 +96,8 @@ class Standing:
             if (uid := uids.get(item.message.digest)) is not None:
                 self._offer(item, uid)
 
-    def _offer(self, item: Wanted, uid: int) -> None:
-        original = Original(self.place, self.uidvalidity, uid, item.flags, item.date)
+    def _offer(self, item: Wanted, uid: int, kept: frozenset[str] | None = None) -> None:
+        original = Original(self.place, self.uidvalidity, uid, item.flags, item.date, kept)
         self._copies.landed(original, item.message.digest)
 
     def is_of(self, messages: int | None) -> bool:
@@ -177,8 +177,13 @@ class Standing:
             self.report.there += 1
         return was_sent
 
-    def landed(self, landed: Iterable[tuple[int, Landed]]) -> None:
-        """Note that pending messages are there; they have been written down."""
+    def landed(
+        self, landed: Iterable[tuple[int, Landed]], kept: Callable[[Wanted], frozenset[str]] | None = None
+    ) -> None:
+        """Note that pending messages are there; they have been written down.
+
+        ``kept`` returns the flags that were sent with them just now.
+        """
         for place, one in landed:
             item = self.pending.pop(place)
             have = Have(one.digest, one.uid, one.how if one.sent is None else MENDED)
@@ -186,7 +191,7 @@ class Standing:
             if have.mended:
                 self.report.mended += 1
             elif have.uid is not None:
-                self._offer(item, have.uid)
+                self._offer(item, have.uid, kept(item) if kept else None)
 
     def uids(self) -> dict[Digest, int]:
         """Return the UIDs of what is there, as far as they are known."""

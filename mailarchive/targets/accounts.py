@@ -16,7 +16,7 @@ from mailarchive.model import (
 )
 from mailarchive.remote.line import Line
 
-__all__ = ["NO_ROOM", "Abilities", "AccountTarget", "Line", "OpenTarget", "Outcome", "Spool"]
+__all__ = ["NO_ROOM", "Abilities", "AccountTarget", "Copying", "Line", "OpenTarget", "Outcome", "Spool"]
 
 Spool = Callable[[], BinaryIO]
 
@@ -51,6 +51,14 @@ class Outcome(NamedTuple):
     uid: int | None = None
     refused: str | None = None
     code: str = ""
+
+
+class Copying(NamedTuple):
+    """Messages that are to be copied to another mailbox, whose UIDs hold with ``uidvalidity``; ``uids`` ascend."""
+
+    uids: Sequence[int]
+    name: MailboxName
+    uidvalidity: int | None
 
 
 class OpenTarget(Protocol):
@@ -88,10 +96,10 @@ class OpenTarget(Protocol):
         if there is none left: what was not yielded then is not there.
         """
 
-    def copy(self, uids: Sequence[int], name: MailboxName, uidvalidity: int | None) -> Mapping[int, int]:
-        """Copy messages of this mailbox to another; return under which UID each is there that is known to be.
+    def copy(self, wanted: Iterable[Copying]) -> Iterator[Mapping[int, int]]:
+        """Copy messages of this mailbox to others; yield for each of ``wanted`` under which UIDs they are there.
 
-        Others may be there as well. A UID holds with ``uidvalidity``: under another one nothing is known.
+        Many are on the way at a time. Of a message that is not among those it is not known whether it is there.
         """
 
     def label(self, uids: Sequence[int], labels: Sequence[str]) -> None:
@@ -112,10 +120,10 @@ class AccountTarget(Protocol):
         """Return all selectable mailboxes, each with its cursor where the server tells it."""
 
     def create(self, name: MailboxName, use: str | None = None) -> None:
-        """Make a mailbox, if it is not there, for a special use where that can be said. Raises MailboxUnavailable."""
+        """Make a mailbox, if it is not there, for a special use where that can be said, and subscribe to it.
 
-    def subscribe(self, name: MailboxName) -> bool:
-        """Subscribe to a mailbox; return whether that was done."""
+        Raises MailboxUnavailable.
+        """
 
     def open(self, mailbox: ListedMailbox) -> OpenTarget:
         """Open ``mailbox``; the one opened before is of no more use. Raises MailboxUnavailable."""

@@ -2,10 +2,11 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from mailarchive.config import Endpoint
-from mailarchive.errors import MessageRefused, NoRoom
+from mailarchive.errors import MailboxUnavailable, MessageRefused, NoRoom
 from mailarchive.mail.body import MemoryBody
 from mailarchive.model import (
     KEEPS_ALL,
@@ -21,7 +22,7 @@ from mailarchive.model import (
 )
 from mailarchive.remote.imap import Compression, ImapMailbox, Password, Timeouts, number_sets
 from mailarchive.remote.imap.writing import WritingSession
-from mailarchive.targets.accounts import NO_ROOM, Abilities, Outcome, Spool
+from mailarchive.targets.accounts import NO_ROOM, Abilities, Copying, Outcome, Spool
 
 _MESSAGES_A_COMMAND = 400
 _OCTETS_A_COMMAND = 4 << 20
@@ -29,6 +30,7 @@ _OCTETS_A_COMMAND = 4 << 20
 _MANY_AHEAD, _SINGLE_AHEAD = 2, 100
 """How many commands are on the way at a time: with many messages each, and with one."""
 _OCTETS_AHEAD = 8 << 20
+_COPIES_AHEAD = 10
 _FULL = 3
 """After so many messages in a row for which there is no room, no more are sent."""
 
@@ -71,9 +73,6 @@ class ImapTarget:
     def create(self, name: MailboxName, use: str | None = None) -> None:
         self._session.create(name, use)
 
-    def subscribe(self, name: MailboxName) -> bool:
-        return self._session.subscribe(name)
-
     def open(self, mailbox: ListedMailbox) -> "ImapOpenTarget":
         cursor, permanent = self._session.select(mailbox.name)
         return ImapOpenTarget(self._session, mailbox.name, cursor, permanent)
@@ -114,15 +113,23 @@ class ImapOpenTarget:
     def append(self, messages: Iterable[Outbound], *, alone: bool = False) -> Iterator[Outcome]:
         return _Appending(self._session, self._name, self.cursor.uidvalidity, alone=alone).run(messages)
 
-    def copy(self, uids: Sequence[int], name: MailboxName, uidvalidity: int | None) -> Mapping[int, int]:
+    def copy(self, wanted: Iterable[Copying]) -> Iterator[Mapping[int, int]]:
+        waiting: deque[tuple[Copying, list[tuple[bytes, int]]]] = deque()
+        for one in wanted:
+            sets = number_sets(one.uids)
+            waiting.append((one, [(self._session.start_copy(numbers, one.name), count) for numbers, count in sets]))
+            if len(waiting) > _COPIES_AHEAD:
+                yield self._copied(*waiting.popleft())
+        while waiting:
+            yield self._copied(*waiting.popleft())
+
+    def _copied(self, copying: Copying, tags: Iterable[tuple[bytes, int]]) -> Mapping[int, int]:
         found: dict[int, int] = {}
-        for numbers, messages in number_sets(uids):
-            try:
-                copied = self._session.copy(numbers, name, messages)
-            except MessageRefused:
-                continue
-            if copied.uidvalidity == uidvalidity:
-                found |= copied.uids
+        for tag, messages in tags:
+            with suppress(MessageRefused, MailboxUnavailable):
+                copied = self._session.finish_copy(tag, messages)
+                if copied.uidvalidity == copying.uidvalidity:
+                    found |= copied.uids
         return found
 
     def label(self, uids: Sequence[int], labels: Sequence[str]) -> None:

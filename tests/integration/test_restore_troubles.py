@@ -141,6 +141,21 @@ def test_where_copying_ends_the_connection_all_is_sent(tmp_path: Path) -> None:
         assert octets(server.account, "Other") == [mail(1), mail(2)]
 
 
+def test_a_mailbox_is_opened_once_to_copy_from_it_whatever_how_many_want_what_it_has(tmp_path: Path) -> None:
+    mails = [mail(number) for number in range(6)]
+    old = source(*mails)
+    for name in ("A", "B", "C", "D"):
+        also_in(old, name, *mails)
+    root = archive_of(old, tmp_path)
+    with LoopbackServer(account()) as server:
+        report = run(server, root)
+        assert (report.total("sent"), report.total("copied")) == (6, 24)
+        commands = [command.split()[0] for command in server.counts.commands]
+        # Before the first copy, after it to see whether it is like its original, and for all others.
+        assert commands.count("EXAMINE") == 3
+        assert (commands.count("SELECT"), commands.count("FETCH")) == (5, 0)
+
+
 # -- what is there -------------------------------------------------------------------------------------------------
 
 

@@ -242,9 +242,9 @@ class Wire:
         answers = self.collect(tag)
         return self.result(tag, of_account=of_account), answers
 
-    def settle(self) -> None:
-        """Read away what is still to come for commands that were sent."""
-        while self._waiting:
+    def settle(self, but_for: bytes | None = None) -> None:
+        """Read away what is still to come for commands that were sent; one of them may be answered later."""
+        while self._waiting - {but_for}:
             self.accept(self.line())
 
     def line(self) -> bytes:

@@ -47,6 +47,8 @@ class Copied(NamedTuple):
 class WritingSession(ImapSession):
     """An ImapSession that adds to the account. Methods raise what those of ImapSession raise, and Throttled."""
 
+    _subscribing: bytes | None = None
+
     def namespace(self) -> tuple[bytes, str | None]:
         """Return the prefix of the user's own mailboxes, and the delimiter (RFC 9051 section 6.3.10)."""
         if self.offers("NAMESPACE"):
@@ -80,7 +82,7 @@ class WritingSession(ImapSession):
     def select(self, name: MailboxName) -> Opened:
         """Open a mailbox for reading and writing (RFC 9051 section 6.3.2). Raises MailboxUnavailable."""
         wire = self._wire
-        wire.settle()
+        wire.settle(self._subscribing)
         wire.deselect()
         status, data = wire.run(b"SELECT ", astring(name.raw))
         if not status.ok:
@@ -92,29 +94,31 @@ class WritingSession(ImapSession):
         return Opened(cursor_of(said, wire.exists), _permanent(said))
 
     def create(self, name: MailboxName, use: str | None = None) -> None:
-        """Make a mailbox, for a special ``use`` if the server lets us (RFC 6154 section 3); one that is there is fine.
+        """Make a mailbox, for a special ``use`` if the server lets us (RFC 6154 section 3), and subscribe to it.
 
-        Not every server has a code for that, so it is looked for when it cannot be made. Raises MailboxUnavailable.
+        One that is there is fine. Not every server has a code for that, so it is looked for when it cannot be made.
+        Raises MailboxUnavailable.
         """
-        wire = self._wire
-        if use is not None and self.offers("CREATE-SPECIAL-USE"):
-            status, _data = wire.run(b"CREATE ", astring(name.raw), b" (USE (%s))" % use.encode())
-            if status.ok or status.code == "ALREADYEXISTS":
-                return
-        status, _data = wire.run(b"CREATE ", astring(name.raw))
+        status = self._create(astring(name.raw), use)
         if not (status.ok or status.code == "ALREADYEXISTS" or self._has(name)):
             raise MailboxUnavailable(
                 f"{name} cannot be made: {status.words}", hint="another name can be given with --map"
             )
+        # Nobody waits for the answer (RFC 9051 section 6.3.7): a mailbox can be used without.
+        self._subscribing = self._wire.start(b"SUBSCRIBE ", astring(name.raw))
+        self._wire.forget(self._subscribing)
+
+    def _create(self, name: bytes, use: str | None) -> Status:
+        if use is not None and self.offers("CREATE-SPECIAL-USE"):
+            status, _data = self._wire.run(b"CREATE ", name, b" (USE (%s))" % use.encode())
+            if status.ok or status.code == "ALREADYEXISTS":
+                return status
+        status, _data = self._wire.run(b"CREATE ", name)
+        return status
 
     def _has(self, name: MailboxName) -> bool:
         _status, data = self._wire.run(b'LIST "" ', astring(name.raw))
         return any(answers.read_list(answer).raw == name.raw for answer in data if answer.name == b"LIST")
-
-    def subscribe(self, name: MailboxName) -> bool:
-        """Subscribe to a mailbox (RFC 9051 section 6.3.7); return whether the server did it."""
-        status, _data = self._wire.run(b"SUBSCRIBE ", astring(name.raw))
-        return status.ok
 
     def start_append(self, name: MailboxName, messages: Sequence[Outbound]) -> bytes:
         """Send one APPEND of ``messages``, more than one only where MULTIAPPEND is offered, and return its tag."""
@@ -133,9 +137,13 @@ class WritingSession(ImapSession):
             return _stored(uidvalidity, uids, messages)
         return Stored(None, [])
 
-    def copy(self, numbers: bytes, name: MailboxName, messages: int) -> Copied:
-        """Copy messages of the open mailbox to another (RFC 9051 section 6.4.7). Raises as ``finish_append``."""
-        status = self._finish(self._wire.start(b"UID COPY " + numbers + b" ", astring(name.raw)))
+    def start_copy(self, numbers: bytes, name: MailboxName) -> bytes:
+        """Ask that messages of the open mailbox be copied to another (RFC 9051 section 6.4.7), and return the tag."""
+        return self._wire.start(b"UID COPY " + numbers + b" ", astring(name.raw))
+
+    def finish_copy(self, tag: bytes, messages: int) -> Copied:
+        """Return where the copies of a set of ``messages`` messages are. Raises as ``finish_append``."""
+        status = self._finish(tag)
         words = status.argument.split(b" ") if status.code == "COPYUID" else []
         if len(words) != 3 or not words[0].isdigit():
             return Copied(None, {})
