@@ -30,8 +30,7 @@ _LOSSES_OF_ONE = 2
 class MailboxRestore:
     """Brings one mailbox of the target up to what is wanted there.
 
-    ``work`` may be called again after any SourceError: it looks again at what is there. First it sends what no other
-    mailbox is to send; called again it sends the rest, after that was copied from others.
+    ``send`` and ``send_rest`` may be called again after any SourceError: they look again at what is there.
     """
 
     def __init__(self, place: int, route: Route, common: Common) -> None:
