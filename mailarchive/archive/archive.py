@@ -18,6 +18,7 @@ from mailarchive.facts import MessageStored
 from mailarchive.journal import log
 from mailarchive.model import Digest
 from mailarchive.store import frames
+from mailarchive.store.reader import PackedBlocks
 
 if TYPE_CHECKING:  # each is imported by what needs it: looking at one message should not take longer than it must
     from mailarchive.archive.checking import Advance, Findings
@@ -44,7 +45,7 @@ class Archive:
     def __init__(self, layout: Layout, catalog: Catalog) -> None:
         self.layout = layout
         self.catalog = catalog
-        self._reader = MessageReader(layout.mail, catalog)
+        self.reader = MessageReader(PackedBlocks(layout.mail), catalog)
 
     def message(self, digest: Digest) -> MessageStored:
         """Return where a message is. Raises ArchiveDamaged if its octets were lost."""
@@ -55,11 +56,11 @@ class Archive:
 
     def head(self, digest: Digest) -> bytes:
         """Return about the first 64 KiB of a message with LF line ends, unchecked: enough to show its header."""
-        return self._reader.head(self.message(digest))
+        return self.reader.head(self.message(digest))
 
     def octets(self, digest: Digest) -> Iterator[bytes]:
         """Yield the exact octets of a message in pieces. Raises ArchiveDamaged, at the end, if they are not exact."""
-        return self._reader.octets(self.message(digest))
+        return self.reader.octets(self.message(digest))
 
     def disk_usage(self) -> tuple[int, int]:
         """Return the octets of the archive's files without the catalog, and those of the catalog."""

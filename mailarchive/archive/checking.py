@@ -17,6 +17,7 @@ from mailarchive.facts import ArchiveMade, BlockPacked, Fact, MessageStored, Pla
 from mailarchive.journal import log
 from mailarchive.store import frames
 from mailarchive.store.blocks import plain_path
+from mailarchive.store.reader import PackedBlocks
 from mailarchive.store.segments import segment_path, segments
 
 Advance = Callable[[int, int], None]
@@ -131,7 +132,7 @@ class Checker:
                 if truth is self._catalog:
                     raise
                 self.findings.damage.append(f"{error}; make it anew with: mailarchive rebuild")
-        reader = MessageReader(self._layout.mail, truth, cached=1)
+        reader = MessageReader(PackedBlocks(self._layout.mail, cached=1), truth)
         return self._watch(truth, (check_block(reader, truth, number) for number in truth.blocks()))
 
     def _watch(self, truth: Catalog, results: Iterator[BlockResult]) -> list[BlockResult]:
@@ -213,7 +214,7 @@ class Checker:
     def _check_frames(self, truth: Catalog, number: int, messages: Sequence[MessageStored]) -> None:
         """Look at what stands around the messages of a plain block; in a packed one zstd's checksum covers it."""
         dates = self._written.dates.get(number, {})
-        reader = MessageReader(self._layout.mail, truth)
+        reader = MessageReader(PackedBlocks(self._layout.mail), truth)
         known = [message for message in messages if message.offset in dates]
         try:
             damaged = [message for message in known if not reader.is_framed(message, dates[message.offset])]
@@ -231,7 +232,7 @@ class Checker:
         for found in results:
             damaged = found.damaged
             if damaged and (frame := self._packed_since(found.number)):
-                reader = MessageReader(self._layout.mail, truth)
+                reader = MessageReader(PackedBlocks(self._layout.mail), truth)
                 damaged = [message for message in damaged if not reader.is_whole(message, frame)]
             self.findings.messages += found.messages
             self.findings.octets += found.octets
@@ -272,7 +273,7 @@ def check_block(reader: MessageReader, catalog: Catalog, number: int) -> BlockRe
 def block_checker(mail: Path, catalog: Path) -> Iterator[Work[BlockResult]]:
     """Lend what checks a block, with a catalog and a reader of its own: for any process."""
     with closing(sqlite.open_existing(catalog)) as known:
-        yield partial(check_block, MessageReader(mail, known, cached=1), known)
+        yield partial(check_block, MessageReader(PackedBlocks(mail, cached=1), known), known)
 
 
 @contextmanager
@@ -280,7 +281,7 @@ def read_blocks(layout: Layout, catalog: Catalog) -> Iterator[Iterator[BlockResu
     """Begin to read every message, on as many cores as there are; lend the results, in any order."""
     path, numbers = catalog.path(), catalog.blocks()
     if path is None:
-        reader = MessageReader(layout.mail, catalog, cached=1)
+        reader = MessageReader(PackedBlocks(layout.mail, cached=1), catalog)
         yield (check_block(reader, catalog, number) for number in numbers)
         return
     helpers = helpers_for(sum(segments(layout.mail).values()))

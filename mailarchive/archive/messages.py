@@ -3,24 +3,23 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from pathlib import Path
 
 from mailarchive.catalog.base import Catalog, CatalogUnusable
 from mailarchive.errors import ArchiveDamaged
 from mailarchive.facts import BlockPacked, MessageStored
 from mailarchive.mail import mboxrd
-from mailarchive.store.reader import CACHED_BLOCKS, STREAMED, BlockReader
+from mailarchive.store.reader import STREAMED, BlockReader, PackedBlocks
 
 _TRIES = 3
 HEAD = 64 << 10
 
 
 class MessageReader:
-    """Reads messages wherever their block is; ``cached`` says how many blocks it keeps. Not thread-safe."""
+    """Reads messages wherever their block is. Not thread-safe, but several readers may share their packed blocks."""
 
-    def __init__(self, mail: Path, catalog: Catalog, cached: int = CACHED_BLOCKS) -> None:
+    def __init__(self, packed: PackedBlocks, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._blocks = BlockReader(mail, cached)
+        self._blocks = BlockReader(packed)
         self._held: tuple[int, bytes] | None = None
 
     def hold(self, block: int) -> None:

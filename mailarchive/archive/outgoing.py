@@ -14,6 +14,7 @@ from mailarchive.catalog import sqlite
 from mailarchive.catalog.base import Catalog
 from mailarchive.catalog.outgoing import Choice, Laid, Outgoing, Restorable
 from mailarchive.facts import MessageStored
+from mailarchive.store.reader import PackedBlocks
 
 __all__ = ["Choice", "Dock", "Outgoing", "OutgoingReader", "Restorable", "Shipment", "ship"]
 
@@ -49,7 +50,7 @@ class Dock:
             if isinstance(known, Path):
                 known = stack.enter_context(closing(sqlite.open_existing(known)))
             laid = stack.enter_context(closing(Laid(self.laid)))
-            yield OutgoingReader(laid, MessageReader(self.mail, known, cached=1))
+            yield OutgoingReader(laid, MessageReader(PackedBlocks(self.mail, cached=1), known))
 
 
 class Shipment:

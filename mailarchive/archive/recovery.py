@@ -23,6 +23,7 @@ from mailarchive.journal.lines import to_line
 from mailarchive.mail import mboxrd
 from mailarchive.store import frames
 from mailarchive.store.blocks import plain_blocks, plain_path
+from mailarchive.store.reader import PackedBlocks
 from mailarchive.store.segments import pack, segment_path, segments, surplus, torn_block
 
 Tell = Callable[[str], None]
@@ -172,7 +173,7 @@ class Recovery:
 
     def _whole(self, catalog: Catalog, late: list[tuple[int, Fact]]) -> int | None:
         """Drop from ``late`` everything from the first message on whose octets are not whole; return where it was."""
-        reader = MessageReader(self.layout.mail, catalog)
+        reader = MessageReader(PackedBlocks(self.layout.mail), catalog)
         for index, (at, fact) in enumerate(late):
             if isinstance(fact, MessageStored) and not reader.is_whole(fact):
                 del late[index:]
@@ -259,7 +260,7 @@ class Recovery:
 
     def _settle_surplus(self, catalog: Catalog, segment: int, end: int, plain: set[int]) -> None:
         """Record anew the whole frames after ``end`` whose plain file is gone; cut the rest."""
-        reader = MessageReader(self.layout.mail, catalog)
+        reader = MessageReader(PackedBlocks(self.layout.mail), catalog)
         for frame in surplus(self.layout.mail, segment, end):
             known = catalog.messages_in(frame.block)
             if frame.block in plain or catalog.block(frame.block) or not known:

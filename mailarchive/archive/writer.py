@@ -24,12 +24,13 @@ from mailarchive.journal.log import Log
 from mailarchive.model import Account, Cursor, Digest, ListedMailbox, MessageFacts, RemoteUid
 from mailarchive.store import frames, partial
 from mailarchive.store.blocks import OpenBlock, plain_blocks, plain_path
+from mailarchive.store.reader import PackedBlocks
 
 BLOCK_SIZE = 8 << 20
 CHECKPOINT_OCTETS = 32 << 20
 CHECKPOINT_FACTS = 4096
-_BLOCKS_AT_HAND = 6
-"""So many blocks a reader keeps: a message that came again later is in another block than its neighbours."""
+_BLOCKS_AT_HAND = 8
+"""So many blocks the readers keep together: a message that came again later is in another block than its neighbours."""
 LEAST_PACKED = 1 << 20
 """A run that added this many octets to the open block packs it at its end; smaller runs leave it plain."""
 
@@ -62,6 +63,7 @@ class Writer:
         self._catalog = catalog
         self._clock = clock
         self._lock = threading.RLock()
+        self._packed = PackedBlocks(layout.mail, _BLOCKS_AT_HAND)
         self._log = Log(layout.journal, catalog.position(), frames.compress)
         self._is_together = False
         self._unwritten: list[f.Fact] = []
@@ -113,13 +115,13 @@ class Writer:
     def octets(self, digest: Digest) -> Iterator[bytes]:
         """Yield the exact octets of a message of the archive in pieces. Raises ArchiveDamaged."""
         with self._lock:
-            yield from MessageReader(self._layout.mail, self._catalog).octets(self._message(digest))
+            yield from MessageReader(self._packed, self._catalog).octets(self._message(digest))
 
     @contextmanager
     def reading(self) -> Iterator[MessageReader]:
         """Lend one thread a reader of what the last checkpoint covers; it needs no lock. Raises CatalogUnusable."""
         with closing(sqlite.open_existing(self._layout.catalog)) as catalog:
-            yield MessageReader(self._layout.mail, catalog, cached=_BLOCKS_AT_HAND)
+            yield MessageReader(self._packed, catalog)
 
     def spool(self) -> BinaryIO:
         """Return an empty file for a message too large for memory. Raises StorageFailed."""

@@ -12,7 +12,7 @@ from mailarchive.mail.digest import digest_of, header_digest_of
 from mailarchive.mail.mending import Flaw
 from mailarchive.model import Body, Outbound, Permanent
 from mailarchive.ops.keeping import date_of, split_flags
-from mailarchive.ops.outgoing_mail import LARGE, Evidence, body_of, flaws_of, mended
+from mailarchive.ops.outgoing_mail import HELD, Evidence, body_of, flaws_of, mended
 from mailarchive.ops.restore_common import Common
 from mailarchive.ops.standing import Mended
 from mailarchive.ops.wanted import Wanted
@@ -21,7 +21,7 @@ from mailarchive.targets.accounts import Abilities
 NEVER_AT_GMAIL = frozenset({"\\deleted"})
 """Gmail takes a message with it for one to be removed."""
 
-_READ_TOGETHER, _OCTETS_TOGETHER = 400, 4 << 20
+_READ_TOGETHER, _OCTETS_TOGETHER = 400, 2 << 20
 """Messages, and octets of them, that are read in one go."""
 
 NO_NUL = "it holds NUL octets, which the target does not take (no BINARY)"
@@ -159,7 +159,7 @@ def _windows(items: Iterable[tuple[int, Wanted]]) -> Iterator[list[tuple[int, Wa
     window: list[tuple[int, Wanted]] = []
     octets = 0
     for place, item in items:
-        size = item.message.size if item.message.size <= LARGE else 0
+        size = item.message.size if item.message.size <= HELD else 0
         if window and (len(window) == _READ_TOGETHER or octets + size > _OCTETS_TOGETHER):
             yield window
             window, octets = [], 0

@@ -12,8 +12,10 @@ from mailarchive.mail.digest import digest_of
 from mailarchive.mail.mending import Flaw
 from mailarchive.model import Body, Digest
 
+HELD = 1 << 20
+"""Messages of more octets are read twice, first to see whether they are whole, and not held while others are sent."""
 LARGE = 8 << 20
-"""Messages of more octets are read twice, first to see whether they are whole, and never held in memory."""
+"""Of messages of more octets no mended copy is made."""
 
 
 class ArchivedBody:
@@ -34,7 +36,7 @@ class ArchivedBody:
 def body_of(reader: MessageReader, message: MessageStored) -> tuple[Body, bool]:
     """Return the octets of a message, and whether NUL is among them. Raises ArchiveDamaged."""
     reader.hold(message.block)
-    if message.size <= LARGE:
+    if message.size <= HELD:
         octets = b"".join(reader.octets(message))
         return MemoryBody(octets), b"\0" in octets
     has_nul = False

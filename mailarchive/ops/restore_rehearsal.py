@@ -45,8 +45,9 @@ def rehearse(
             abilities, listed = line.do(lambda one: (one.abilities(), one.mailboxes()))
             number = target_number(archive.catalog, target.account)
             planned = routes(archive.catalog, scope, abilities, listed, options, number)
-            reader = MessageReader(archive.layout.mail, archive.catalog)
-            rehearsal = _Rehearsal(reader, planned, abilities, options, report, scope, Around(observer, clock, stop))
+            rehearsal = _Rehearsal(
+                archive.reader, planned, abilities, options, report, scope, Around(observer, clock, stop)
+            )
             for place in range(len(planned)):
                 if not stop.is_set():
                     report.mailboxes.append(line.do(partial(rehearsal.one, place)))

@@ -93,7 +93,7 @@ def verify_restore(
             abilities, listed = line.do(lambda one: (one.abilities(), one.mailboxes()))
             number = target_number(archive.catalog, target.account)
             planned = routes(archive.catalog, scope, abilities, listed, options, number)
-            verifier = _Verifier(MessageReader(archive.layout.mail, archive.catalog), full=full)
+            verifier = _Verifier(archive.reader, full=full)
             for route in planned:
                 if stop.is_set():
                     break

@@ -1,6 +1,7 @@
 """Read entries back, wherever their block is now."""
 
 import os
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,14 +17,46 @@ STREAMED = 16 << 20
 """Blocks larger than this hold one message, and are read as a stream."""
 
 
-class BlockReader:
-    """Reads text of blocks; keeps the last few decompressed ones. Not thread-safe."""
+class PackedBlocks:
+    """Decompresses packed blocks and keeps the last few. Thread-safe: several readers may share it."""
 
     def __init__(self, mail: Path, cached: int = CACHED_BLOCKS) -> None:
-        self._mail = mail
+        self.mail = mail
         self._cached = cached
         self._cache: OrderedDict[int, bytes] = OrderedDict()
         self._unreadable: tuple[BlockPacked, ArchiveDamaged] | None = None
+        self._lock = threading.Lock()
+
+    def text(self, frame: BlockPacked) -> bytes:
+        """Return the whole text of a packed block. Raises ArchiveDamaged, FileNotFoundError."""
+        with self._lock:
+            if frame.block in self._cache:
+                self._cache.move_to_end(frame.block)
+                return self._cache[frame.block]
+            if self._unreadable and self._unreadable[0] == frame:
+                raise self._unreadable[1]
+            while len(self._cache) >= self._cached:
+                self._cache.popitem(last=False)
+            try:
+                text = self._cache[frame.block] = self._decompressed(frame)
+            except ArchiveDamaged as error:
+                self._unreadable = frame, error
+                raise
+            return text
+
+    def _decompressed(self, frame: BlockPacked) -> bytes:
+        with segment_path(self.mail, frame.segment).open("rb") as file:
+            file.seek(frame.offset)
+            octets = file.read(frame.length)
+        return frames.read_frame(octets, frame.size)
+
+
+class BlockReader:
+    """Reads text of blocks, plain ones and what ``packed`` keeps."""
+
+    def __init__(self, packed: PackedBlocks) -> None:
+        self._mail = packed.mail
+        self._packed = packed
 
     def entry(self, block: int, frame: BlockPacked | None, offset: int, length: int) -> Iterator[bytes]:
         """Yield ``length`` octets of the text of ``block`` from ``offset``.
@@ -44,7 +77,7 @@ class BlockReader:
             raise ArchiveDamaged(f"block {block} cannot be read: {error.strerror}") from error
 
     def _slice(self, frame: BlockPacked, offset: int, length: int) -> bytes:
-        octets = self.block(frame)[offset : offset + length]
+        octets = self._packed.text(frame)[offset : offset + length]
         if len(octets) != length:
             raise ArchiveDamaged(f"block {frame.block} ends before octet {offset + length}")
         return octets
@@ -53,32 +86,13 @@ class BlockReader:
         """Return the whole text of ``block``, or None if it is to be read as a stream. Raises what ``entry`` raises."""
         try:
             if frame is not None:
-                return None if frame.size > STREAMED else self.block(frame)
+                return None if frame.size > STREAMED else self._packed.text(frame)
             with plain_path(self._mail, block).open("rb") as file:
                 return None if os.fstat(file.fileno()).st_size > STREAMED else file.read()
         except FileNotFoundError:
             raise
         except OSError as error:
             raise ArchiveDamaged(f"block {block} cannot be read: {error.strerror}") from error
-
-    def block(self, frame: BlockPacked) -> bytes:
-        """Return the whole text of a packed block. Raises ArchiveDamaged, FileNotFoundError."""
-        if frame.block in self._cache:
-            self._cache.move_to_end(frame.block)
-            return self._cache[frame.block]
-        if self._unreadable and self._unreadable[0] == frame:
-            raise self._unreadable[1]
-        while len(self._cache) >= self._cached:
-            self._cache.popitem(last=False)
-        with segment_path(self._mail, frame.segment).open("rb") as file:
-            file.seek(frame.offset)
-            octets = file.read(frame.length)
-        try:
-            self._cache[frame.block] = frames.read_frame(octets, frame.size)
-        except ArchiveDamaged as error:
-            self._unreadable = frame, error
-            raise
-        return self._cache[frame.block]
 
     def _plain(self, path: Path, offset: int, length: int) -> Iterator[bytes]:
         with path.open("rb") as file:

@@ -25,11 +25,11 @@ from mailarchive.remote.imap.writing import WritingSession
 from mailarchive.targets.accounts import NO_ROOM, Abilities, Copying, Outcome, Spool
 
 _MESSAGES_A_COMMAND = 400
-_OCTETS_A_COMMAND = 4 << 20
+_OCTETS_A_COMMAND = 2 << 20
 """A command with many messages (MULTIAPPEND, RFC 3502) is all or nothing: what is refused is found by halving it."""
 _MANY_AHEAD, _SINGLE_AHEAD = 2, 100
 """How many commands are on the way at a time: with many messages each, and with one."""
-_OCTETS_AHEAD = 8 << 20
+_OCTETS_AHEAD = 4 << 20
 _COPIES_AHEAD = 10
 _FULL = 3
 """After so many messages in a row for which there is no room, no more are sent."""
