@@ -22,6 +22,9 @@ from mailarchive.ops.events import (
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+_DOING = {"restore": "restore", "compare": "compare"}
+"""What a command does with messages, where that is not to fetch them."""
+
 
 class Watcher:
     """An observer that shows events: a bar on a terminal, sentences on standard error. Thread-safe.
@@ -77,7 +80,7 @@ class Watcher:
     def _plan(self, event: MailboxPlanned) -> None:
         if self._verbose and event.messages:
             known = f", {size(event.octets)}" if event.octets else ""
-            what = f"{plural(event.messages, 'message')} to {'restore' if self._verb == 'restore' else 'fetch'}"
+            what = f"{plural(event.messages, 'message')} to {_DOING.get(self._verb, 'fetch')}"
             self._line(f"{clean(event.account)} {clean(event.mailbox)}: {what}{known}")
         if (bar := self._open_bar(" messages")) is not None:
             bar.total = (bar.total or 0) + event.messages

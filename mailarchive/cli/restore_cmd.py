@@ -179,7 +179,8 @@ def _run(how: Running) -> "RestoreReport | RestoreVerification":
     account = account_of(how.endpoint)
     password = password_for(account.name, how.secrets)
     clock = SystemClock()
-    with watching("restore", quiet=how.quiet, verbose=how.verbose) as watcher, stoppable() as stop:
+    verb = "restore" if how.mode in {"restore", "rehearse"} else "compare"
+    with watching(verb, quiet=how.quiet, verbose=how.verbose) as watcher, stoppable() as stop:
         lines = connect(
             how.endpoint,
             lambda: password,

@@ -1,6 +1,6 @@
 """What a restore did, as text and as JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,13 @@ if TYPE_CHECKING:
 
 _SHOWN = 20
 _COUNTS = ("sent", "copied", "there", "known", "refused", "damaged", "left")
-_COMPARED = ("wanted", "same", "mended", "different", "missing", "damaged")
-_WORDS = {"there": "there already", "known": "restored before"}
+_COMPARED = ("wanted", "same", "changed", "mended", "different", "missing", "removed", "damaged", "uncompared")
+_WORDS = {
+    "there": "there already",
+    "known": "restored before",
+    "changed": "with other line ends",
+    "uncompared": "not compared",
+}
 
 
 def as_object(report: "RestoreReport | RestoreVerification") -> dict[str, object]:
@@ -30,13 +35,11 @@ def as_object(report: "RestoreReport | RestoreVerification") -> dict[str, object
 def print_problems(report: "RestoreReport | RestoreVerification") -> None:
     """Say on standard error what went wrong, and what to do."""
     if not isinstance(report, RestoreReport):
-        _print_some(report.problems)
-        if report.total("missing"):
-            say("mailarchive: what is missing is sent by the same command without --verify (what was removed: --again)")
+        _print_compared_problems(report)
         return
     _print_some([_refusal(refusal, dry_run=report.dry_run) for refusal in report.refusals])
-    if not report.dry_run and any(one.fix and not one.mended for one in report.refusals):
-        say("mailarchive: mended copies of them can be sent with --fix-for-target")
+    if mendable := sum(bool(one.fix) and not one.mended for one in report.refusals):
+        say(f"mailarchive: of {_numbered(mendable, len(report.refusals))} a mended copy can be sent: --fix-for-target")
     for mailbox in report.mailboxes:
         if mailbox.error:
             say(f"mailarchive: {clean(mailbox.error)}")
@@ -58,16 +61,38 @@ def print_problems(report: "RestoreReport | RestoreVerification") -> None:
             say(f"  hint: {clean(report.hint)}")
 
 
-def _print_some(sentences: Sequence[str]) -> None:
+def _print_compared_problems(report: "RestoreVerification") -> None:
+    _print_some(report.problems, report.unlisted)
+    if report.total("missing"):
+        say("  hint: what is missing is sent by the same command without --verify")
+    if report.total("removed"):
+        say("  hint: what was restored and has been removed is sent again with --again in place of --verify")
+    if changed := report.total("changed"):
+        say(
+            f"mailarchive: the server has made the line ends of {plural(changed, 'message')} CRLF; "
+            "the archive has them as they came"
+        )
+
+
+def _print_some(sentences: Sequence[str], unlisted: int = 0) -> None:
+    """Print the first sentences; ``unlisted`` more of them are not kept."""
     for sentence in sentences[:_SHOWN]:
         say(f"mailarchive: {clean(sentence)}")
     if len(sentences) > _SHOWN:
-        say(f"mailarchive: and {count(len(sentences) - _SHOWN)} more (all are in --json)")
+        all_or_some = f"{count(len(sentences))} are in --json" if unlisted else "all are in --json"
+        say(f"mailarchive: and {count(len(sentences) + unlisted - _SHOWN)} more ({all_or_some})")
+
+
+def _numbered(some: int, of_all: int) -> str:
+    """Return how many of all."""
+    if some < of_all:
+        return f"{count(some)} of them"
+    return "it" if of_all == 1 else "them"
 
 
 def _refusal(refusal: Refusal, *, dry_run: bool) -> str:
     verb = "was mended and sent" if refusal.mended else "will be refused" if dry_run else "was refused"
-    fix = f" ({refusal.fix})" if refusal.fix else ""
+    fix = f" ({'' if refusal.mended else 'could be mended: '}{refusal.fix})" if refusal.fix else ""
     return (
         f"{refusal.mailbox}: message {refusal.digest[:12]} of {refusal.source} ({size(refusal.size)}) "
         f"{verb}: {refusal.reason}{fix}"
@@ -87,9 +112,9 @@ def print_summary(report: "RestoreReport | RestoreVerification", *, verbose: boo
 
 def _print_compared(report: "RestoreVerification", *, verbose: bool) -> None:
     for mailbox in report.mailboxes if verbose else ():
-        parts = [f"{count(int(getattr(mailbox, name)))} {name}" for name in _COMPARED[1:] if getattr(mailbox, name)]
+        parts = _counted({name: int(getattr(mailbox, name)) for name in _COMPARED[1:]})
         out(clean(f"{mailbox.mailbox}: {', '.join(parts) or 'empty'}"))
-    parts = [f"{count(report.total(name))} {name}" for name in _COMPARED[1:] if report.total(name)]
+    parts = _counted({name: report.total(name) for name in _COMPARED[1:]})
     by = "every octet" if report.full else "size, date and header"
     verdict = "not all is there as it should be" if report.exit_code else "all is there"
     counted = f"{', '.join(parts) or 'nothing'} of {plural(report.total('wanted'), 'message')}"
@@ -101,10 +126,13 @@ def _print_compared(report: "RestoreVerification", *, verbose: bool) -> None:
     )
 
 
+def _counted(counts: Mapping[str, int]) -> list[str]:
+    """Return each count that is not 0, in words."""
+    return [f"{count(number)} {_WORDS.get(name, name)}" for name, number in counts.items() if number]
+
+
 def _mailbox_line(mailbox: RestoredMailbox, *, dry_run: bool) -> str:
-    parts = [
-        f"{count(int(getattr(mailbox, name)))} {_WORDS.get(name, name)}" for name in _COUNTS if getattr(mailbox, name)
-    ]
+    parts = _counted({name: int(getattr(mailbox, name)) for name in _COUNTS})
     if dry_run:
         parts.insert(0, f"{count(mailbox.to_send)} to send ({size(mailbox.to_send_bytes)})")
         if mailbox.to_copy:
@@ -119,6 +147,6 @@ def _total_line(report: RestoreReport) -> str:
         parts = [f"{count(report.total('to_send'))} to send ({size(report.total('to_send_bytes'))})"]
         if report.total("to_copy"):
             parts.append(f"{count(report.total('to_copy'))} to copy")
-    parts += [f"{count(report.total(name))} {_WORDS.get(name, name)}" for name in _COUNTS[1:] if report.total(name)]
+    parts += _counted({name: report.total(name) for name in _COUNTS[1:]})
     done = "nothing was changed" if report.dry_run else f"in {seconds(report.seconds)}"
     return f"{report.target}: {report.status}: {', '.join(parts)}; {plural(len(report.mailboxes), 'mailbox')}; {done}"

@@ -7,20 +7,17 @@ header each is taken for itself.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
 from mailarchive.errors import FetchRefused
-from mailarchive.facts import MessageStored
 from mailarchive.mail import headers
 from mailarchive.model import HeaderDigest, MessageFacts, RemoteUid
 from mailarchive.ops.headers import NO_HEADER, header_digests
+from mailarchive.ops.outgoing_mail import Evidence
 from mailarchive.ops.wanted import Wanted
 from mailarchive.targets.accounts import OpenTarget
-
-Head = Callable[[MessageStored], bytes]
-"""Returns the beginning of a message."""
 
 
 class Match(NamedTuple):
@@ -32,7 +29,7 @@ class Match(NamedTuple):
 
 
 def matches(
-    opened: OpenTarget, uids: Sequence[int], looked_for: Sequence[Wanted], since: int | None, head: Head
+    opened: OpenTarget, uids: Sequence[int], looked_for: Sequence[Wanted], since: int | None, evidence: Evidence
 ) -> list[Match]:
     """Return which of ``looked_for`` are among ``uids``, each message there taken for one of them at most.
 
@@ -40,11 +37,11 @@ def matches(
     """
     facts = _candidates(opened, uids, looked_for, since)
     digests = header_digests(opened, sorted(facts)) if facts else {}
-    found, left = _by_header(facts, digests, looked_for, since)
+    found, left = _by_header(facts, digests, looked_for, since, evidence)
     strange = [facts[uid] for uid in left if since is not None and uid >= since]
     taken = {match.place for match in found}
     open_places = [place for place in range(len(looked_for)) if place not in taken]
-    return found + _by_message_id(opened, strange, looked_for, open_places, head)
+    return found + _by_message_id(opened, strange, looked_for, open_places, evidence)
 
 
 def _candidates(
@@ -66,6 +63,7 @@ def _by_header(
     digests: Mapping[RemoteUid, HeaderDigest],
     looked_for: Sequence[Wanted],
     since: int | None,
+    evidence: Evidence,
 ) -> tuple[list[Match], list[int]]:
     """Return matches by header, those with the most witnesses first, and the UIDs that are left."""
     by_header: dict[HeaderDigest, list[int]] = defaultdict(list)
@@ -79,7 +77,8 @@ def _by_header(
             places = by_header.get(digests.get(uid, NO_HEADER), [])
             is_new = since is not None and uid >= since
             fitting = next(
-                (place for place in places if _fits(looked_for[place], facts[uid], witnesses, is_new=is_new)), None
+                (place for place in places if _fits(looked_for[place], facts[uid], witnesses, evidence, is_new=is_new)),
+                None,
             )
             if fitting is None:
                 rest.append(uid)
@@ -90,19 +89,25 @@ def _by_header(
     return found, left
 
 
-def _fits(item: Wanted, facts: MessageFacts, witnesses: int, *, is_new: bool) -> bool:
+def _fits(item: Wanted, facts: MessageFacts, witnesses: int, evidence: Evidence, *, is_new: bool) -> bool:
     """Return whether at least so many of size and date are the same; of a message without header both must be.
 
-    Unless it is new, size must be: what is cut short elsewhere has the same header and date.
+    Unless it is new, size must be, but for line ends that are CRLF there: what is cut short elsewhere has the same
+    header and date.
     """
-    same_size, same_date = facts.size == item.message.size, item.date is not None and facts.internaldate == item.date
+    same_size = facts.size == item.message.size or facts.size in evidence.with_other_ends(item.message)
+    same_date = item.date is not None and facts.internaldate == item.date
     if item.message.header == NO_HEADER:
         return same_size and same_date
     return same_size + same_date >= witnesses and (same_size or is_new)
 
 
 def _by_message_id(
-    opened: OpenTarget, strange: Iterable[MessageFacts], looked_for: Sequence[Wanted], places: Sequence[int], head: Head
+    opened: OpenTarget,
+    strange: Iterable[MessageFacts],
+    looked_for: Sequence[Wanted],
+    places: Sequence[int],
+    evidence: Evidence,
 ) -> list[Match]:
     """Return matches of new messages whose header the target has changed, by Message-ID and date."""
     by_uid = {one.uid: one for one in strange if one.internaldate is not None}
@@ -112,7 +117,7 @@ def _by_message_id(
     dates = {one.internaldate for one in by_uid.values()}
     for place in places:
         date = looked_for[place].date
-        if date in dates and (name := message_id(head(looked_for[place].message))):
+        if date in dates and (name := message_id(evidence.head(looked_for[place].message))):
             wanted[name, date].append(place)
     found: list[Match] = []
     with suppress(FetchRefused):

@@ -1,6 +1,7 @@
 """Messages of the archive made ready to be sent: exact octets, checked before the first of them is on the wire."""
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from mailarchive.archive.messages import MessageReader
@@ -9,6 +10,7 @@ from mailarchive.facts import MessageStored
 from mailarchive.mail import mending
 from mailarchive.mail.body import MemoryBody
 from mailarchive.mail.digest import digest_of
+from mailarchive.mail.eol import to_crlf, to_lf
 from mailarchive.mail.mending import Flaw
 from mailarchive.model import Body, Digest
 
@@ -66,6 +68,27 @@ class Evidence(NamedTuple):
             return self.reader.head(message)
         except (ArchiveDamaged, FileNotFoundError):
             return b""
+
+    def with_other_ends(self, message: MessageStored) -> Mapping[int | None, Digest]:
+        """Return digests, by size, of a message as servers store it whose line ends are not all CRLF.
+
+        They make each LF a CRLF, and some end the last line. Nothing if it is damaged.
+        """
+        if message.eol == "crlf" and message.final:
+            return {}
+        running, size, tail = hashlib.sha256(), 0, b""
+        try:
+            for chunk in map(to_crlf, to_lf(self.reader.octets(message))):
+                running.update(chunk)
+                size += len(chunk)
+                tail = (tail + chunk)[-2:]
+        except (ArchiveDamaged, FileNotFoundError):
+            return {}
+        found: dict[int | None, Digest] = {size: Digest(running.digest())}
+        if tail != b"\r\n":
+            running.update(b"\r\n")
+            found[size + 2] = Digest(running.digest())
+        return found
 
     def mended(self, message: MessageStored, size: int) -> Digest | None:
         """Return the digest of the mended copy of a message, if that has ``size`` octets."""

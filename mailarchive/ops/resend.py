@@ -74,7 +74,7 @@ def resend(
         with writer.catalog() as catalog:
             scope = scope_of(catalog, target.account, options)
             wanted = _wanted(catalog, scope, options)
-        warn(report, (*scope.warnings, _LOST_ON_THE_WAY), observer)
+        warn(report.warnings, (*scope.warnings, _LOST_ON_THE_WAY), observer)
         run = writer.begin("restore")
         try:
             _Resending(writer, target, options, Around(observer, clock, stop), report, scope).run(wanted)
@@ -93,7 +93,7 @@ def rehearse_resend(
         catalog = archive.catalog
         scope = scope_of(catalog, target.account, options)
         wanted = _wanted(catalog, scope, options)
-        warn(report, (*scope.warnings, _LOST_ON_THE_WAY), observer)
+        warn(report.warnings, (*scope.warnings, _LOST_ON_THE_WAY), observer)
         number = target_number(catalog, target.account)
         boxes = [] if number is None else catalog.target_mailboxes(number)
         sent = [one.digest for box in boxes for one in catalog.restored(box.box) if one.how != SENDING]

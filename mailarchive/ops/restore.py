@@ -49,7 +49,7 @@ def restore(
         with writer.catalog() as catalog:
             scope = scope_of(catalog, target.account, options)
             is_broken_off = _is_broken_off(catalog) and target_number(catalog, target.account) is not None
-        warn(report, scope.warnings, observer)
+        warn(report.warnings, scope.warnings, observer)
         run = writer.begin("restore")
         if is_broken_off:
             observer(Notice(f"the last restore was broken off; {SETTLING:.0f} s for the server to be done with it"))

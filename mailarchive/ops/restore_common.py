@@ -19,10 +19,10 @@ SETTLING = 3.0
 """Seconds in which a server ends what a client that is gone had sent whole."""
 
 
-def warn(report: RestoreReport, sentences: Iterable[str], observer: Observer) -> None:
-    """Say what a user should know before anything is sent."""
+def warn(warnings: list[str], sentences: Iterable[str], observer: Observer) -> None:
+    """Say what a user should know before anything is sent, and note it in a report's ``warnings``."""
     for sentence in sentences:
-        report.warnings.append(sentence)
+        warnings.append(sentence)
         observer(Notice(sentence))
 
 

@@ -39,7 +39,7 @@ def rehearse(
     started = clock.monotonic()
     with open_for_reading(directory, lambda text: observer(Notice(text))) as archive:
         scope = scope_of(archive.catalog, target.account, options)
-        warn(report, scope.warnings, observer)
+        warn(report.warnings, scope.warnings, observer)
         line = target.connect()
         try:
             abilities, listed = line.do(lambda one: (one.abilities(), one.mailboxes()))

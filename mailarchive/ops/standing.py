@@ -130,7 +130,7 @@ class Standing:
         if always:
             strange = [uid for uid in strange if self.since is not None and uid >= self.since]
         looked_for = [*self._nameless(), *((place, self._as_sent(place)) for place in self.pending)]
-        found = matches(opened, strange, [item for _place, item in looked_for], self.since, evidence.head)
+        found = matches(opened, strange, [item for _place, item in looked_for], self.since, evidence)
         landed: list[tuple[int, Landed]] = []
         octets = 0
         for match in found:
@@ -152,7 +152,8 @@ class Standing:
         """Return what is known of a message that was found: of one that an earlier run sent also how."""
         item, mended = self.pending[place], self.mended.get(place)
         sent = mended.digest if mended else None
-        if was_sent and mended is None and match.size not in {None, item.message.size}:
+        is_as_sent = match.size in {None, item.message.size, *evidence.with_other_ends(item.message)}
+        if was_sent and mended is None and match.size is not None and not is_as_sent:
             sent = evidence.mended(item.message, match.size)
         return Landed(item.message.digest, match.uid, None if was_sent else THERE, sent)
 

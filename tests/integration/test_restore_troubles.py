@@ -11,6 +11,7 @@ from mailarchive.loopback.faults import Fault
 from mailarchive.loopback.gmail import GmailAccount
 from mailarchive.loopback.server import LoopbackServer
 from mailarchive.loopback.wire import Command, Wire
+from mailarchive.mail.mending import Flaw, mend
 from mailarchive.ops.restore_common import SETTLING
 from mailarchive.ops.restore_options import RestoreOptions
 from mailarchive.ops.selection import Selection
@@ -33,6 +34,7 @@ from tests.servers.faulty_uploads import AnswerInstead, CutAtOctets, CutWhenDone
 from tests.servers.still_clock import StillClock
 
 LF = b"Subject: lf\nMessage-ID: <lf@x>\n\nbody\n"
+LONG = b"Subject: long\r\nMessage-ID: <long@x>\r\n\r\n" + b"x" * 3000 + b"\r\n"
 CRLF = LF.replace(b"\n", b"\r\n")
 
 
@@ -63,15 +65,15 @@ def test_a_mended_copy_whose_answer_is_lost_is_recognised_and_not_sent_again(tmp
 
 
 def test_a_mended_copy_that_was_not_written_down_is_known_as_one_to_the_next_run(tmp_path: Path) -> None:
-    root = archive_of(source(LF, mail(1)), tmp_path)
-    with LoopbackServer(account(refuses=frozenset({"bare-newline"}))) as server:
+    root = archive_of(source(LONG, mail(1)), tmp_path)
+    with LoopbackServer(account(refuses=frozenset({"long-line"}), longest_line=998)) as server:
         run(server, root)
         shutil.copytree(root, tmp_path / "before")
         run(server, root, ONE._replace(fix=True))
         report = run(server, tmp_path / "before")
         assert (report.exit_code, report.total("sent"), report.total("known")) == (0, 0, 2)
         assert verified(server, tmp_path / "before").total("mended") == 1
-        assert octets(server.account, "INBOX") == [mail(1), CRLF]
+        assert octets(server.account, "INBOX") == [mail(1), mend(LONG, {Flaw.LONG_LINE})]
 
 
 def test_a_mended_copy_is_not_copied_into_other_mailboxes_as_if_it_were_the_message(tmp_path: Path) -> None:

@@ -5,11 +5,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, cast
 
+from mailarchive.archive.messages import MessageReader
 from mailarchive.errors import FetchRefused
 from mailarchive.facts import MessageStored
 from mailarchive.mail.digest import digest_of, header_digest_of, header_section
+from mailarchive.mail.eol import lf_text
 from mailarchive.model import MessageFacts, RemoteUid
 from mailarchive.ops.matching import Match, matches, message_id, numbers
+from mailarchive.ops.outgoing_mail import Evidence
 from mailarchive.ops.wanted import Wanted
 from mailarchive.targets.accounts import OpenTarget
 
@@ -46,12 +49,26 @@ class There:
                 yield uid, header_section(kept.octets)
 
 
+@dataclass
+class Archived:
+    """What an archive has."""
+
+    messages: dict[MessageStored, bytes]
+
+    def head(self, message: MessageStored) -> bytes:
+        return header_section(self.messages[message])
+
+    def octets(self, message: MessageStored) -> Iterator[bytes]:
+        yield self.messages[message]
+
+
 def mail(number: int = 1, body: bytes = b"body\r\n") -> bytes:
     return b"Message-ID: <%d@example.org>\r\nSubject: %d\r\n\r\n" % (number, number) + body
 
 
 def wanted(octets: bytes, date: datetime | None = NOON) -> Wanted:
-    stored = MessageStored(digest_of(octets), header_digest_of(octets), len(octets), 1, 0, len(octets), "crlf")
+    eol = lf_text(octets)[1]
+    stored = MessageStored(digest_of(octets), header_digest_of(octets), len(octets), 1, 0, len(octets), eol)
     return Wanted(stored, lost=False, date=date, flags=(), source=1)
 
 
@@ -59,8 +76,8 @@ def found(there: There, looked_for: Iterable[tuple[bytes, datetime | None]], sin
     items = {wanted(octets, date): octets for octets, date in looked_for}
     asked = [wanted(octets, date) for octets, date in looked_for]
     opened = cast("OpenTarget", there)
-    heads = {item.message: header_section(octets) for item, octets in items.items()}
-    found = matches(opened, sorted(there.messages), asked, since, heads.__getitem__)
+    reader = cast("MessageReader", Archived({item.message: octets for item, octets in items.items()}))
+    found = matches(opened, sorted(there.messages), asked, since, Evidence(reader))
     return [one._replace(size=None) for one in found]
 
 
@@ -162,3 +179,10 @@ def test_what_a_target_is_asked_is_by_its_numbers() -> None:
     assert numbers([1, "uidl", 3]) == [1, 3]
     assert message_id(b"Subject: x\r\nmessage-id:\r\n <a@b>\r\n\r\n") == "<a@b>"
     assert message_id(b"\r\nMessage-ID: <a@b>\r\n") == ""
+
+
+def test_a_message_whose_line_ends_the_server_made_crlf_is_still_that_message() -> None:
+    bare, ended = mail().replace(b"\r\n", b"\n"), mail(body=b"body").replace(b"\r\n", b"\n")
+    assert found(There({7: Kept(mail())}), [(bare, NOON)]) == [Match(0, 7)]
+    assert found(There({7: Kept(mail())}), [(ended, NOON)]) == [Match(0, 7)]
+    assert found(There({7: Kept(mail(body=b"body\r\n\r\n\r\n"))}), [(bare, NOON)]) == []
