@@ -243,8 +243,9 @@ def _moment(text: str | None) -> datetime | None:
 
 def _parts(text: str, option: str) -> Parts:
     parts = read_name(text)
-    if not parts:
-        raise UsageError(f"{option} names no mailbox", hint="write names as they are printed, like Work/2024")
+    if "" in parts:
+        what = f"{text!r} has an empty part" if text else "names no mailbox"
+        raise UsageError(f"{option} {what}", hint="write names as they are printed, like Work/2024")
     return parts
 
 

@@ -17,6 +17,7 @@ _USUAL: Mapping[str, tuple[str, ...]] = {
 }
 """What mailboxes for a special use (RFC 6154) are called where the server does not mark them, in lower case."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_PART = re.compile(r"((?:[^/\\]|\\.?)*)(/|\Z)", re.DOTALL)
 _INBOX = "INBOX"
 _LONGEST = 200
 """Octets of one part of a name, encoded; file systems below servers take 255."""
@@ -75,6 +76,7 @@ class _Namer:
     def __init__(self, listed: Sequence[ListedMailbox], prefix: bytes, delimiter: str | None, wishes: Wishes) -> None:
         self.found: list[Destination] = []
         self._listed = {box.name.raw: box for box in listed}
+        self._below_inbox = {_folded(box.name.raw, delimiter): box for box in listed}
         self._uses = {use: box for box in listed for use in box.special_use}
         self._prefix = prefix
         self._delimiter = delimiter
@@ -97,7 +99,12 @@ class _Namer:
 
     def _has_of(self, account: str, raw: bytes) -> bool:
         """Return whether a mailbox of ``account`` goes there already: two of one account never become one."""
-        return raw in self._by_raw and any(source.account == account for source in self._by_raw[raw][0].sources)
+        taken = self._by_raw.get(self._key(raw))
+        return taken is not None and any(source.account == account for source in taken[0].sources)
+
+    def _key(self, raw: bytes) -> bytes:
+        """Return what stands for a name: of those that the server does not tell apart, as far as is known, the same."""
+        return raw if raw in self._listed else _folded(raw, self._delimiter)
 
     def _with_use(self, box: KnownMailbox) -> ListedMailbox | None:
         """Return the mailbox of the target for the same special use, by its mark or by a usual name."""
@@ -111,23 +118,36 @@ class _Namer:
         return None
 
     def _put(self, box: KnownMailbox, parts: Parts, use: str | None) -> None:
-        raw, changed = self._raw(parts)
-        name = mailbox_name(raw, self._delimiter)
+        name, changed = self._name(parts)
+        if changed and parts == box.name.parts and self._is_there(box.name):
+            name, changed = box.name, ""
         number = 2
-        while name.raw in self._by_raw and self._by_raw[name.raw][1] != parts:
-            raw, changed = self._raw((*parts[:-1], f"{parts[-1]}~{number}"))
-            name, changed = mailbox_name(raw, self._delimiter), changed or "another mailbox has its name"
+        while (taken := self._by_raw.get(self._key(name.raw))) and taken[1] != parts:
+            name, changed = self._name((*parts[:-1], f"{parts[-1]}~{number}"))
+            changed = changed or "another mailbox has its name"
             number += 1
         self._enter(box, name, parts, changed, use)
 
+    def _is_there(self, name: MailboxName) -> bool:
+        """Return whether the server has a mailbox of exactly that name, odd as it may be."""
+        return name.delimiter == self._delimiter and name.raw in self._listed
+
+    def _name(self, parts: Parts) -> tuple[MailboxName, str]:
+        """Return a name as the target has it or wants it, and what of it had to be changed."""
+        raw, changed = self._raw(parts)
+        if raw not in self._listed and (known := self._below_inbox.get(_folded(raw, self._delimiter))):
+            return known.name, changed
+        return mailbox_name(raw, self._delimiter), changed
+
     def _enter(self, box: KnownMailbox, name: MailboxName, parts: Parts, changed: str, use: str | None = None) -> None:
-        if name.raw in self._by_raw:
-            self._by_raw[name.raw][0].sources.append(box)
+        key = self._key(name.raw)
+        if key in self._by_raw:
+            self._by_raw[key][0].sources.append(box)
             return
         sentence = f"{box.name} is called {name} there: {changed}" if changed else ""
         listed = self._listed.get(name.raw)
         destination = Destination(name, listed, [box], None if listed else use, sentence)
-        self._by_raw[name.raw] = destination, parts
+        self._by_raw[key] = destination, parts
         self.found.append(destination)
 
     def _raw(self, parts: Parts) -> tuple[bytes, str]:
@@ -143,6 +163,12 @@ class _Namer:
             changed.append("the server has no mailboxes below others")
         joint = (self._delimiter or "-").encode("latin-1", "replace")
         return prefix + joint.join(encode_name(part) for part in clean), "; ".join(dict.fromkeys(changed))
+
+
+def _folded(raw: bytes, delimiter: str | None) -> bytes:
+    """Return a name whose first level is in capitals if that is INBOX: most servers take it in any case."""
+    first, separator, rest = raw.partition((delimiter or "/").encode("latin-1", "replace"))
+    return first.upper() + separator + rest if first.upper() == b"INBOX" else raw
 
 
 def _renamed(parts: Parts, renames: Mapping[Parts, Parts]) -> Parts | None:
@@ -172,10 +198,18 @@ def _clean(part: str, delimiter: str | None, changed: Callable[[str], None]) -> 
 
 
 def read_name(text: str) -> Parts:
-    r"""Return the parts of a printed name: ``/`` separates them, unless a ``\`` stands before it; INBOX in any case."""
+    r"""Return the parts of a printed name: ``/`` separates them, unless a ``\`` stands before it; INBOX in any case.
+
+    Parts may be empty.
+    """
     if text.upper() == _INBOX:
         return (_INBOX,)
-    return tuple(re.sub(r"\\(.)", r"\1", part) for part in re.findall(r"((?:[^/\\]|\\.)+)(?:/|\Z)", text, re.DOTALL))
+    found = []
+    for part, end in _PART.findall(text):
+        found.append(re.sub(r"\\(.)", r"\1", part, flags=re.DOTALL))
+        if not end:
+            break
+    return tuple(found)
 
 
 def matchless(renames: Collection[Parts], boxes: Iterable[KnownMailbox]) -> Iterator[Parts]:

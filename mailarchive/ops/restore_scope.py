@@ -1,14 +1,16 @@
 """What of an archive a restore is about, and what should be known before anything is sent."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from typing import NamedTuple
 
 from mailarchive.archive.archive import Catalog
 from mailarchive.errors import ExitCode, UsageError
-from mailarchive.model import Account
-from mailarchive.ops.naming import matchless
+from mailarchive.model import Account, MailboxName
+from mailarchive.ops.naming import Parts, matchless
 from mailarchive.ops.restore_options import RestoreOptions
-from mailarchive.ops.wanted import Past, chosen_mailboxes, past
+from mailarchive.ops.selection import selected_of
+from mailarchive.ops.wanted import Past, past
 from mailarchive.records import KnownMailbox
 
 
@@ -28,13 +30,32 @@ class Scope(NamedTuple):
 def scope_of(catalog: Catalog, target: Account, options: RestoreOptions) -> Scope:
     """Return what is to be restored to ``target``. Raises UsageError if that is nothing."""
     as_of = past(catalog, options.at)
-    boxes = chosen_mailboxes(catalog, options.selection, as_of)
+    there = as_of.mailboxes(catalog)
+    boxes = selected_of(there, options.selection)
+    _check_account(there, options.selection.account)
+    _check_renames(there, options.wishes.renames)
     if not boxes:
         raise UsageError(
             "nothing in the archive matches: no mailbox is to be restored", hint="see: mailarchive mailboxes"
         )
     names = {box.number: f"{box.account} {box.name}" for box in boxes}
     return Scope(as_of, boxes, names, [*_warnings(catalog, boxes, target, options)])
+
+
+def _check_account(boxes: Sequence[KnownMailbox], account: str | None) -> None:
+    """Raise UsageError if there is no such account."""
+    names = sorted({box.account for box in boxes})
+    if account is not None and account not in names:
+        raise UsageError(f"the archive has no account {account}", hint=f"it has: {', '.join(names) or 'none'}")
+
+
+def _check_renames(boxes: Sequence[KnownMailbox], renames: Mapping[Parts, Parts]) -> None:
+    """Raise UsageError if one of ``renames`` is of no mailbox of the archive."""
+    for old in matchless(renames, boxes):
+        name = str(MailboxName(old, "/", b""))
+        near = get_close_matches(name, {str(box.name) for box in boxes}, cutoff=0.5)
+        hint = f"perhaps: {', '.join(near)}" if near else "see: mailarchive mailboxes"
+        raise UsageError(f"--map: no mailbox is called {name}", hint=hint)
 
 
 def target_number(catalog: Catalog, target: Account) -> int | None:
@@ -47,7 +68,7 @@ def _warnings(
 ) -> Iterator[str]:
     accounts = sorted({box.account for box in boxes})
     for old in matchless(options.wishes.renames, boxes):
-        yield f"--map: no mailbox that is restored is called {'/'.join(old)}"
+        yield f"--map: {MailboxName(old, '/', b'')} is not restored"
     if target.name in {account.removeprefix("pop3:") for account in accounts}:
         yield f"{target.name} is the account that this mail came from; what it still has is not sent again"
     if len(accounts) > 1:

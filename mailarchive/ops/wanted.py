@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, time
 from typing import NamedTuple
 
 from mailarchive.archive.archive import Catalog
@@ -10,7 +10,7 @@ from mailarchive.archive.outgoing import Restorable
 from mailarchive.errors import UsageError
 from mailarchive.facts import MessageStored
 from mailarchive.model import Digest, MailboxName
-from mailarchive.ops.selection import Selection, is_within, selected_of
+from mailarchive.ops.selection import Selection, is_within
 from mailarchive.records import KnownMailbox
 
 
@@ -50,13 +50,9 @@ def past(catalog: Catalog, at: datetime | None) -> Past:
     if not run:
         first = next(iter(catalog.runs()), None)
         begun = f"; its first run was on {first.begin:%Y-%m-%d %H:%M} UTC" if first else ""
-        raise UsageError(f"the archive was not yet there at {at.isoformat()}{begun}", hint="choose a later --at")
+        day = f"{at:%Y-%m-%d}" if at.time() == time.max else f"{at:%Y-%m-%d %H:%M %z}"
+        raise UsageError(f"the archive was not yet there at {day}{begun}", hint="choose a later --at")
     return Past(run)
-
-
-def chosen_mailboxes(catalog: Catalog, selection: Selection, as_of: Past) -> list[KnownMailbox]:
-    """Return the selected mailboxes as they were, by account and name."""
-    return selected_of(as_of.mailboxes(catalog), selection)
 
 
 def wanted_of(catalog: Catalog, sources: Sequence[KnownMailbox], selection: Selection, as_of: Past) -> list[Wanted]:

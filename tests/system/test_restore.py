@@ -89,11 +89,13 @@ def test_a_part_is_restored_under_other_names(pulled: Site, empty: LoopbackServe
     [
         (("--mailbox", "Nowhere"), "nothing in the archive matches: no mailbox is to be restored"),
         (("--before", "1990-01-01"), "no message in the archive matches: nothing is restored"),
-        (("--account", "you@elsewhere"), "nothing in the archive matches"),
+        (("--account", "you@elsewhere"), "the archive has no account you@elsewhere"),
         (("--at", "2001-02-03"), "the archive was not yet there at 2001-02-03"),
         (("--at", "soon"), "--at 'soon' is no date"),
         (("--map", "Sent"), "--map 'Sent' has no ="),
-        (("--into", "/"), "--into names no mailbox"),
+        (("--into", "/"), "--into '/' has an empty part"),
+        (("--into", "a//b"), "--into 'a//b' has an empty part"),
+        (("--into", ""), "--into names no mailbox"),
         (("--max-upload", "much"), "--max-upload 'much' is not a size"),
     ],
 )
@@ -182,9 +184,16 @@ def test_an_archive_with_failures_is_warned_of(site: Site, empty: LoopbackServer
     ]
 
 
-def test_a_map_of_nothing_is_warned_of(pulled: Site, empty: LoopbackServer) -> None:
-    report = restored(pulled.program, empty, "--mailbox", "Sent", "--map", "Snet=Old")
-    assert report["warnings"] == ["--map: no mailbox that is restored is called Snet"]
+def test_a_map_of_what_is_not_restored_is_warned_of(pulled: Site, empty: LoopbackServer) -> None:
+    report = restored(pulled.program, empty, "--mailbox", "Sent", "--map", "Archive=Old")
+    assert report["warnings"] == ["--map: Archive is not restored"]
+
+
+def test_a_map_of_nothing_is_refused_with_what_may_be_meant(pulled: Site, empty: LoopbackServer) -> None:
+    done = pulled.program("restore", url_of(empty), "--map", "Snet=Old", code=2)
+    assert "--map: no mailbox is called Snet" in done.stderr
+    assert "perhaps: Sent" in done.stderr
+    assert not everything(empty.account).get("Old")
 
 
 def test_a_damaged_archive_is_13_and_gives_what_it_has(pulled: Site, empty: LoopbackServer) -> None:

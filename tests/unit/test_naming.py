@@ -227,3 +227,33 @@ def test_a_printed_name_is_read_back(parts: Parts) -> None:
 def test_a_map_of_nothing_is_known() -> None:
     boxes = box(1, "Work", "2024"), box(2, "INBOX")
     assert list(matchless([("Work",), ("INBOX",), ("Wrok",), ("Work", "2025")], boxes)) == [("Wrok",), ("Work", "2025")]
+
+
+def test_inbox_as_the_first_level_is_found_in_whatever_case() -> None:
+    place = found(box(1, "inbox", "Sub"), box(2, "Work"), listed=(there(b"INBOX/Sub"),))[-1]
+    assert (place.name.raw, place.listed, place.changed) == (b"INBOX/Sub", there(b"INBOX/Sub"), "")
+
+
+def test_two_names_that_differ_in_the_case_of_inbox_do_not_become_one() -> None:
+    boxes = box(1, "inbox", "Sub"), box(2, "INBOX", "Sub"), box(3, "Work")
+    for listed in ((), (there(b"INBOX/Sub"),), (there(b"inbox/Sub"),)):
+        assert sorted(map(len, (place.sources for place in found(*boxes, listed=listed)))) == [1, 1, 1]
+        assert len({place.name.raw.lower() for place in found(*boxes, listed=listed)}) == 3
+    both = there(b"INBOX/Sub"), there(b"inbox/Sub")
+    assert set(raws(found(*boxes, listed=both))) == {b"INBOX/Sub", b"inbox/Sub", b"Work"}
+
+
+def test_a_mailbox_that_is_there_under_an_odd_name_keeps_it() -> None:
+    name = mailbox_name(b"a\x01b", "/")
+    odd = box(1)._replace(name=name)
+    (place,) = found(odd, listed=(ListedMailbox(name),))
+    assert (place.name, place.listed, place.changed) == (name, ListedMailbox(name), "")
+    (place,) = found(odd)
+    assert (place.name.raw, bool(place.changed)) == (b"a_b", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"), [("", ("",)), ("a//b", ("a", "", "b")), ("a/", ("a", "")), ("a\\", ("a\\",))]
+)
+def test_empty_parts_of_a_printed_name_are_seen(text: str, parts: Parts) -> None:
+    assert read_name(text) == parts
