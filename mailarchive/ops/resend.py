@@ -221,37 +221,50 @@ class _Resending:
             line.close()
 
     def _one(self, line: Line[SmtpTarget], reader: MessageReader, item: Wanted) -> bool:
-        """Send one message; return whether it is settled."""
-        message = item.message
+        """Send one message, if it is whole and may go now; return whether it is settled."""
         try:
-            body, _has_nul = body_of(reader, message)
+            body, _has_nul = body_of(reader, item.message)
         except ArchiveDamaged as error:
+            self._uploads.release(item.message.size)
             self._notes.note(str(error))
             self._box.damaged += 1
             return True
         self._pace()
-        if self._around.stop.is_set():
-            return False
-        if not self._doubts[message.digest]:
-            self._log.sending(self._to, message.digest)
+        return not self._around.stop.is_set() and self._sent(line, item, body.chunks)
+
+    def _sent(self, line: Line[SmtpTarget], item: Wanted, chunks: Callable[[], Iterable[bytes]]) -> bool:
+        """Send one message and write down what became of it; return whether it is settled."""
+        digest = item.message.digest
+        is_new = not self._doubts[digest]
+        if is_new:
+            self._log.sending(self._to, digest)
         try:
-            self._try(line, message.size, body.chunks)
-        except MessageRefused as error:
+            self._try(line, item.message.size, chunks)
+        except Doubtful as error:
+            self._notes.note(f"message {digest.hex()[:12]} may arrive twice, as it is sent again: {error}")
+            line.drop()
+            return False
+        except SourceError as error:
+            if is_new:  # else the doubt is that of an earlier run
+                self._log.not_taken(self._to, digest)
+            self._uploads.release(item.message.size)
+            return self._refused(item, error)
+        self._taken(item)
+        return True
+
+    def _refused(self, item: Wanted, error: SourceError) -> bool:
+        """Note that a message was not taken; return whether that is settled. Raises ``error`` if the run is to end."""
+        if isinstance(error, MessageRefused):
             self._notes.refused(self._target.recipient, item, str(error))
             self._box.refused += 1
             return True
-        except Doubtful as error:
-            self._notes.note(f"message {message.digest.hex()[:12]} may arrive twice, as it is sent again: {error}")
-            line.drop()
-            return False
-        except Throttled as error:
-            self._notes.note(f"message {message.digest.hex()[:12]} was not taken for now: {error}")
-            self._refused_in_a_row += 1
-            if self._refused_in_a_row >= _TRIES or not error.connected:
-                raise
-            return False
-        self._taken(item)
-        return True
+        if not isinstance(error, Throttled):
+            raise error
+        self._notes.note(f"message {item.message.digest.hex()[:12]} was not taken for now: {error}")
+        self._refused_in_a_row += 1
+        if self._refused_in_a_row >= _TRIES or not error.connected:
+            raise error
+        return False
 
     def _try(self, line: Line[SmtpTarget], size: int, chunks: Callable[[], Iterable[bytes]]) -> None:
         """Send a message; where the server asks for patience, and we have it, up to three times."""

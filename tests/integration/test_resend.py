@@ -147,6 +147,42 @@ def test_what_is_not_taken_for_now_is_left_and_the_others_go_on(root: Path) -> N
         assert len(server.taken) == COUNT
 
 
+@pytest.mark.parametrize(
+    ("hook", "answer"),
+    [
+        ("DATA", "554 5.7.1 no thanks"),
+        ("DATA", "451 4.3.0 later"),
+        ("RCPT", "552 5.2.2 mailbox full"),
+        ("MAIL", "530 5.7.0 log in first"),
+    ],
+)
+def test_what_was_answered_is_not_in_doubt_later(root: Path, hook: str, answer: str) -> None:
+    with SmtpServer() as server:
+        server.answers[hook] = [answer]
+        assert Sending(root, server)().exit_code
+        report = Sending(root, server)()
+        assert (report.exit_code, report.notes, len(server.taken)) == (ExitCode.COMPLETE, [], COUNT)
+    no_damage(root)
+
+
+def test_a_doubt_of_an_earlier_run_is_not_settled_by_a_refusal(root: Path) -> None:
+    only = RestoreOptions(Selection(("Other",)))
+    with SmtpServer() as server:
+        server.answers["DATA"] = [HANG_UP, "554 5.7.1 no thanks"]
+        Sending(root, server)(only)
+        assert Sending(root, server)(only).total("refused") == 1
+        report = Sending(root, server)(only)
+        assert (report.total("sent"), len(report.notes)) == (1, 1)
+        assert "may be there twice" in report.notes[0]
+
+
+def test_what_was_refused_does_not_count_as_sent_on_a_day(root: Path) -> None:
+    with SmtpServer() as server:
+        server.answers["DATA"] = ["554 5.7.1 no thanks", "451 4.3.0 later"]
+        report = Sending(root, server)(RestoreOptions(max_upload=3 * len(mail(0))))
+        assert (report.total("sent"), report.total("refused"), report.total("left")) == (3, 1, 2)
+
+
 def test_a_full_mailbox_ends_the_run(root: Path) -> None:
     with SmtpServer() as server:
         server.answers["RCPT"] = ["552 5.2.2 mailbox full"]
