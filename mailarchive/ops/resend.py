@@ -44,10 +44,11 @@ from mailarchive.targets.accounts import Line
 from mailarchive.targets.smtp import SmtpTarget
 
 _TRIES = 3
-"""So often a message is tried that the server does not take for now; so many in a row end the run."""
+"""So often a message is tried that is not taken for now; so many in a row, or in doubt, end the run."""
 _FIRST_PAUSE = 30.0
 _SECURED = 50
 """After so many messages what was sent survives the death of the machine."""
+_AGAIN = "the same command tries them again"
 _LOST_ON_THE_WAY = "only the messages go this way: flags, dates of receipt and mailboxes do not"
 
 
@@ -159,6 +160,7 @@ class _Resending:
         self._options = options
         self._around = around
         self._report = report
+        self._name = scope.name
         self._notes = Notes(report, scope.name)
         self._log = RestoreLog(writer)
         self._box = RestoredMailbox(target.recipient)
@@ -166,7 +168,7 @@ class _Resending:
         self._doubts: Counter[bytes] = Counter()
         self._uploads = Uploads()
         self._to = 0
-        self._refused_in_a_row = 0
+        self._late = self._failed_in_a_row = 0
         self._last: float | None = None
 
     def run(self, wanted: list[Wanted]) -> None:
@@ -241,8 +243,9 @@ class _Resending:
         try:
             self._try(line, item.message.size, chunks)
         except Doubtful as error:
-            self._notes.note(f"message {digest.hex()[:12]} may arrive twice, as it is sent again: {error}")
             line.drop()
+            self._notes.note(f"message {digest.hex()[:12]} may arrive twice, as it is sent again: {error}")
+            self._failed(_too_doubtful(error))
             return False
         except SourceError as error:
             if is_new:  # else the doubt is that of an earlier run
@@ -260,11 +263,17 @@ class _Resending:
             return True
         if not isinstance(error, Throttled):
             raise error
-        self._notes.note(f"message {item.message.digest.hex()[:12]} was not taken for now: {error}")
-        self._refused_in_a_row += 1
-        if self._refused_in_a_row >= _TRIES or not error.connected:
-            raise error
+        name = f"message {item.message.digest.hex()[:12]} of {self._name(item.source)}"
+        self._notes.note(f"{name} was not taken for now: {error}")
+        self._late += 1
+        self._failed(error, is_last=not error.connected)
         return False
+
+    def _failed(self, error: SourceError, *, is_last: bool = False) -> None:
+        """Count a message that is not known to be taken; raise ``error`` if there were enough with none between."""
+        self._failed_in_a_row += 1
+        if is_last or self._failed_in_a_row >= _TRIES:
+            raise error
 
     def _try(self, line: Line[SmtpTarget], size: int, chunks: Callable[[], Iterable[bytes]]) -> None:
         """Send a message; where the server asks for patience, and we have it, up to three times."""
@@ -298,7 +307,7 @@ class _Resending:
             self._notes.note(f"message {name} may be there twice: an earlier run had begun to send it")
         self._box.sent += 1
         self._box.sent_bytes += item.message.size
-        self._refused_in_a_row = 0
+        self._failed_in_a_row = 0
         if self._box.sent % _SECURED == 0:
             self._writer.checkpoint()
         self._around.observer(MessagesDone(self._report.target, self._target.recipient, 1, item.message.size))
@@ -314,8 +323,17 @@ class _Resending:
             report.error, report.hint = str(error), error.hint
             is_partial = isinstance(error, TargetRefused) and box.sent
             codes.append(ExitCode.PARTIAL if is_partial else error.exit_code)
+        elif self._late:
+            report.error, report.hint = f"messages that were not taken for now: {self._late}", _AGAIN
         report.exit_code = max(codes)
         if report.exit_code:
             report.status = "partial" if box.settled else "failed"
         if self._around.stop.signum:
             report.exit_code = 128 + self._around.stop.signum
+
+
+def _too_doubtful(error: Doubtful) -> Doubtful:
+    return Doubtful(
+        f"the run ends, as message after message may have arrived or not: {error}",
+        hint=f"look at the other account whether they are there; {_AGAIN}",
+    )

@@ -142,6 +142,13 @@ def test_what_is_not_taken_for_now_is_left_and_the_others_go_on(root: Path) -> N
         server.answers["DATA"] = ["451 4.3.0 later"]
         report = Sending(root, server)()
         assert (report.exit_code, report.total("sent"), report.total("left")) == (3, COUNT - 1, 1)
+        assert (report.error, report.status) == ("messages that were not taken for now: 1", "partial")
+        assert "the same command tries them again" in report.hint
+        name = hashlib.sha256(mail(COUNT - 1)).hexdigest()[:12]
+        (note,) = report.notes
+        assert note.startswith(f"message {name} of ")
+        assert " INBOX was not taken for now: " in note
+        assert note.endswith("451 4.3.0 later")
         server.answers["DATA"] = ["451 4.3.0 later"]
         assert Sending(root, server)(waits=True).exit_code == 0
         assert len(server.taken) == COUNT
@@ -272,6 +279,38 @@ def test_a_line_lost_behind_the_last_dot_leaves_a_doubt_that_the_next_run_settle
         assert sent(server).count(first) == 2
         assert len(server.taken) == COUNT + 1
     no_damage(root)
+
+
+@pytest.mark.parametrize("between", [[], ["554 5.7.1 no thanks"]])
+def test_a_server_that_answers_to_no_message_ends_the_run(root: Path, between: list[str]) -> None:
+    with SmtpServer() as server:
+        server.answers["DATA"] = [HANG_UP, *between, HANG_UP, "451 4.3.0 later", HANG_UP]
+        report = Sending(root, server)()
+        assert (report.exit_code, report.status) == (ExitCode.PARTIAL, "failed")
+        assert report.total("left") == COUNT - len(between)
+        assert len(server.taken) == 2
+
+
+def test_three_doubts_in_a_row_end_the_run(root: Path) -> None:
+    with SmtpServer() as server:
+        server.answers["DATA"] = [HANG_UP] * COUNT
+        report = Sending(root, server)()
+        assert (report.exit_code, report.status) == (ExitCode.SOURCE_UNREACHABLE, "failed")
+        assert (report.total("left"), len(server.taken), len(report.notes)) == (COUNT, 3, 3)
+        assert "message after message may have arrived or not" in report.error
+        assert "look at the other account" in report.hint
+        server.answers.clear()
+        report = Sending(root, server)()
+        assert (report.exit_code, report.total("sent"), len(report.notes)) == (ExitCode.COMPLETE, COUNT, 3)
+    no_damage(root)
+
+
+def test_doubts_with_messages_between_them_that_are_taken_end_nothing(root: Path) -> None:
+    with SmtpServer() as server:
+        server.answers["DATA"] = [HANG_UP, HANG_UP, "", HANG_UP, HANG_UP]
+        report = Sending(root, server)()
+        assert (report.exit_code, report.error) == (ExitCode.PARTIAL, "")
+        assert (report.total("sent"), report.total("left")) == (2, 4)
 
 
 def test_what_dovecot_takes_by_lmtp_a_pull_finds_there(
