@@ -7,12 +7,12 @@ by the next one: it may arrive twice, and never not at all.
 
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from mailarchive.archive.archive import Catalog, open_for_reading, open_for_writing
+from mailarchive.archive.archive import Catalog, open_for_writing
 from mailarchive.archive.messages import MessageReader
 from mailarchive.archive.restoring import Landed, RestoreLog
 from mailarchive.archive.writer import Writer
@@ -35,7 +35,7 @@ from mailarchive.ops.outgoing_mail import body_of
 from mailarchive.ops.restore_common import Notes, warn
 from mailarchive.ops.restore_options import RestoreOptions
 from mailarchive.ops.restore_report import RestoredMailbox, RestoreReport
-from mailarchive.ops.restore_scope import Scope, scope_of, target_number
+from mailarchive.ops.restore_scope import Scope, scope_of
 from mailarchive.ops.routes import distinct
 from mailarchive.ops.uploads import Uploads, uploads_of
 from mailarchive.ops.wanted import Wanted, missing, wanted_of
@@ -49,7 +49,7 @@ _FIRST_PAUSE = 30.0
 _SECURED = 50
 """After so many messages what was sent survives the death of the machine."""
 _AGAIN = "the same command tries them again"
-_LOST_ON_THE_WAY = "only the messages go this way: flags, dates of receipt and mailboxes do not"
+LOST_ON_THE_WAY = "only the messages go this way: flags, dates of receipt and mailboxes do not"
 
 
 class ResendTarget(NamedTuple):
@@ -68,14 +68,14 @@ def resend(
 ) -> RestoreReport:
     """Send each selected message to ``target``, the oldest first, and write down in the archive that it was taken.
 
-    Raises ArchiveError, UsageError if nothing is selected, and SourceError if no connection can be made.
+    Raises ArchiveError, and UsageError if nothing is selected. A SourceError that ends the run is told by the report.
     """
     report = RestoreReport(str(directory), target.account.name)
     with open_for_writing(directory, "restore", clock, lambda text: observer(Notice(text))) as writer:
         with writer.catalog() as catalog:
             scope = scope_of(catalog, target.account, options)
-            wanted = _wanted(catalog, scope, options)
-        warn(report, (*scope.warnings, _LOST_ON_THE_WAY), observer)
+            wanted = wanted_from(catalog, scope, options)
+        warn(report, (*scope.warnings, LOST_ON_THE_WAY), observer)
         run = writer.begin("restore")
         try:
             _Resending(writer, target, options, Around(observer, clock, stop), report, scope).run(wanted)
@@ -85,58 +85,15 @@ def resend(
     return report
 
 
-def rehearse_resend(
-    directory: Path, target: ResendTarget, options: RestoreOptions, *, observer: Observer, clock: Clock, stop: Stop
-) -> RestoreReport:
-    """Log in, and report what ``resend`` would send, and what is larger than the server takes. Raises as that."""
-    report = RestoreReport(str(directory), target.account.name, dry_run=True)
-    with open_for_reading(directory, lambda text: observer(Notice(text))) as archive:
-        catalog = archive.catalog
-        scope = scope_of(catalog, target.account, options)
-        wanted = _wanted(catalog, scope, options)
-        warn(report, (*scope.warnings, _LOST_ON_THE_WAY), observer)
-        number = target_number(catalog, target.account)
-        boxes = [] if number is None else catalog.target_mailboxes(number)
-        sent = [one.digest for box in boxes for one in catalog.restored(box.box) if one.how != SENDING]
-        pending, known = missing(wanted, Counter(() if options.always else sent))
-        box = RestoredMailbox(target.recipient, wanted=len(wanted), known=known)
-        box.damaged = len(wanted) - known - len(pending)
-    report.mailboxes.append(box)
-    line = target.connect()
-    try:
-        own = line.do(lambda smtp: len(_block(target, smtp.sender, clock.now())))
-        line.do(lambda smtp: _predict(smtp, own, pending.values(), box, Notes(report, scope.name)))
-        line.part(SmtpTarget.leave)
-    finally:
-        line.close()
-    if box.refused or box.damaged:
-        report.status, report.exit_code = "partial", ExitCode.PARTIAL
-    if stop.signum:
-        report.status, report.exit_code = "partial", 128 + stop.signum
-    return report
-
-
-def _predict(smtp: SmtpTarget, own: int, pending: Iterable[Wanted], box: RestoredMailbox, notes: Notes) -> None:
-    """Count what would be sent, with ``own`` octets before it, and note what the server says it refuses."""
-    for item in pending:
-        try:
-            smtp.check_size(own + item.message.size)
-        except MessageRefused as error:
-            notes.refused(box.mailbox, item, str(error))
-            box.refused += 1
-        else:
-            box.to_send += 1
-            box.to_send_bytes += item.message.size
-
-
-def _block(target: ResendTarget, sender: str, moment: datetime) -> bytes:
-    """Return the fields that say who sends the message on, if they are wanted."""
+def block_before(target: ResendTarget, sender: str, moment: datetime) -> bytes:
+    """Return the fields that say who sends a message on, if they are wanted, each time with another identifier."""
     if not target.is_resent:
         return b""
     return resent(sender, target.recipient, moment, f"<{uuid.uuid4().hex}@{sender.rpartition('@')[2]}>")
 
 
-def _wanted(catalog: Catalog, scope: Scope, options: RestoreOptions) -> list[Wanted]:
+def wanted_from(catalog: Catalog, scope: Scope, options: RestoreOptions) -> list[Wanted]:
+    """Return each selected message once, the oldest first. Raises UsageError if there is none."""
     found = distinct(wanted_of(catalog, scope.boxes, options.selection, scope.past))
     if not found:
         raise UsageError("no message in the archive matches: nothing is sent", hint="see: mailarchive list")
@@ -172,18 +129,11 @@ class _Resending:
         self._last: float | None = None
 
     def run(self, wanted: list[Wanted]) -> None:
-        """Send what was not sent before, and sum up. Raises ArchiveError, SourceError."""
+        """Send what was not sent before, and sum up. Raises ArchiveError; a SourceError goes into the report."""
         started = self._around.clock.monotonic()
         pending = self._compare(wanted)
         self._report.mailboxes.append(self._box)
-        self._around.observer(
-            MailboxPlanned(
-                self._report.target,
-                self._target.recipient,
-                len(pending),
-                sum(item.message.size for item in pending.values()),
-            )
-        )
+        self._announce(pending.values())
         error: SourceError | None = None
         try:
             if pending:
@@ -194,6 +144,11 @@ class _Resending:
             self._box.left = len(pending)
             self._report.seconds = round(self._around.clock.monotonic() - started, 3)
             self._conclude(error)
+
+    def _announce(self, pending: Collection[Wanted]) -> None:
+        octets = sum(item.message.size for item in pending)
+        name = self._target.recipient
+        self._around.observer(MailboxPlanned(self._report.target, name, len(pending), octets))
 
     def _compare(self, wanted: list[Wanted]) -> dict[int, Wanted]:
         with self._writer.catalog() as catalog:
@@ -209,7 +164,7 @@ class _Resending:
         return pending
 
     def _send_all(self, pending: dict[int, Wanted]) -> None:
-        """Send ``pending``, and take out of it what is settled."""
+        """Send ``pending``, and take out of it what is settled. Raises ArchiveError, SourceError."""
         line = self._target.connect()
         try:
             with self._writer.reading() as reader:
@@ -289,7 +244,7 @@ class _Resending:
                 return
 
     def _before(self, smtp: SmtpTarget) -> bytes:
-        return _block(self._target, smtp.sender, self._around.clock.now())
+        return block_before(self._target, smtp.sender, self._around.clock.now())
 
     def _pace(self) -> None:
         """Wait until the next message may be sent."""

@@ -10,12 +10,13 @@ import pytest
 
 from mailarchive.clock import Stop
 from mailarchive.config import Endpoint, parse_target_url
-from mailarchive.errors import ExitCode, UsageError
+from mailarchive.errors import ExitCode, TargetRefused, UsageError
 from mailarchive.loopback.account import LoopbackAccount
 from mailarchive.loopback.server import LoopbackServer
 from mailarchive.ops.events import Event, Notice, ignore
 from mailarchive.ops.pull import PullOptions, pull
-from mailarchive.ops.resend import ResendTarget, rehearse_resend, resend
+from mailarchive.ops.resend import ResendTarget, resend
+from mailarchive.ops.resend_rehearsal import rehearse_resend
 from mailarchive.ops.restore_options import RestoreOptions
 from mailarchive.ops.restore_report import RestoreReport
 from mailarchive.ops.selection import Selection
@@ -52,8 +53,9 @@ def root(tmp_path: Path) -> Path:
 class Sending:
     """What sends an archive to a server, with a clock on which waiting takes no time."""
 
-    def __init__(self, root: Path, server: SmtpServer) -> None:
+    def __init__(self, root: Path, server: SmtpServer, to: str = TO) -> None:
         self.root = root
+        self.to = to
         self.server = server
         self.clock = StillClock()
         self.told: list[str] = []
@@ -75,8 +77,8 @@ class Sending:
     ) -> RestoreReport:
         stop = stop or Stop()
         endpoint = endpoint or Endpoint("smtp", "", "127.0.0.1", self.server.port, "plain")
-        account, lines = connect_to_send(endpoint, TO, "", sender=None, clock=self.clock, stop=stop)
-        target = ResendTarget(account, lines, TO, resent, rate, waits)
+        account, lines = connect_to_send(endpoint, self.to, "", sender=None, clock=self.clock, stop=stop)
+        target = ResendTarget(account, lines, self.to, resent, rate, waits)
         run = rehearse_resend if rehearse else resend
         options = options or RestoreOptions()
         report = run(self.root, target, options, observer=self.observe, clock=self.clock, stop=stop)
@@ -116,6 +118,71 @@ def test_what_is_larger_than_the_server_takes_is_told_before(root: Path) -> None
         assert Sending(root, server)(rehearse=True).total("to_send") == COUNT
         assert Sending(root, server)(rehearse=True, resent=True).total("refused") == COUNT
         assert server.taken == []
+
+
+ODD = {
+    "bare LF": b"Subject: a\n\nb\n",
+    "bare CR": b"Subject: a\r\n\r\nb\rc\r\n",
+    "NUL": b"Subject: a\r\n\r\nb\0c\r\n",
+    "8 bit": "Subject: a\r\n\r\nä\r\n".encode(),
+    "long line": b"Subject: a\r\n\r\n" + b"x" * 2000 + b"\r\n",
+    "no end": b"Subject: a\r\n\r\nb",
+}
+
+
+@pytest.fixture
+def odd_root(tmp_path: Path) -> Path:
+    account = LoopbackAccount()
+    for octets in ODD.values():
+        account.append("INBOX", octets)
+    with LoopbackServer(account) as server:
+        Site(server, tmp_path / "archive").pull()
+    return tmp_path / "archive"
+
+
+@pytest.mark.parametrize(
+    ("eight_bits", "refused"), [(True, {"bare LF", "bare CR", "NUL"}), (False, {"bare LF", "bare CR", "NUL", "8 bit"})]
+)
+def test_what_cannot_be_sent_is_told_before_in_the_same_words(
+    odd_root: Path, eight_bits: bool, refused: set[str]
+) -> None:
+    with SmtpServer(decode_data=not eight_bits, enable_SMTPUTF8=eight_bits) as server:
+        rehearsed = Sending(odd_root, server)(rehearse=True)
+        assert (rehearsed.exit_code, server.taken) == (ExitCode.PARTIAL, [])
+        report = Sending(odd_root, server)()
+        assert rehearsed.refusals == report.refusals
+        assert {one.digest for one in report.refusals} == {hashlib.sha256(ODD[name]).hexdigest() for name in refused}
+        assert rehearsed.total("to_send") == report.total("sent") == len(ODD) - len(refused)
+        assert rehearsed.total("to_send_bytes") == report.total("sent_bytes")
+
+
+def test_what_is_damaged_is_told_before_in_the_same_words(root: Path) -> None:
+    (block,) = (root / "mail").glob("open-*.mbox")
+    block.write_bytes(block.read_bytes().replace(b"Subject: 3", b"Subject: X"))
+    with SmtpServer() as server:
+        rehearsed = Sending(root, server)(rehearse=True)
+        report = Sending(root, server)()
+        assert (rehearsed.exit_code, report.exit_code) == (ExitCode.PARTIAL, ExitCode.INTEGRITY)
+        assert rehearsed.notes == report.notes
+        assert hashlib.sha256(mail(3)).hexdigest()[:12] in report.notes[0]
+        assert rehearsed.total("damaged") == report.total("damaged") == 1
+        assert rehearsed.total("to_send") == report.total("sent") == COUNT - 1
+
+
+def test_addresses_that_the_server_does_not_take_are_told_before_in_the_same_words(root: Path) -> None:
+    with SmtpServer(enable_SMTPUTF8=False) as server:
+        report = Sending(root, server, to="jürgen@example.org")()
+        with pytest.raises(TargetRefused) as caught:
+            Sending(root, server, to="jürgen@example.org")(rehearse=True)
+        assert str(caught.value) == report.error
+
+
+def test_a_rehearsal_that_is_stopped_leaves_the_rest(root: Path) -> None:
+    stop = Stop()
+    stop.set()
+    with SmtpServer() as server:
+        report = Sending(root, server)(rehearse=True, stop=stop)
+        assert (report.total("left"), report.total("to_send")) == (COUNT, 0)
 
 
 def test_who_sends_it_on_is_said_only_if_wanted(root: Path) -> None:

@@ -58,12 +58,8 @@ class SmtpSession:
         ProtocolViolation if it ended before the server had the message whole; Doubtful if that happened later.
         """
         self._wire.check()
-        self._check_envelope(sender, recipient)
-        shape = shape_of(chunks())
-        if shape.size != size:
-            raise ValueError(f"{shape.size} octets instead of {size}")
+        shape = self.examine(sender, recipient, size, chunks)
         is_binary = self._is_binary(shape)
-        self._check(shape, is_binary=is_binary)
         envelope = self._envelope(sender, recipient, shape, is_binary=is_binary)
         if is_binary:
             self._run(envelope)
@@ -72,11 +68,23 @@ class SmtpSession:
         # A message that does not get to the dot is none (RFC 5321 section 4.1.1.4).
         return self._verdict(dotted(chunks()), b".\r\n" if shape.is_ended else b"\r\n.\r\n")
 
+    def examine(self, sender: str, recipient: str, size: int, chunks: Chunks) -> Shape:
+        """Return the shape of a message; raise what ``send`` raises before it says a word to the server.
+
+        That is TargetRefused for addresses, and MessageRefused for what the server has said that it does not take.
+        """
+        self._check_envelope(sender, recipient)
+        shape = shape_of(chunks())
+        if shape.size != size:
+            raise ValueError(f"{shape.size} octets instead of {size}")
+        self._check(shape, is_binary=self._is_binary(shape))
+        return shape
+
     def check(self) -> None:
         """Raise ConnectionLost if the session was closed."""
         self._wire.check()
 
-    def check_size(self, size: int) -> None:
+    def _check_size(self, size: int) -> None:
         """Raise MessageRefused if the server has said that it takes no message of so many octets (RFC 1870)."""
         limit = self._offered.get("SIZE", "")
         if limit.isdecimal() and 0 < int(limit) < size:
@@ -110,7 +118,7 @@ class SmtpSession:
     def _check(self, shape: Shape, *, is_binary: bool) -> None:
         """Refuse what the server has no way to take as it is (codes: RFC 3463 sections 3.4 and 3.7)."""
         peer = self._wire.peer
-        self.check_size(shape.size)
+        self._check_size(shape.size)
         if is_binary:
             return
         if not shape.is_lines:
