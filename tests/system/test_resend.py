@@ -39,6 +39,8 @@ def test_all_is_sent_once_without_a_password_for_nobody(pulled: Program) -> None
         ("--again",),
         ("--fix-for-target",),
         ("--connections", "2"),
+        ("--compress", "always"),
+        ("--compress", "never"),
         ("--verify",),
     ],
 )
