@@ -19,10 +19,13 @@ from mailarchive.archive.writer import Writer
 from mailarchive.clock import Clock, Stop
 from mailarchive.errors import (
     ArchiveDamaged,
+    ConnectionLost,
     Doubtful,
     ExitCode,
     MessageRefused,
+    ProtocolViolation,
     SourceError,
+    Stalled,
     TargetRefused,
     Throttled,
     UsageError,
@@ -45,6 +48,8 @@ from mailarchive.targets.smtp import SmtpTarget
 
 _TRIES = 3
 """So often a message is tried that is not taken for now; so many in a row, or in doubt, end the run."""
+_PASSING = (Throttled, ConnectionLost, Stalled, ProtocolViolation)
+"""What may be about one message, as some servers hang up on what they do not like: those behind it are tried too."""
 _FIRST_PAUSE = 30.0
 _SECURED = 50
 """After so many messages what was sent survives the death of the machine."""
@@ -216,12 +221,12 @@ class _Resending:
             self._notes.refused(self._target.recipient, item, str(error))
             self._box.refused += 1
             return True
-        if not isinstance(error, Throttled):
+        if not isinstance(error, _PASSING):
             raise error
         name = f"message {item.message.digest.hex()[:12]} of {self._name(item.source)}"
         self._notes.note(f"{name} was not taken for now: {error}")
         self._late += 1
-        self._failed(error, is_last=not error.connected)
+        self._failed(error, is_last=isinstance(error, Throttled) and not error.connected)
         return False
 
     def _failed(self, error: SourceError, *, is_last: bool = False) -> None:

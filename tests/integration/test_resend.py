@@ -257,6 +257,22 @@ def test_what_was_refused_does_not_count_as_sent_on_a_day(root: Path) -> None:
         assert (report.total("sent"), report.total("refused"), report.total("left")) == (3, 1, 2)
 
 
+def test_a_message_that_the_server_hangs_up_on_holds_up_nothing(root: Path) -> None:
+    """It is tried again over other connections, and then left; after three such messages the run ends."""
+    with SmtpServer() as server:
+        server.answers["DATA"] = ["421 4.3.2 shutting down"] * 5
+        report = Sending(root, server)()
+        assert (report.exit_code, report.error) == (ExitCode.PARTIAL, "messages that were not taken for now: 1")
+        assert (report.total("sent"), report.total("left"), len(server.taken)) == (COUNT - 1, 1, COUNT - 1)
+        server.answers["DATA"] = ["421 4.3.2 shutting down"] * 100
+        Sending(root, server)(RestoreOptions(always=True))
+        assert 100 - len(server.answers["DATA"]) == 5 + 1 + 1
+        server.answers.clear()
+        assert Sending(root, server)().notes == []
+        assert len(server.taken) == COUNT
+    no_damage(root)
+
+
 def test_a_full_mailbox_ends_the_run(root: Path) -> None:
     with SmtpServer() as server:
         server.answers["RCPT"] = ["552 5.2.2 mailbox full"]

@@ -1,9 +1,18 @@
 """One session with a server that takes mail: messages go to it one after the other."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 
 from mailarchive.config import Endpoint
-from mailarchive.errors import ConnectionLost, Doubtful, MessageRefused, SourceError, Stalled, TargetRefused
+from mailarchive.errors import (
+    ConnectionLost,
+    Doubtful,
+    MessageRefused,
+    ProtocolViolation,
+    SourceError,
+    Stalled,
+    TargetRefused,
+)
 from mailarchive.remote import dial
 from mailarchive.remote.smtp.connect import connect, extensions
 from mailarchive.remote.smtp.content import Shape, dotted, regrouped, shape_of
@@ -15,6 +24,8 @@ TIMEOUTS = dial.Timeouts(dial.CONNECT_SECONDS, 300.0)
 FINAL_SECONDS = 600.0
 """How long a server may think about what it has got (RFC 5321 section 4.5.3.2)."""
 _CHUNK = 1 << 20
+_SIZE = re.compile(r"[0-9]{1,20}")
+"""RFC 1870 section 3; longer ones are no limit, and some that are very long no number."""
 
 Chunks = Callable[[], Iterable[bytes]]
 """Gives the octets of a message from the beginning, each time that it is called."""
@@ -87,7 +98,7 @@ class SmtpSession:
     def _check_size(self, size: int) -> None:
         """Raise MessageRefused if the server has said that it takes no message of so many octets (RFC 1870)."""
         limit = self._offered.get("SIZE", "")
-        if limit.isdecimal() and 0 < int(limit) < size:
+        if _SIZE.fullmatch(limit) and 0 < int(limit) < size:
             raise MessageRefused(
                 f"the message has {size} octets; {self._wire.peer} takes at most {limit}", code="5.3.4"
             )
@@ -199,7 +210,7 @@ class SmtpSession:
         rest = self._sent(pieces)
         try:
             self._wire.send_all([rest, end])
-            reply = self._wire.reply(self._final_seconds)
+            reply = self._final_reply()
         except SourceError as error:
             self._wire.abandon()
             raise Doubtful(f"it is not known whether {self._wire.peer} took the message: {error}") from error
@@ -207,13 +218,25 @@ class SmtpSession:
             raise refusal(self._wire, "message", reply)
         return reply.words
 
+    def _final_reply(self) -> Reply:
+        reply = self._wire.reply(self._final_seconds)
+        if reply.goes_on:
+            raise self._wire.violation(f"{self._wire.peer} answered what does not fit: {reply.words}")
+        return reply
+
     def _sent(self, pieces: Iterable[bytes]) -> bytes:
-        """Send the pieces but for the last octets, and return those; heed what a server says that hangs up."""
+        """Send the pieces but for the last octets, and return those; heed what a server says before it has them."""
         try:
-            return self._wire.send_most(self._read(pieces))
-        except (ConnectionLost, Stalled):
-            reply = self._wire.last_words()
-            self._wire.abandon()
-            if reply is not None and reply.code >= 400:
-                raise refusal(self._wire, "message", reply) from None
-            raise
+            rest = self._wire.send_most(self._read(pieces))
+        except (ConnectionLost, Stalled) as error:
+            raise self._cut_off(error) from None
+        if not self._wire.is_quiet:
+            early = f"{self._wire.peer} answered before it had the whole message"
+            raise self._cut_off(ProtocolViolation(early))
+        return rest
+
+    def _cut_off(self, error: SourceError) -> SourceError:
+        """End the connection in the middle of a message; return what the server says to it, else ``error``."""
+        reply = self._wire.last_words()
+        self._wire.abandon()
+        return error if reply is None or reply.code < 400 else refusal(self._wire, "message", reply)
