@@ -307,6 +307,21 @@ def test_a_message_for_nobody_is_not_sent(data: str) -> None:
         smtp.check()
 
 
+def test_an_lmtp_server_that_wants_a_message_for_nobody_is_not_waited_for() -> None:
+    def script(line: Line) -> None:
+        line.greet("PIPELINING")
+        for _ in range(3):
+            line.hear()
+        line.say("250 ok", "450 4.2.0 later", "354 go on")
+        assert line.hear() == b""
+
+    with scripted(script, "lmtp") as (endpoint, _heard), session(endpoint) as lmtp:
+        with pytest.raises(Throttled, match="later"):
+            send(lmtp, PLAIN)
+        with pytest.raises(ConnectionLost):
+            lmtp.check()
+
+
 def take_chunks(line: Line) -> bytes:
     """Answer BDAT up to the last, and return the octets."""
     octets = b""

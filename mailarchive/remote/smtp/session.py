@@ -46,6 +46,7 @@ class SmtpSession:
         final_seconds: float = FINAL_SECONDS,
     ) -> None:
         self._final_seconds = final_seconds
+        self._is_lmtp = endpoint.protocol == "lmtp"
         connected = connect(endpoint, timeouts or TIMEOUTS)
         self._wire, self._offered = connected.wire, connected.extensions
         if endpoint.user:
@@ -177,12 +178,18 @@ class SmtpSession:
         try:
             self._wire.check()
             if wants_message:
-                # The server waits for a message for nobody (RFC 2920 section 3.1).
-                self._wire.run(b".")
+                self._send_nothing()
             self._wire.run(b"RSET")
         except SourceError:
             self._wire.abandon()
         return error
+
+    def _send_nothing(self) -> None:
+        """Give a server what it waits for if it wants a message for nobody (RFC 2920 section 3.1)."""
+        if self._is_lmtp:
+            # It answers once for each recipient, and has to refuse DATA if there is none (RFC 2033 section 4.2).
+            raise self._wire.violation(f"{self._wire.peer} wants a message for nobody")
+        self._wire.run(b".")
 
     def _in_chunks(self, chunks: Chunks) -> str:
         """Send the message by BDAT (RFC 3030 section 2)."""
