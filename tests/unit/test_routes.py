@@ -186,6 +186,13 @@ def test_a_mailbox_that_was_given_nothing_has_not_moved(old: Old) -> None:
     assert (route.is_lost, route.moved) == (True, None)
 
 
+def test_a_mailbox_that_is_there_has_not_moved_although_another_has_its_uidvalidity(old: Old) -> None:
+    old.has("Work", 1)
+    old.gave("Work", Landed(digest(1), 7), uidvalidity=42)
+    (route,) = old.routes(there("Work", uidvalidity=42), there("Job", uidvalidity=42))
+    assert (route.is_lost, route.moved) == (False, None)
+
+
 def test_a_mailbox_has_not_moved_to_one_that_is_known_or_wanted_for_itself(old: Old) -> None:
     old.has("Work", 1)
     old.has("Play", 2)
