@@ -11,6 +11,7 @@ import pytest
 from mailarchive.errors import ConnectionLost, FetchRefused, MailboxUnavailable, PiecesUnsupported
 from mailarchive.model import Fetched, ListedMailbox, MessageFacts, RemoteUid
 from mailarchive.sources.base import OpenMailbox, Source
+from mailarchive.targets.accounts import OpenTarget
 
 DATE = datetime(2024, 2, 29, 23, 59, 58, tzinfo=timezone(timedelta(hours=-7)))
 UNKNOWN = 987_654
@@ -64,13 +65,13 @@ def octets(message: Fetched) -> bytes:
     return whole
 
 
-def bodies(mailbox: OpenMailbox, uids: list[RemoteUid]) -> dict[RemoteUid, bytes]:
+def bodies(mailbox: OpenMailbox | OpenTarget, uids: list[RemoteUid]) -> dict[RemoteUid, bytes]:
     found = [(message.uid, octets(message)) for message in mailbox.fetch(uids, no_spool)]
     assert len({uid for uid, _octets in found}) == len(found)
     return dict(found)
 
 
-def facts(mailbox: OpenMailbox, uids: list[RemoteUid]) -> dict[RemoteUid, MessageFacts]:
+def facts(mailbox: OpenMailbox | OpenTarget, uids: list[RemoteUid]) -> dict[RemoteUid, MessageFacts]:
     found = list(mailbox.facts(uids))
     assert len({one.uid for one in found}) == len(found)
     return {one.uid: one for one in found}

@@ -7,8 +7,10 @@ import stat
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -128,7 +130,20 @@ def server() -> ForkServerContext:
     """Return a way to start processes that have all modules loaded and no threads."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.fault.scripts"])
+    with _without_coverage():
+        forkserver.ensure_running()
     return context
+
+
+@contextmanager
+def _without_coverage() -> Iterator[None]:
+    """Let a process be started that does not count: those that are killed can tell nothing, and take twice as long."""
+    config = os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+    try:
+        yield
+    finally:
+        if config is not None:
+            os.environ["COVERAGE_PROCESS_CONFIG"] = config
 
 
 def run(target: Callable[..., None], *arguments: object) -> int:

@@ -18,7 +18,7 @@ from mailarchive.ops.events import ignore
 from mailarchive.ops.naming import Wishes
 from mailarchive.ops.pull import PullAccount, PullOptions, pull
 from mailarchive.ops.restore_options import RestoreOptions
-from mailarchive.sources import memory
+from mailarchive.remote import memory
 from mailarchive.sources.base import Spool
 from mailarchive.sources.memory import MemoryAccount, MemoryOpenMailbox, MemorySource
 from mailarchive.sources.registry import connect

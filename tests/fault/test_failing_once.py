@@ -13,7 +13,7 @@ from tests.fault.archives import Journal, account_at_first, can_be_completed, ch
 from tests.fault.deaths import run, run_traced
 from tests.fault.scripts import pull_failing, pull_traced
 
-pytestmark = pytest.mark.usefixtures("small")
+pytestmark = [pytest.mark.usefixtures("small"), pytest.mark.no_cover]
 CALLS = 210
 """About as many as the script makes."""
 STRIPES = 5

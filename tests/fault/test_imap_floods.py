@@ -46,6 +46,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(meter, "_OCTETS", 1 << 20)
 
 
+@pytest.mark.no_cover
 def test_a_hundred_thousand_mailboxes_pass() -> None:
     def line(number: int) -> bytes:
         return b'* LIST (\\HasNoChildren) "/" "Archive/2024/%d"\r\n* STATUS "Archive/2024/%d" (MESSAGES 7)\r\n' % (
@@ -94,6 +95,7 @@ def test_a_stream_without_end_is_a_protocol_violation(
         read(wire)
 
 
+@pytest.mark.no_cover
 def test_what_a_mailbox_of_many_messages_needs_may_come() -> None:
     messages = 400_000
 
@@ -127,6 +129,7 @@ def test_a_state_that_nobody_asked_for_is_not_kept() -> None:
     assert inbox.cursor.uidvalidity == 9
 
 
+@pytest.mark.no_cover
 def test_after_a_flood_messages_are_not_refused_but_the_connection_is_lost() -> None:
     with flooded(ENDLESS["ok"]) as wire:
         with pytest.raises(ProtocolViolation):

@@ -20,7 +20,7 @@ from tests.fault.deaths import Death, run, run_traced
 from tests.fault.scripts import KILLED, open_again, pull_traced, pull_twice
 
 STRIPES = 4
-pytestmark = pytest.mark.usefixtures("small")
+pytestmark = [pytest.mark.usefixtures("small"), pytest.mark.no_cover]
 
 
 @pytest.fixture

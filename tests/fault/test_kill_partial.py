@@ -9,12 +9,12 @@ import pytest
 
 from mailarchive.model import RemoteUid
 from mailarchive.ops import plan
-from mailarchive.sources import memory
+from mailarchive.remote import memory
 from tests.fault.archives import Journal, can_be_completed
 from tests.fault.deaths import Death, run
 from tests.fault.scripts import KILLED, LARGE, PIECE, account_of_large, pull_large
 
-pytestmark = pytest.mark.usefixtures("small")
+pytestmark = [pytest.mark.usefixtures("small"), pytest.mark.no_cover]
 
 
 @pytest.fixture(autouse=True)

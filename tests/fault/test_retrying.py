@@ -20,7 +20,7 @@ from mailarchive.errors import (
 from mailarchive.loopback.account import LoopbackAccount
 from mailarchive.loopback.server import LoopbackServer
 from mailarchive.model import Fetched, RemoteUid
-from mailarchive.sources import memory
+from mailarchive.remote import memory
 from mailarchive.sources.base import Source
 from mailarchive.sources.registry import connect
 from mailarchive.sources.retrying import RetryingSource

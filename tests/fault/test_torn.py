@@ -25,7 +25,7 @@ from tests.fault.archives import (
     pull_memory,
 )
 
-pytestmark = pytest.mark.usefixtures("small")
+pytestmark = [pytest.mark.usefixtures("small"), pytest.mark.no_cover]
 
 EVERY = 300
 """The last octets of a file, of which every one is cut off."""

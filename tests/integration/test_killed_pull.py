@@ -51,6 +51,7 @@ def test_each_body_is_sent_once_but_those_in_flight_at_a_kill(tmp_path: Path, co
         site.is_whole()
 
 
+@pytest.mark.no_cover
 def test_hundreds_of_deaths_at_random_moments_cost_only_what_was_in_flight(tmp_path: Path) -> None:
     chance = random.Random(7)
     in_flight = 0

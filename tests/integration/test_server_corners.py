@@ -131,6 +131,7 @@ def test_many_omitted_messages_come_in_the_end(tmp_path: Path) -> None:
         site.is_whole()
 
 
+@pytest.mark.no_cover
 def test_two_hundred_thousand_uids_in_one_line_are_read(tmp_path: Path) -> None:
     count = 200_000
     account = LoopbackAccount(capabilities=CAPABILITIES - {"ESEARCH"})

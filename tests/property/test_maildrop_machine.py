@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
@@ -166,4 +167,4 @@ MaildropMachine.TestCase.settings = settings(
     phases=[Phase.generate],  # making a failure small would take longer than a test may
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
-TestMaildropMachine = MaildropMachine.TestCase
+TestMaildropMachine = pytest.mark.no_cover(MaildropMachine.TestCase)

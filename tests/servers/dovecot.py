@@ -6,11 +6,13 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -95,7 +97,10 @@ class Dovecot:
     def __enter__(self) -> Self:
         self._write_config()
         self._process = subprocess.Popen(
-            [_program() or "dovecot", "-F", "-c", self._config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [_program() or "dovecot", "-F", "-c", self._config],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         try:
             _until(self._answers, lambda: f"Dovecot did not start:\n{self.log()}")
@@ -108,7 +113,9 @@ class Dovecot:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._process is not None:
-            self._process.terminate()
+            # All processes at once: the first one alone waits a second for the others.
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGTERM)
             self._process.wait(30)
         shutil.rmtree(self._root, ignore_errors=True)
 

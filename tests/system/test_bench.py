@@ -139,7 +139,7 @@ def test_a_quick_run_prints_the_figures_first_and_then_the_tables(tmp_path: Path
     done = subprocess.run(
         [*command, f"--program={program}", f"--work={tmp_path}", f"--json={results}"],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COVERAGE_PROCESS_CONFIG": ""},
         capture_output=True,
         text=True,
         check=False,
