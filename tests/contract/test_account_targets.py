@@ -158,8 +158,6 @@ class TestImapOverLoopback(AccountTargetContract):
 
 
 class TestImapWithoutExtensions(AccountTargetContract):
-    takes_empty = None
-
     @pytest.fixture
     def world(self) -> Iterator[AccountWorld]:
         with LoopbackServer(LoopbackAccount(capabilities=BARE)) as server:
@@ -168,8 +166,6 @@ class TestImapWithoutExtensions(AccountTargetContract):
 
 @pytest.mark.parametrize("missing", [{"UIDPLUS"}, {"MULTIAPPEND"}, {"LITERAL+"}], ids=min)
 class TestImapWithoutOne(AccountTargetContract):
-    takes_empty = None
-
     @pytest.fixture
     def world(self, missing: set[str]) -> Iterator[AccountWorld]:
         with LoopbackServer(LoopbackAccount(capabilities=FULL - missing)) as server:

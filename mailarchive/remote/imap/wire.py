@@ -119,7 +119,7 @@ class Wire:
 
     def goes_at_once(self, octets: bytes) -> bool:
         """Return whether ``octets`` can be sent without waiting for a go-ahead (LITERAL+, LITERAL-: RFC 7888)."""
-        return not isinstance(octets, Literal) or len(octets) <= self.literal_plus
+        return not isinstance(octets, Literal) or (self.literal_plus > 0 and len(octets) <= self.literal_plus)
 
     def start(self, *pieces: Piece) -> bytes:
         """Send a command and return its tag.
