@@ -1,11 +1,11 @@
 """What the mailboxes of one restore have in common, and where they note what did not go as it should."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
 from mailarchive.archive.restoring import RestoreLog
-from mailarchive.mail.mending import FIXES, Flaw
+from mailarchive.mail.mending import FIXES, WHAT, Flaw
 from mailarchive.ops.copies import Copies
 from mailarchive.ops.events import Notice, Observer
 from mailarchive.ops.options import Around
@@ -37,12 +37,13 @@ class Notes:
         self._lock = threading.Lock()
 
     def refused(
-        self, mailbox: str, item: Wanted, reason: str, flaws: Iterable[Flaw] = (), *, mended: bool = False
+        self, mailbox: str, item: Wanted, reason: str, flaws: Collection[Flaw] = (), *, mended: bool = False
     ) -> None:
         """Note a message that the target did not take as it is, and what is odd about it."""
         message = item.message
-        fix = "; ".join(FIXES[flaw] for flaw in sorted(flaws))
-        refusal = Refusal(mailbox, message.digest.hex(), self._names(item.source), message.size, reason, fix, mended)
+        odd, fix = ("; ".join(words[flaw] for flaw in sorted(flaws)) for words in (WHAT, FIXES))
+        source = self._names(item.source)
+        refusal = Refusal(mailbox, message.digest.hex(), source, message.size, reason, odd, fix, mended)
         with self._lock:
             self._report.refusals.append(refusal)
 

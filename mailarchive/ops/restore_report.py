@@ -48,13 +48,18 @@ class RestoredMailbox:
 
 @dataclass(slots=True)
 class Refusal:
-    """A message that is not there as it should be; ``fix`` is what would help, ``mended`` whether that was done."""
+    """A message that is not there as it should be.
+
+    ``reason`` is what the server said, ``odd`` what may be the matter with the message; ``fix`` is what would help, and
+    ``mended`` whether that was done.
+    """
 
     mailbox: str
     digest: str
     source: str
     size: int
     reason: str
+    odd: str = ""
     fix: str = ""
     mended: bool = False
 

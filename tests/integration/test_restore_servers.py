@@ -76,7 +76,8 @@ def test_what_a_strict_server_refuses_is_listed_and_sent_mended_only_if_wanted(
         assert ["NUL" in one.reason for one in planned.refusals] == [True]
         report = run(server, root)
         assert (report.exit_code, report.total("sent"), report.total("refused")) == (3, 1, 4)
-        assert all(one.fix and not one.mended for one in report.refusals)
+        assert all(one.fix and one.odd and not one.mended for one in report.refusals)
+        assert "its header is not ASCII" in {one.odd for one in report.refusals}
         report = run(server, root, ONE._replace(fix=True))
         assert (report.exit_code, report.total("sent"), report.total("mended")) == (0, 4, 4)
         assert all(one.mended for one in report.refusals)
