@@ -272,6 +272,15 @@ def _place(place: str, default_port: int) -> tuple[str, int]:
     return host, int(port_text)
 
 
+def is_host(text: str) -> bool:
+    """Return whether ``text`` can be the name or address of a host (an IPv6 address without brackets)."""
+    try:
+        _check_labels(text)
+    except UsageError:
+        return False
+    return not any(char.isspace() or char in "/@:" for char in text) or _is_ipv6(text)
+
+
 def _check_labels(host: str) -> None:
     """Raise UsageError for what no name server can be asked for (RFC 1035 section 2.3.4, RFC 3490)."""
     if _is_ipv6(host):

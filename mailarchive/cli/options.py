@@ -1,13 +1,13 @@
 """The options and arguments that several commands share."""
 
 import os
-import re
 from datetime import date
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from mailarchive.configuration.values import size_of
 from mailarchive.errors import UsageError
 
 LONGEST_NAME, LONGEST_PATH = 255, 3500
@@ -46,19 +46,12 @@ PasswordFile = Annotated[
 ]
 
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?) *([KMGT]?)(I?)B?", re.IGNORECASE)
-_POWERS = " KMGT"
-
-
 def octets(text: str | None, option: str) -> int | None:
     """Return the octets that an option names, like 2GB or 1.5GiB. Raises UsageError."""
     if text is None:
         return None
-    size = _SIZE.fullmatch(text.strip())
-    found = 0
-    if size is not None and (size[2] or not size[3]):
-        found = int(float(size[1]) * (1024 if size[3] else 1000) ** _POWERS.index(size[2].upper() or " "))
-    if found < 1:
+    found = size_of(text)
+    if found is None:
         raise UsageError(f"{option} {text!r} is not a size", hint="write it like 500MB, 2GB or 1.5GiB")
     return found
 
