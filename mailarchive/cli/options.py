@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from mailarchive.configuration import configuration_file, load
 from mailarchive.configuration.values import size_of
 from mailarchive.errors import UsageError
 
@@ -15,8 +16,15 @@ LONGEST_NAME, LONGEST_PATH = 255, 3500
 Archive = Annotated[
     Path | None,
     typer.Option(
-        "--archive", metavar="DIR", help="The archive [MAILARCHIVE_ARCHIVE, else ~/mail-archive].", show_default=False
+        "--archive",
+        metavar="DIR",
+        help="The archive [MAILARCHIVE_ARCHIVE, else the first of the configuration, else ~/mail-archive].",
+        show_default=False,
     ),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="The configuration [MAILARCHIVE_CONFIG, else the platform's place]."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing when all is well.")]
@@ -56,9 +64,20 @@ def octets(text: str | None, option: str) -> int | None:
     return found
 
 
-def archive_directory(given: Path | None) -> Path:
-    """Return the archive that ``--archive`` or the environment names, else ``~/mail-archive``; absolute."""
-    path = given or Path(os.environ.get("MAILARCHIVE_ARCHIVE") or "~/mail-archive")
+def named_archive(given: Path | None) -> Path | None:
+    """Return the archive that ``--archive`` or MAILARCHIVE_ARCHIVE names."""
+    named = os.environ.get("MAILARCHIVE_ARCHIVE")
+    return given or (Path(named) if named else None)
+
+
+def archive_directory(given: Path | None, config: Path | None = None) -> Path:
+    """Return the archive that is named, else the first of the configuration, else ``~/mail-archive``; absolute.
+
+    Raises UsageError.
+    """
+    path = named_archive(given)
+    if path is None:
+        path = next(iter(load(configuration_file(config)).archives.values()), Path("~/mail-archive"))
     try:
         return directory(path)
     except RuntimeError:
