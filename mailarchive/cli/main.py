@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial, wraps
 from importlib import import_module
 from typing import Annotated, NoReturn
@@ -31,6 +31,8 @@ VERBS = {
     "demo": "demo",
 }
 """Each verb and the function in ``<verb>_cmd.py`` that does it."""
+GROUPS: Mapping[str, Mapping[str, str]] = {}
+"""Each group of verbs, and for each verb of it the function in ``<group>_cmd.py`` that does it."""
 
 
 def run() -> NoReturn:
@@ -69,19 +71,31 @@ def _app(arguments: Sequence[str]) -> typer.Typer:
     )
     app.callback(invoke_without_command=True)(_root)
     named = _verb(arguments)
-    for name in [named] if named else [] if list(arguments) == ["--version"] else VERBS:
-        app.command(name)(_deferred(name))
+    for name in [named] if named else [] if list(arguments) == ["--version"] else [*VERBS, *GROUPS]:
+        if name in GROUPS:
+            app.add_typer(_group(name), name=name)
+        else:
+            app.command(name)(_deferred(name, VERBS[name]))
     return app
+
+
+def _group(name: str) -> typer.Typer:
+    """Return the parser of a group of verbs; the docstring of its module says what they are for."""
+    purpose = (import_module(f"mailarchive.cli.{name}_cmd").__doc__ or "").partition(": ")[2]
+    group = typer.Typer(help=purpose[:1].upper() + purpose[1:], rich_markup_mode=None, no_args_is_help=True)
+    for verb, function in GROUPS[name].items():
+        group.command(verb)(_deferred(name, function))
+    return group
 
 
 def _verb(arguments: Sequence[str]) -> str:
     """Return the verb that ``arguments`` name, or an empty string."""
     first = next((word for word in arguments if not word.startswith("-")), "")
-    return first if first in VERBS else ""
+    return first if first in VERBS or first in GROUPS else ""
 
 
-def _deferred(name: str) -> Callable[..., Callable[[], int]]:
-    verb = getattr(import_module(f"mailarchive.cli.{name}_cmd"), VERBS[name])
+def _deferred(name: str, function: str) -> Callable[..., Callable[[], int]]:
+    verb = getattr(import_module(f"mailarchive.cli.{name}_cmd"), function)
 
     @wraps(verb)
     def parsed(*args: object, **kwargs: object) -> Callable[[], int]:
