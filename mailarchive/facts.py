@@ -198,7 +198,17 @@ class TargetMailboxSeen(NamedTuple):
 
 
 class Sending(NamedTuple):
-    """A message is being sent, and whether it arrived cannot be asked for later; ``Restored`` follows if it did."""
+    """A message is being sent, and whether it arrived cannot be asked for later.
+
+    ``Restored`` follows if it did, ``NotTaken`` if the target has it not.
+    """
+
+    box: int
+    digest: Digest
+
+
+class NotTaken(NamedTuple):
+    """What was being sent last of this message did not arrive: it was refused, or cut off before its end."""
 
     box: int
     digest: Digest
@@ -245,6 +255,7 @@ Fact = (
     | TargetSeen
     | TargetMailboxSeen
     | Sending
+    | NotTaken
     | Restored
     | Checkpoint
 )

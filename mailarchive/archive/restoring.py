@@ -63,6 +63,10 @@ class RestoreLog:
         """Record that a message is about to be sent, where it cannot be asked for later whether it arrived."""
         self._writer.record(f.Sending(box, digest))
 
+    def not_taken(self, box: int, digest: Digest) -> None:
+        """Record that what ``sending`` announced last of this message did not arrive."""
+        self._writer.record(f.NotTaken(box, digest))
+
     def restored(self, box: int, landed: Sequence[Landed]) -> None:
         """Record in one write that a mailbox has these messages."""
         self._writer.record(*(f.Restored(box, *one) for one in landed))

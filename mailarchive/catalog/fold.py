@@ -68,7 +68,7 @@ class Fold:
                 placed.append(fact)
             elif kind is f.MessageStored:
                 messages.append(fact)
-            elif kind is f.Restored or kind is f.Sending:
+            elif kind is f.Restored or kind is f.Sending or kind is f.NotTaken:
                 restored.append(fact)
             elif handler := self._by_type.get(kind):
                 self._arrived(messages, placed)

@@ -9,6 +9,8 @@ from mailarchive.catalog.rows import with_digests
 from mailarchive.model import Digest
 from mailarchive.records import MENDED, SENDING
 
+_Sent = f.Restored | f.Sending | f.NotTaken
+
 
 class RestoreFold:
     """Applies facts about targets to the tables over one connection."""
@@ -32,8 +34,8 @@ class RestoreFold:
             (fact.box, fact.target, fact.raw.encode("latin-1"), fact.delimiter, fact.uidvalidity, fact.uidnext),
         )
 
-    def restored(self, facts: list[f.Restored | f.Sending], run: int) -> None:
-        """Apply and clear what was sent and restored in ``run``."""
+    def restored(self, facts: list[_Sent], run: int) -> None:
+        """Apply and clear what was sent, restored and not taken in ``run``."""
         if not facts:
             return
         rows = with_digests(self._db, "digest, id, size", {fact.digest for fact in facts})
@@ -42,8 +44,8 @@ class RestoreFold:
         self._count(facts, known, run)
         facts.clear()
 
-    def _rows(self, facts: Sequence[f.Restored | f.Sending], known: Mapping[Digest, tuple[int, int]], run: int) -> None:
-        """Keep each fact as a row, but what was being sent only until it was restored."""
+    def _rows(self, facts: Sequence[_Sent], known: Mapping[Digest, tuple[int, int]], run: int) -> None:
+        """Keep each fact as a row, but what was being sent only until it was restored or not taken."""
         (before,) = self._db.execute("SELECT COALESCE(MAX(id), 0) FROM restored").fetchone()
         in_doubt = self._in_doubt()
         rows: dict[int, tuple[object, ...]] = {}
@@ -55,11 +57,13 @@ class RestoreFold:
                 doubts.append(number)
                 rows[number] = number, fact.box, message, None, SENDING, run
                 continue
-            how = MENDED if fact.sent is not None else fact.how
-            rows[number] = number, fact.box, message, fact.uid, how, run
-            if doubts and rows.pop(doubts[0], None) is None:
-                settled.append((doubts[0],))
-            del doubts[:1]
+            if isinstance(fact, f.Restored):
+                how = MENDED if fact.sent is not None else fact.how
+                rows[number] = number, fact.box, message, fact.uid, how, run
+            if doubts:
+                doubt = doubts.pop(0 if isinstance(fact, f.Restored) else -1)
+                if rows.pop(doubt, None) is None:
+                    settled.append((doubt,))
         self._db.executemany("DELETE FROM restored WHERE id = ?", settled)
         self._db.executemany("INSERT INTO restored VALUES (?, ?, ?, ?, ?, ?)", rows.values())
 
@@ -71,9 +75,7 @@ class RestoreFold:
             found[box, message].append(row)
         return found
 
-    def _count(
-        self, facts: Sequence[f.Restored | f.Sending], known: Mapping[Digest, tuple[int, int]], run: int
-    ) -> None:
+    def _count(self, facts: Sequence[_Sent], known: Mapping[Digest, tuple[int, int]], run: int) -> None:
         """Count the octets that were sent and arrived."""
         sent = Counter[int]()
         for fact in facts:

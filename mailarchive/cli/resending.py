@@ -54,7 +54,8 @@ def check_unused(endpoint: Endpoint, given: Mapping[str, object]) -> None:
 
 def send(how: Running, letter: Letter) -> RestoreReport:
     """Send the messages on. Raises UsageError, ArchiveError, SourceError."""
-    from mailarchive.ops.resend import ResendTarget, rehearse_resend, resend
+    from mailarchive.ops.resend import ResendTarget, resend
+    from mailarchive.ops.resend_rehearsal import rehearse_resend
     from mailarchive.targets.registry import connect_to_send
 
     if letter.to is None:

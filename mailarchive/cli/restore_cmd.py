@@ -154,7 +154,7 @@ def restore(
             report = _run(how)
         else:
             unfit = {"--into": into, "--map": renames, "--again": again, "--fix-for-target": fix, "--verify": verify}
-            check_unused(endpoint, {**unfit, "--connections": connections})
+            check_unused(endpoint, {**unfit, "--connections": connections, "--compress": compress != "auto"})
             report = send(how, Letter(to, sender, is_resent=resent, rate=rate))
     except Exception as error:
         raise Failed(error, {"archive": str(directory), "mailboxes": []}) from error

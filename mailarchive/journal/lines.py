@@ -92,6 +92,7 @@ _NAMES: dict[type[Any], str] = {
     f.TargetSeen: "target",
     f.TargetMailboxSeen: "target_mailbox",
     f.Sending: "sending",
+    f.NotTaken: "not_taken",
     f.Restored: "restored",
     f.Checkpoint: "checkpoint",
 }

@@ -7,22 +7,25 @@ by the next one: it may arrive twice, and never not at all.
 
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from mailarchive.archive.archive import Catalog, open_for_reading, open_for_writing
+from mailarchive.archive.archive import Catalog, open_for_writing
 from mailarchive.archive.messages import MessageReader
 from mailarchive.archive.restoring import Landed, RestoreLog
 from mailarchive.archive.writer import Writer
 from mailarchive.clock import Clock, Stop
 from mailarchive.errors import (
     ArchiveDamaged,
+    ConnectionLost,
     Doubtful,
     ExitCode,
     MessageRefused,
+    ProtocolViolation,
     SourceError,
+    Stalled,
     TargetRefused,
     Throttled,
     UsageError,
@@ -35,7 +38,7 @@ from mailarchive.ops.outgoing_mail import body_of
 from mailarchive.ops.restore_common import Notes, warn
 from mailarchive.ops.restore_options import RestoreOptions
 from mailarchive.ops.restore_report import RestoredMailbox, RestoreReport
-from mailarchive.ops.restore_scope import Scope, scope_of, target_number
+from mailarchive.ops.restore_scope import Scope, scope_of
 from mailarchive.ops.routes import distinct
 from mailarchive.ops.uploads import Uploads, uploads_of
 from mailarchive.ops.wanted import Wanted, missing, wanted_of
@@ -44,11 +47,14 @@ from mailarchive.targets.accounts import Line
 from mailarchive.targets.smtp import SmtpTarget
 
 _TRIES = 3
-"""So often a message is tried that the server does not take for now; so many in a row end the run."""
+"""So often a message is tried that is not taken for now; so many in a row, or in doubt, end the run."""
+_PASSING = (Throttled, ConnectionLost, Stalled, ProtocolViolation)
+"""What may be about one message, as some servers hang up on what they do not like: those behind it are tried too."""
 _FIRST_PAUSE = 30.0
 _SECURED = 50
 """After so many messages what was sent survives the death of the machine."""
-_LOST_ON_THE_WAY = "only the messages go this way: flags, dates of receipt and mailboxes do not"
+_AGAIN = "the same command tries them again"
+LOST_ON_THE_WAY = "only the messages go this way: flags, dates of receipt and mailboxes do not"
 
 
 class ResendTarget(NamedTuple):
@@ -67,14 +73,14 @@ def resend(
 ) -> RestoreReport:
     """Send each selected message to ``target``, the oldest first, and write down in the archive that it was taken.
 
-    Raises ArchiveError, UsageError if nothing is selected, and SourceError if no connection can be made.
+    Raises ArchiveError, and UsageError if nothing is selected. A SourceError that ends the run is told by the report.
     """
     report = RestoreReport(str(directory), target.account.name)
     with open_for_writing(directory, "restore", clock, lambda text: observer(Notice(text))) as writer:
         with writer.catalog() as catalog:
             scope = scope_of(catalog, target.account, options)
-            wanted = _wanted(catalog, scope, options)
-        warn(report.warnings, (*scope.warnings, _LOST_ON_THE_WAY), observer)
+            wanted = wanted_from(catalog, scope, options)
+        warn(report.warnings, (*scope.warnings, LOST_ON_THE_WAY), observer)
         run = writer.begin("restore")
         try:
             _Resending(writer, target, options, Around(observer, clock, stop), report, scope).run(wanted)
@@ -84,58 +90,15 @@ def resend(
     return report
 
 
-def rehearse_resend(
-    directory: Path, target: ResendTarget, options: RestoreOptions, *, observer: Observer, clock: Clock, stop: Stop
-) -> RestoreReport:
-    """Log in, and report what ``resend`` would send, and what is larger than the server takes. Raises as that."""
-    report = RestoreReport(str(directory), target.account.name, dry_run=True)
-    with open_for_reading(directory, lambda text: observer(Notice(text))) as archive:
-        catalog = archive.catalog
-        scope = scope_of(catalog, target.account, options)
-        wanted = _wanted(catalog, scope, options)
-        warn(report.warnings, (*scope.warnings, _LOST_ON_THE_WAY), observer)
-        number = target_number(catalog, target.account)
-        boxes = [] if number is None else catalog.target_mailboxes(number)
-        sent = [one.digest for box in boxes for one in catalog.restored(box.box) if one.how != SENDING]
-        pending, known = missing(wanted, Counter(() if options.always else sent))
-        box = RestoredMailbox(target.recipient, wanted=len(wanted), known=known)
-        box.damaged = len(wanted) - known - len(pending)
-    report.mailboxes.append(box)
-    line = target.connect()
-    try:
-        own = line.do(lambda smtp: len(_block(target, smtp.sender, clock.now())))
-        line.do(lambda smtp: _predict(smtp, own, pending.values(), box, Notes(report, scope.name)))
-        line.part(SmtpTarget.leave)
-    finally:
-        line.close()
-    if box.refused or box.damaged:
-        report.status, report.exit_code = "partial", ExitCode.PARTIAL
-    if stop.signum:
-        report.status, report.exit_code = "partial", 128 + stop.signum
-    return report
-
-
-def _predict(smtp: SmtpTarget, own: int, pending: Iterable[Wanted], box: RestoredMailbox, notes: Notes) -> None:
-    """Count what would be sent, with ``own`` octets before it, and note what the server says it refuses."""
-    for item in pending:
-        try:
-            smtp.check_size(own + item.message.size)
-        except MessageRefused as error:
-            notes.refused(box.mailbox, item, str(error))
-            box.refused += 1
-        else:
-            box.to_send += 1
-            box.to_send_bytes += item.message.size
-
-
-def _block(target: ResendTarget, sender: str, moment: datetime) -> bytes:
-    """Return the fields that say who sends the message on, if they are wanted."""
+def block_before(target: ResendTarget, sender: str, moment: datetime) -> bytes:
+    """Return the fields that say who sends a message on, if they are wanted, each time with another identifier."""
     if not target.is_resent:
         return b""
     return resent(sender, target.recipient, moment, f"<{uuid.uuid4().hex}@{sender.rpartition('@')[2]}>")
 
 
-def _wanted(catalog: Catalog, scope: Scope, options: RestoreOptions) -> list[Wanted]:
+def wanted_from(catalog: Catalog, scope: Scope, options: RestoreOptions) -> list[Wanted]:
+    """Return each selected message once, the oldest first. Raises UsageError if there is none."""
     found = distinct(wanted_of(catalog, scope.boxes, options.selection, scope.past))
     if not found:
         raise UsageError("no message in the archive matches: nothing is sent", hint="see: mailarchive list")
@@ -159,6 +122,7 @@ class _Resending:
         self._options = options
         self._around = around
         self._report = report
+        self._name = scope.name
         self._notes = Notes(report, scope.name)
         self._log = RestoreLog(writer)
         self._box = RestoredMailbox(target.recipient)
@@ -166,22 +130,15 @@ class _Resending:
         self._doubts: Counter[bytes] = Counter()
         self._uploads = Uploads()
         self._to = 0
-        self._refused_in_a_row = 0
+        self._late = self._failed_in_a_row = 0
         self._last: float | None = None
 
     def run(self, wanted: list[Wanted]) -> None:
-        """Send what was not sent before, and sum up. Raises ArchiveError, SourceError."""
+        """Send what was not sent before, and sum up. Raises ArchiveError; a SourceError goes into the report."""
         started = self._around.clock.monotonic()
         pending = self._compare(wanted)
         self._report.mailboxes.append(self._box)
-        self._around.observer(
-            MailboxPlanned(
-                self._report.target,
-                self._target.recipient,
-                len(pending),
-                sum(item.message.size for item in pending.values()),
-            )
-        )
+        self._announce(pending.values())
         error: SourceError | None = None
         try:
             if pending:
@@ -192,6 +149,11 @@ class _Resending:
             self._box.left = len(pending)
             self._report.seconds = round(self._around.clock.monotonic() - started, 3)
             self._conclude(error)
+
+    def _announce(self, pending: Collection[Wanted]) -> None:
+        octets = sum(item.message.size for item in pending)
+        name = self._target.recipient
+        self._around.observer(MailboxPlanned(self._report.target, name, len(pending), octets))
 
     def _compare(self, wanted: list[Wanted]) -> dict[int, Wanted]:
         with self._writer.catalog() as catalog:
@@ -207,7 +169,7 @@ class _Resending:
         return pending
 
     def _send_all(self, pending: dict[int, Wanted]) -> None:
-        """Send ``pending``, and take out of it what is settled."""
+        """Send ``pending``, and take out of it what is settled. Raises ArchiveError, SourceError."""
         line = self._target.connect()
         try:
             with self._writer.reading() as reader:
@@ -221,37 +183,57 @@ class _Resending:
             line.close()
 
     def _one(self, line: Line[SmtpTarget], reader: MessageReader, item: Wanted) -> bool:
-        """Send one message; return whether it is settled."""
-        message = item.message
+        """Send one message, if it is whole and may go now; return whether it is settled."""
         try:
-            body, _has_nul = body_of(reader, message)
+            body, _has_nul = body_of(reader, item.message)
         except ArchiveDamaged as error:
+            self._uploads.release(item.message.size)
             self._notes.note(str(error))
             self._box.damaged += 1
             return True
         self._pace()
-        if self._around.stop.is_set():
-            return False
-        if not self._doubts[message.digest]:
-            self._log.sending(self._to, message.digest)
+        return not self._around.stop.is_set() and self._sent(line, item, body.chunks)
+
+    def _sent(self, line: Line[SmtpTarget], item: Wanted, chunks: Callable[[], Iterable[bytes]]) -> bool:
+        """Send one message and write down what became of it; return whether it is settled."""
+        digest = item.message.digest
+        is_new = not self._doubts[digest]
+        if is_new:
+            self._log.sending(self._to, digest)
         try:
-            self._try(line, message.size, body.chunks)
-        except MessageRefused as error:
+            self._try(line, item.message.size, chunks)
+        except Doubtful as error:
+            line.drop()
+            self._notes.note(f"message {digest.hex()[:12]} may arrive twice, as it is sent again: {error}")
+            self._failed(_too_doubtful(error))
+            return False
+        except SourceError as error:
+            if is_new:  # else the doubt is that of an earlier run
+                self._log.not_taken(self._to, digest)
+            self._uploads.release(item.message.size)
+            return self._refused(item, error)
+        self._taken(item)
+        return True
+
+    def _refused(self, item: Wanted, error: SourceError) -> bool:
+        """Note that a message was not taken; return whether that is settled. Raises ``error`` if the run is to end."""
+        if isinstance(error, MessageRefused):
             self._notes.refused(self._target.recipient, item, str(error))
             self._box.refused += 1
             return True
-        except Doubtful as error:
-            self._notes.note(f"message {message.digest.hex()[:12]} may arrive twice, as it is sent again: {error}")
-            line.drop()
-            return False
-        except Throttled as error:
-            self._notes.note(f"message {message.digest.hex()[:12]} was not taken for now: {error}")
-            self._refused_in_a_row += 1
-            if self._refused_in_a_row >= _TRIES or not error.connected:
-                raise
-            return False
-        self._taken(item)
-        return True
+        if not isinstance(error, _PASSING):
+            raise error
+        name = f"message {item.message.digest.hex()[:12]} of {self._name(item.source)}"
+        self._notes.note(f"{name} was not taken for now: {error}")
+        self._late += 1
+        self._failed(error, is_last=isinstance(error, Throttled) and not error.connected)
+        return False
+
+    def _failed(self, error: SourceError, *, is_last: bool = False) -> None:
+        """Count a message that is not known to be taken; raise ``error`` if there were enough with none between."""
+        self._failed_in_a_row += 1
+        if is_last or self._failed_in_a_row >= _TRIES:
+            raise error
 
     def _try(self, line: Line[SmtpTarget], size: int, chunks: Callable[[], Iterable[bytes]]) -> None:
         """Send a message; where the server asks for patience, and we have it, up to three times."""
@@ -267,7 +249,7 @@ class _Resending:
                 return
 
     def _before(self, smtp: SmtpTarget) -> bytes:
-        return _block(self._target, smtp.sender, self._around.clock.now())
+        return block_before(self._target, smtp.sender, self._around.clock.now())
 
     def _pace(self) -> None:
         """Wait until the next message may be sent."""
@@ -285,7 +267,7 @@ class _Resending:
             self._notes.note(f"message {name} may be there twice: an earlier run had begun to send it")
         self._box.sent += 1
         self._box.sent_bytes += item.message.size
-        self._refused_in_a_row = 0
+        self._failed_in_a_row = 0
         if self._box.sent % _SECURED == 0:
             self._writer.checkpoint()
         self._around.observer(MessagesDone(self._report.target, self._target.recipient, 1, item.message.size))
@@ -301,8 +283,17 @@ class _Resending:
             report.error, report.hint = str(error), error.hint
             is_partial = isinstance(error, TargetRefused) and box.sent
             codes.append(ExitCode.PARTIAL if is_partial else error.exit_code)
+        elif self._late:
+            report.error, report.hint = f"messages that were not taken for now: {self._late}", _AGAIN
         report.exit_code = max(codes)
         if report.exit_code:
             report.status = "partial" if box.settled else "failed"
         if self._around.stop.signum:
             report.exit_code = 128 + self._around.stop.signum
+
+
+def _too_doubtful(error: Doubtful) -> Doubtful:
+    return Doubtful(
+        f"the run ends, as message after message may have arrived or not: {error}",
+        hint=f"look at the other account whether they are there; {_AGAIN}",
+    )

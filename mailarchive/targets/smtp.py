@@ -45,9 +45,9 @@ class SmtpTarget:
         """
         return self._session.send(self.sender, self._recipient, len(before) + size, lambda: chain([before], chunks()))
 
-    def check_size(self, size: int) -> None:
-        """Raise MessageRefused if the server has said that it takes no message of so many octets."""
-        self._session.check_size(size)
+    def examine(self, size: int, chunks: Callable[[], Iterable[bytes]], before: bytes = b"") -> None:
+        """Raise MessageRefused or TargetRefused if ``send`` would without asking the server; nothing is sent."""
+        self._session.examine(self.sender, self._recipient, len(before) + size, lambda: chain([before], chunks()))
 
     def leave(self) -> None:
         """End the session in good order; never raises."""

@@ -383,6 +383,19 @@ class CatalogContract:
         assert first.restored(1) == [(digest(2), None, "sending"), *[(digest(1), None, None)] * 3]
         assert first.restored(2) == [(digest(1), None, "sending")]
 
+    def test_what_was_not_taken_is_in_doubt_no_longer(self, first: Catalog) -> None:
+        once, refused = f.Sending(1, digest(1)), f.NotTaken(1, digest(1))
+        fold(first, into(1, None), once, refused, f.Sending(1, digest(2)), f.Sending(2, digest(1)))
+        assert first.restored(1) == [(digest(2), None, "sending")]
+        fold(first, once)
+        fold(first, once, refused)
+        assert first.restored(1) == [(digest(2), None, "sending"), (digest(1), None, "sending")]
+        fold(first, refused)
+        assert first.restored(1) == [(digest(2), None, "sending")]
+        fold(first, refused, f.Restored(1, digest(1)))
+        assert first.restored(1) == [(digest(2), None, "sending"), (digest(1), None, None)]
+        assert first.restored(2) == [(digest(1), None, "sending")]
+
     def test_what_was_sent_to_a_target_since_a_moment_is_summed(self, first: Catalog) -> None:
         fold(first, into(1), into(2), f.TargetMailboxSeen(3, 2, ""), stored(3, size=7))
         fold(first, f.Restored(1, digest(1)), f.Restored(2, digest(1), sent=digest(7)), f.Restored(3, digest(3)))

@@ -307,6 +307,21 @@ def test_a_message_for_nobody_is_not_sent(data: str) -> None:
         smtp.check()
 
 
+def test_an_lmtp_server_that_wants_a_message_for_nobody_is_not_waited_for() -> None:
+    def script(line: Line) -> None:
+        line.greet("PIPELINING")
+        for _ in range(3):
+            line.hear()
+        line.say("250 ok", "450 4.2.0 later", "354 go on")
+        assert line.hear() == b""
+
+    with scripted(script, "lmtp") as (endpoint, _heard), session(endpoint) as lmtp:
+        with pytest.raises(Throttled, match="later"):
+            send(lmtp, PLAIN)
+        with pytest.raises(ConnectionLost):
+            lmtp.check()
+
+
 def take_chunks(line: Line) -> bytes:
     """Answer BDAT up to the last, and return the octets."""
     octets = b""
@@ -422,6 +437,121 @@ def test_closing_ends_a_wait() -> None:
         smtp = SmtpSession(endpoint, "", HASTE)
         with pytest.raises(Doubtful):
             send(smtp, PLAIN)
+
+
+@pytest.mark.parametrize("answer", ["354 go on", "334 more"])
+def test_an_answer_to_a_whole_message_that_does_not_fit_is_doubt(answer: str) -> None:
+    def script(line: Line) -> None:
+        begin(line)
+        assert line.text() == PLAIN
+        line.say(answer)
+        assert line.hear() == b""
+
+    with scripted(script) as (endpoint, _heard), session(endpoint) as smtp, pytest.raises(Doubtful, match=answer):
+        send(smtp, PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        ("250 2.0.0 kept", ProtocolViolation),
+        ("554 5.7.1 no", MessageRefused),
+        ("451 4.3.0 later", Throttled),
+        ("rubbish", ProtocolViolation),
+    ],
+)
+def test_an_answer_before_the_end_of_a_message_is_not_taken_for_that_to_the_whole(
+    answer: str, kind: type[SourceError]
+) -> None:
+    def script(line: Line) -> None:
+        line.greet("PIPELINING", "SIZE")
+        for _ in range(3):
+            line.hear()
+        line.say("250 ok", "250 ok", "354 go on", answer)
+        assert line.text() == b""
+
+    with scripted(script) as (endpoint, _heard), session(endpoint) as smtp:
+        with pytest.raises(kind) as caught:
+            send(smtp, PLAIN)
+        assert type(caught.value) is kind
+
+
+def test_an_answer_too_many_is_not_taken_for_that_to_the_next_command() -> None:
+    def script(line: Line) -> None:
+        begin(line)
+        line.text()
+        line.say("250 kept", "250 and again")
+        assert line.hear() == b""
+
+    with scripted(script) as (endpoint, _heard), session(endpoint) as smtp:
+        assert send(smtp, PLAIN) == "250 kept"
+        with pytest.raises(ProtocolViolation, match="not asked for: 250 and again"):
+            send(smtp, PLAIN)
+
+
+def test_a_server_that_hangs_up_unasked_is_heard() -> None:
+    def script(line: Line) -> None:
+        begin(line)
+        line.text()
+        line.say("250 kept", "421 4.3.2 shutting down")
+        for _ in range(3):
+            line.hear()
+
+    with scripted(script) as (endpoint, _heard), session(endpoint) as smtp:
+        send(smtp, PLAIN)
+        with pytest.raises(ConnectionLost, match="shutting down"):
+            send(smtp, PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("\x1b[2J\x07\x00\r\x9b", r"\x1b[2J\x07\x00\r\x9b"),
+        ("\u202egpj.exe", r"\u202egpj.exe"),
+        ("x" * 7000, "x" * 100),
+    ],
+)
+def test_words_of_a_refusal_are_fit_to_be_shown(words: str, shown: str) -> None:
+    def script(line: Line) -> None:
+        begin(line)
+        line.text()
+        line.say(f"554-5.7.1 {words}end", "554 5.7.1 end")
+        line.hear()
+        line.say("221 bye")
+
+    with scripted(script) as (endpoint, _heard), session(endpoint) as smtp:
+        with pytest.raises(MessageRefused) as caught:
+            send(smtp, PLAIN)
+        assert shown in str(caught.value)
+        assert str(caught.value).isprintable()
+        assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("size", ["9" * 5000, "٣", "-1", "0", "1e3", ""])
+def test_a_size_that_is_no_limit_is_none(size: str) -> None:
+    def script(line: Line) -> None:
+        line.greet(f"SIZE {size}", "PIPELINING")
+        for _ in range(3):
+            line.hear()
+        line.say("250 ok", "250 ok", "354 go on")
+        line.text()
+        line.say("250 kept")
+        line.hear()
+
+    with scripted(script) as (endpoint, _heard), session(endpoint) as smtp:
+        assert send(smtp, PLAIN) == "250 kept"
+
+
+def test_a_line_without_end_is_noticed_before_it_fills_the_memory() -> None:
+    def script(line: Line) -> None:
+        line.say("220 ready")
+        line.hear()
+        with contextlib.suppress(OSError):
+            line.say("250-" + "x" * (1 << 20))
+            line.hear()
+
+    with scripted(script) as (endpoint, _heard), pytest.raises(ProtocolViolation, match="line of more than 8192"):
+        SmtpSession(endpoint, "", HASTE)
 
 
 # -- greeting and log-in -----------------------------------------------------------------------------------------------
@@ -604,6 +734,20 @@ def test_a_server_that_repeats_the_password_is_not_repeated() -> None:
     assert heard[1].split()[2].decode() not in said
 
 
+@pytest.mark.parametrize("offered", ["AUTH PLAIN", "AUTH LOGIN"])
+def test_a_server_that_only_repeats_what_it_hears_is_not_repeated(offered: str) -> None:
+    def script(line: Line) -> None:
+        line.greet(offered)
+        while words := line.hear().decode():
+            line.say("334 " if words == "AUTH LOGIN" or words == base64.b64encode(b"me").decode() else words)
+
+    with scripted(script) as (endpoint, heard), pytest.raises(ProtocolViolation, match="no SMTP reply") as caught:
+        SmtpSession(as_user(endpoint, "password"), SECRET, HASTE)
+    said = "".join(traceback.format_exception(caught.value))
+    assert heard[-2].split()[-1].decode() not in said
+    assert SECRET not in said
+
+
 # -- TLS ---------------------------------------------------------------------------------------------------------------
 
 
@@ -652,6 +796,26 @@ def test_what_comes_before_tls_is_not_taken_for_what_comes_under_it() -> None:
         endpoint = Endpoint("smtp", "me", plain.host, plain.port, "starttls")
         with pytest.raises(ProtocolViolation, match="before TLS"):
             SmtpSession(endpoint, SECRET, HASTE)
+
+
+def test_what_is_offered_before_tls_only_is_not_offered(certificate: Certificate) -> None:
+    under_tls: list[bytes] = []
+
+    def script(line: Line) -> None:
+        line.greet("STARTTLS", "AUTH PLAIN", "SIZE")
+        assert line.hear() == b"STARTTLS"
+        line.say("220 begin")
+        with certificate.server_context().wrap_socket(line.connection, server_side=True) as secured:
+            inner = Line(secured)
+            under_tls.append(inner.hear())
+            inner.say("250 test")
+            under_tls.append(inner.hear())
+
+    with scripted(script) as (plain, _heard):
+        endpoint = Endpoint("smtp", "me", plain.host, plain.port, "starttls", certificate.ca)
+        with pytest.raises(AuthenticationFailed, match="accepts no password"):
+            SmtpSession(endpoint, SECRET, HASTE)
+    assert under_tls == [b"EHLO [127.0.0.1]", b""]
 
 
 # -- the target --------------------------------------------------------------------------------------------------------

@@ -10,12 +10,13 @@ import pytest
 
 from mailarchive.clock import Stop
 from mailarchive.config import Endpoint, parse_target_url
-from mailarchive.errors import ExitCode, UsageError
+from mailarchive.errors import ExitCode, TargetRefused, UsageError
 from mailarchive.loopback.account import LoopbackAccount
 from mailarchive.loopback.server import LoopbackServer
 from mailarchive.ops.events import Event, Notice, ignore
 from mailarchive.ops.pull import PullOptions, pull
-from mailarchive.ops.resend import ResendTarget, rehearse_resend, resend
+from mailarchive.ops.resend import ResendTarget, resend
+from mailarchive.ops.resend_rehearsal import rehearse_resend
 from mailarchive.ops.restore_options import RestoreOptions
 from mailarchive.ops.restore_report import RestoreReport
 from mailarchive.ops.selection import Selection
@@ -52,8 +53,9 @@ def root(tmp_path: Path) -> Path:
 class Sending:
     """What sends an archive to a server, with a clock on which waiting takes no time."""
 
-    def __init__(self, root: Path, server: SmtpServer) -> None:
+    def __init__(self, root: Path, server: SmtpServer, to: str = TO) -> None:
         self.root = root
+        self.to = to
         self.server = server
         self.clock = StillClock()
         self.told: list[str] = []
@@ -75,8 +77,8 @@ class Sending:
     ) -> RestoreReport:
         stop = stop or Stop()
         endpoint = endpoint or Endpoint("smtp", "", "127.0.0.1", self.server.port, "plain")
-        account, lines = connect_to_send(endpoint, TO, "", sender=None, clock=self.clock, stop=stop)
-        target = ResendTarget(account, lines, TO, resent, rate, waits)
+        account, lines = connect_to_send(endpoint, self.to, "", sender=None, clock=self.clock, stop=stop)
+        target = ResendTarget(account, lines, self.to, resent, rate, waits)
         run = rehearse_resend if rehearse else resend
         options = options or RestoreOptions()
         report = run(self.root, target, options, observer=self.observe, clock=self.clock, stop=stop)
@@ -118,6 +120,71 @@ def test_what_is_larger_than_the_server_takes_is_told_before(root: Path) -> None
         assert server.taken == []
 
 
+ODD = {
+    "bare LF": b"Subject: a\n\nb\n",
+    "bare CR": b"Subject: a\r\n\r\nb\rc\r\n",
+    "NUL": b"Subject: a\r\n\r\nb\0c\r\n",
+    "8 bit": "Subject: a\r\n\r\nä\r\n".encode(),
+    "long line": b"Subject: a\r\n\r\n" + b"x" * 2000 + b"\r\n",
+    "no end": b"Subject: a\r\n\r\nb",
+}
+
+
+@pytest.fixture
+def odd_root(tmp_path: Path) -> Path:
+    account = LoopbackAccount()
+    for octets in ODD.values():
+        account.append("INBOX", octets)
+    with LoopbackServer(account) as server:
+        Site(server, tmp_path / "archive").pull()
+    return tmp_path / "archive"
+
+
+@pytest.mark.parametrize(
+    ("eight_bits", "refused"), [(True, {"bare LF", "bare CR", "NUL"}), (False, {"bare LF", "bare CR", "NUL", "8 bit"})]
+)
+def test_what_cannot_be_sent_is_told_before_in_the_same_words(
+    odd_root: Path, eight_bits: bool, refused: set[str]
+) -> None:
+    with SmtpServer(decode_data=not eight_bits, enable_SMTPUTF8=eight_bits) as server:
+        rehearsed = Sending(odd_root, server)(rehearse=True)
+        assert (rehearsed.exit_code, server.taken) == (ExitCode.PARTIAL, [])
+        report = Sending(odd_root, server)()
+        assert rehearsed.refusals == report.refusals
+        assert {one.digest for one in report.refusals} == {hashlib.sha256(ODD[name]).hexdigest() for name in refused}
+        assert rehearsed.total("to_send") == report.total("sent") == len(ODD) - len(refused)
+        assert rehearsed.total("to_send_bytes") == report.total("sent_bytes")
+
+
+def test_what_is_damaged_is_told_before_in_the_same_words(root: Path) -> None:
+    (block,) = (root / "mail").glob("open-*.mbox")
+    block.write_bytes(block.read_bytes().replace(b"Subject: 3", b"Subject: X"))
+    with SmtpServer() as server:
+        rehearsed = Sending(root, server)(rehearse=True)
+        report = Sending(root, server)()
+        assert (rehearsed.exit_code, report.exit_code) == (ExitCode.PARTIAL, ExitCode.INTEGRITY)
+        assert rehearsed.notes == report.notes
+        assert hashlib.sha256(mail(3)).hexdigest()[:12] in report.notes[0]
+        assert rehearsed.total("damaged") == report.total("damaged") == 1
+        assert rehearsed.total("to_send") == report.total("sent") == COUNT - 1
+
+
+def test_addresses_that_the_server_does_not_take_are_told_before_in_the_same_words(root: Path) -> None:
+    with SmtpServer(enable_SMTPUTF8=False) as server:
+        report = Sending(root, server, to="jürgen@example.org")()
+        with pytest.raises(TargetRefused) as caught:
+            Sending(root, server, to="jürgen@example.org")(rehearse=True)
+        assert str(caught.value) == report.error
+
+
+def test_a_rehearsal_that_is_stopped_leaves_the_rest(root: Path) -> None:
+    stop = Stop()
+    stop.set()
+    with SmtpServer() as server:
+        report = Sending(root, server)(rehearse=True, stop=stop)
+        assert (report.total("left"), report.total("to_send")) == (COUNT, 0)
+
+
 def test_who_sends_it_on_is_said_only_if_wanted(root: Path) -> None:
     with SmtpServer() as server:
         Sending(root, server)(resent=True)
@@ -142,9 +209,68 @@ def test_what_is_not_taken_for_now_is_left_and_the_others_go_on(root: Path) -> N
         server.answers["DATA"] = ["451 4.3.0 later"]
         report = Sending(root, server)()
         assert (report.exit_code, report.total("sent"), report.total("left")) == (3, COUNT - 1, 1)
+        assert (report.error, report.status) == ("messages that were not taken for now: 1", "partial")
+        assert "the same command tries them again" in report.hint
+        name = hashlib.sha256(mail(COUNT - 1)).hexdigest()[:12]
+        (note,) = report.notes
+        assert note.startswith(f"message {name} of ")
+        assert " INBOX was not taken for now: " in note
+        assert note.endswith("451 4.3.0 later")
         server.answers["DATA"] = ["451 4.3.0 later"]
         assert Sending(root, server)(waits=True).exit_code == 0
         assert len(server.taken) == COUNT
+
+
+@pytest.mark.parametrize(
+    ("hook", "answer"),
+    [
+        ("DATA", "554 5.7.1 no thanks"),
+        ("DATA", "451 4.3.0 later"),
+        ("RCPT", "552 5.2.2 mailbox full"),
+        ("MAIL", "530 5.7.0 log in first"),
+    ],
+)
+def test_what_was_answered_is_not_in_doubt_later(root: Path, hook: str, answer: str) -> None:
+    with SmtpServer() as server:
+        server.answers[hook] = [answer]
+        assert Sending(root, server)().exit_code
+        report = Sending(root, server)()
+        assert (report.exit_code, report.notes, len(server.taken)) == (ExitCode.COMPLETE, [], COUNT)
+    no_damage(root)
+
+
+def test_a_doubt_of_an_earlier_run_is_not_settled_by_a_refusal(root: Path) -> None:
+    only = RestoreOptions(Selection(("Other",)))
+    with SmtpServer() as server:
+        server.answers["DATA"] = [HANG_UP, "554 5.7.1 no thanks"]
+        Sending(root, server)(only)
+        assert Sending(root, server)(only).total("refused") == 1
+        report = Sending(root, server)(only)
+        assert (report.total("sent"), len(report.notes)) == (1, 1)
+        assert "may be there twice" in report.notes[0]
+
+
+def test_what_was_refused_does_not_count_as_sent_on_a_day(root: Path) -> None:
+    with SmtpServer() as server:
+        server.answers["DATA"] = ["554 5.7.1 no thanks", "451 4.3.0 later"]
+        report = Sending(root, server)(RestoreOptions(max_upload=3 * len(mail(0))))
+        assert (report.total("sent"), report.total("refused"), report.total("left")) == (3, 1, 2)
+
+
+def test_a_message_that_the_server_hangs_up_on_holds_up_nothing(root: Path) -> None:
+    """It is tried again over other connections, and then left; after three such messages the run ends."""
+    with SmtpServer() as server:
+        server.answers["DATA"] = ["421 4.3.2 shutting down"] * 5
+        report = Sending(root, server)()
+        assert (report.exit_code, report.error) == (ExitCode.PARTIAL, "messages that were not taken for now: 1")
+        assert (report.total("sent"), report.total("left"), len(server.taken)) == (COUNT - 1, 1, COUNT - 1)
+        server.answers["DATA"] = ["421 4.3.2 shutting down"] * 100
+        Sending(root, server)(RestoreOptions(always=True))
+        assert 100 - len(server.answers["DATA"]) == 5 + 1 + 1
+        server.answers.clear()
+        assert Sending(root, server)().notes == []
+        assert len(server.taken) == COUNT
+    no_damage(root)
 
 
 def test_a_full_mailbox_ends_the_run(root: Path) -> None:
@@ -236,6 +362,38 @@ def test_a_line_lost_behind_the_last_dot_leaves_a_doubt_that_the_next_run_settle
         assert sent(server).count(first) == 2
         assert len(server.taken) == COUNT + 1
     no_damage(root)
+
+
+@pytest.mark.parametrize("between", [[], ["554 5.7.1 no thanks"]])
+def test_a_server_that_answers_to_no_message_ends_the_run(root: Path, between: list[str]) -> None:
+    with SmtpServer() as server:
+        server.answers["DATA"] = [HANG_UP, *between, HANG_UP, "451 4.3.0 later", HANG_UP]
+        report = Sending(root, server)()
+        assert (report.exit_code, report.status) == (ExitCode.PARTIAL, "failed")
+        assert report.total("left") == COUNT - len(between)
+        assert len(server.taken) == 2
+
+
+def test_three_doubts_in_a_row_end_the_run(root: Path) -> None:
+    with SmtpServer() as server:
+        server.answers["DATA"] = [HANG_UP] * COUNT
+        report = Sending(root, server)()
+        assert (report.exit_code, report.status) == (ExitCode.SOURCE_UNREACHABLE, "failed")
+        assert (report.total("left"), len(server.taken), len(report.notes)) == (COUNT, 3, 3)
+        assert "message after message may have arrived or not" in report.error
+        assert "look at the other account" in report.hint
+        server.answers.clear()
+        report = Sending(root, server)()
+        assert (report.exit_code, report.total("sent"), len(report.notes)) == (ExitCode.COMPLETE, COUNT, 3)
+    no_damage(root)
+
+
+def test_doubts_with_messages_between_them_that_are_taken_end_nothing(root: Path) -> None:
+    with SmtpServer() as server:
+        server.answers["DATA"] = [HANG_UP, HANG_UP, "", HANG_UP, HANG_UP]
+        report = Sending(root, server)()
+        assert (report.exit_code, report.error) == (ExitCode.PARTIAL, "")
+        assert (report.total("sent"), report.total("left")) == (2, 4)
 
 
 def test_what_dovecot_takes_by_lmtp_a_pull_finds_there(

@@ -90,6 +90,7 @@ ordinary = st.one_of(
         st.none() | numbers,
     ),
     st.builds(f.Sending, small, digests),
+    st.builds(f.NotTaken, small, digests),
     st.builds(
         f.Restored,
         small,

@@ -109,12 +109,12 @@ class SmtpServer:
         said = self.answer("DATA")
         if said and said != HANG_UP:
             return said
-        assert isinstance(envelope.content, bytes)
+        assert envelope.original_content is not None
         self.taken.append(
             Taken(
                 (envelope.mail_from or "").removeprefix("<>"),
                 tuple(envelope.rcpt_tos),
-                envelope.content,
+                envelope.original_content,
                 tuple(envelope.mail_options),
             )
         )

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Callable, Sequence
 
 from mailarchive.config import Endpoint
-from mailarchive.errors import AuthenticationFailed
+from mailarchive.errors import AuthenticationFailed, ProtocolViolation
 from mailarchive.remote import sasl
 from mailarchive.remote.smtp.connect import Extensions
 from mailarchive.remote.smtp.refusals import refusal
@@ -17,13 +17,19 @@ _LONGEST_COMMAND = 510
 
 
 def log_in(wire: Wire, endpoint: Endpoint, offered: Extensions, password: Password) -> None:
-    """Log in. Raises AuthenticationFailed with the server's words; Throttled if it refuses only for now."""
+    """Log in. Raises AuthenticationFailed with the server's words; Throttled if it refuses only for now.
+
+    Raises ProtocolViolation without its words, which may be ours: some answer by repeating what they hear.
+    """
     mechanism = _mechanism(wire.peer, endpoint, offered)
     secret = password if isinstance(password, str) else password()
     if any(mark in endpoint.user + secret for mark in "\0\r\n"):
         raise AuthenticationFailed("a user name or password cannot hold a NUL or a line break")
     responses = _responses(mechanism, endpoint.user, secret)
-    reply = _authenticated(wire, mechanism.encode(), responses).without([*responses[-1:], secret.encode()])
+    try:
+        reply = _authenticated(wire, mechanism.encode(), responses).without([*responses[-1:], secret.encode()])
+    except ProtocolViolation:
+        raise ProtocolViolation(f"{wire.peer} answered the log-in with what is no SMTP reply") from None
     del secret
     if reply.ok:
         return

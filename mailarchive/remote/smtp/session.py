@@ -1,9 +1,18 @@
 """One session with a server that takes mail: messages go to it one after the other."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 
 from mailarchive.config import Endpoint
-from mailarchive.errors import ConnectionLost, Doubtful, MessageRefused, SourceError, Stalled, TargetRefused
+from mailarchive.errors import (
+    ConnectionLost,
+    Doubtful,
+    MessageRefused,
+    ProtocolViolation,
+    SourceError,
+    Stalled,
+    TargetRefused,
+)
 from mailarchive.remote import dial
 from mailarchive.remote.smtp.connect import connect, extensions
 from mailarchive.remote.smtp.content import Shape, dotted, regrouped, shape_of
@@ -15,6 +24,8 @@ TIMEOUTS = dial.Timeouts(dial.CONNECT_SECONDS, 300.0)
 FINAL_SECONDS = 600.0
 """How long a server may think about what it has got (RFC 5321 section 4.5.3.2)."""
 _CHUNK = 1 << 20
+_SIZE = re.compile(r"[0-9]{1,20}")
+"""RFC 1870 section 3; longer ones are no limit, and some that are very long no number."""
 
 Chunks = Callable[[], Iterable[bytes]]
 """Gives the octets of a message from the beginning, each time that it is called."""
@@ -35,6 +46,7 @@ class SmtpSession:
         final_seconds: float = FINAL_SECONDS,
     ) -> None:
         self._final_seconds = final_seconds
+        self._is_lmtp = endpoint.protocol == "lmtp"
         connected = connect(endpoint, timeouts or TIMEOUTS)
         self._wire, self._offered = connected.wire, connected.extensions
         if endpoint.user:
@@ -58,12 +70,8 @@ class SmtpSession:
         ProtocolViolation if it ended before the server had the message whole; Doubtful if that happened later.
         """
         self._wire.check()
-        self._check_envelope(sender, recipient)
-        shape = shape_of(chunks())
-        if shape.size != size:
-            raise ValueError(f"{shape.size} octets instead of {size}")
+        shape = self.examine(sender, recipient, size, chunks)
         is_binary = self._is_binary(shape)
-        self._check(shape, is_binary=is_binary)
         envelope = self._envelope(sender, recipient, shape, is_binary=is_binary)
         if is_binary:
             self._run(envelope)
@@ -72,14 +80,26 @@ class SmtpSession:
         # A message that does not get to the dot is none (RFC 5321 section 4.1.1.4).
         return self._verdict(dotted(chunks()), b".\r\n" if shape.is_ended else b"\r\n.\r\n")
 
+    def examine(self, sender: str, recipient: str, size: int, chunks: Chunks) -> Shape:
+        """Return the shape of a message; raise what ``send`` raises before it says a word to the server.
+
+        That is TargetRefused for addresses, and MessageRefused for what the server has said that it does not take.
+        """
+        self._check_envelope(sender, recipient)
+        shape = shape_of(chunks())
+        if shape.size != size:
+            raise ValueError(f"{shape.size} octets instead of {size}")
+        self._check(shape, is_binary=self._is_binary(shape))
+        return shape
+
     def check(self) -> None:
         """Raise ConnectionLost if the session was closed."""
         self._wire.check()
 
-    def check_size(self, size: int) -> None:
+    def _check_size(self, size: int) -> None:
         """Raise MessageRefused if the server has said that it takes no message of so many octets (RFC 1870)."""
         limit = self._offered.get("SIZE", "")
-        if limit.isdecimal() and 0 < int(limit) < size:
+        if _SIZE.fullmatch(limit) and 0 < int(limit) < size:
             raise MessageRefused(
                 f"the message has {size} octets; {self._wire.peer} takes at most {limit}", code="5.3.4"
             )
@@ -110,7 +130,7 @@ class SmtpSession:
     def _check(self, shape: Shape, *, is_binary: bool) -> None:
         """Refuse what the server has no way to take as it is (codes: RFC 3463 sections 3.4 and 3.7)."""
         peer = self._wire.peer
-        self.check_size(shape.size)
+        self._check_size(shape.size)
         if is_binary:
             return
         if not shape.is_lines:
@@ -158,12 +178,18 @@ class SmtpSession:
         try:
             self._wire.check()
             if wants_message:
-                # The server waits for a message for nobody (RFC 2920 section 3.1).
-                self._wire.run(b".")
+                self._send_nothing()
             self._wire.run(b"RSET")
         except SourceError:
             self._wire.abandon()
         return error
+
+    def _send_nothing(self) -> None:
+        """Give a server what it waits for if it wants a message for nobody (RFC 2920 section 3.1)."""
+        if self._is_lmtp:
+            # It answers once for each recipient, and has to refuse DATA if there is none (RFC 2033 section 4.2).
+            raise self._wire.violation(f"{self._wire.peer} wants a message for nobody")
+        self._wire.run(b".")
 
     def _in_chunks(self, chunks: Chunks) -> str:
         """Send the message by BDAT (RFC 3030 section 2)."""
@@ -191,7 +217,7 @@ class SmtpSession:
         rest = self._sent(pieces)
         try:
             self._wire.send_all([rest, end])
-            reply = self._wire.reply(self._final_seconds)
+            reply = self._final_reply()
         except SourceError as error:
             self._wire.abandon()
             raise Doubtful(f"it is not known whether {self._wire.peer} took the message: {error}") from error
@@ -199,13 +225,25 @@ class SmtpSession:
             raise refusal(self._wire, "message", reply)
         return reply.words
 
+    def _final_reply(self) -> Reply:
+        reply = self._wire.reply(self._final_seconds)
+        if reply.goes_on:
+            raise self._wire.violation(f"{self._wire.peer} answered what does not fit: {reply.words}")
+        return reply
+
     def _sent(self, pieces: Iterable[bytes]) -> bytes:
-        """Send the pieces but for the last octets, and return those; heed what a server says that hangs up."""
+        """Send the pieces but for the last octets, and return those; heed what a server says before it has them."""
         try:
-            return self._wire.send_most(self._read(pieces))
-        except (ConnectionLost, Stalled):
-            reply = self._wire.last_words()
-            self._wire.abandon()
-            if reply is not None and reply.code >= 400:
-                raise refusal(self._wire, "message", reply) from None
-            raise
+            rest = self._wire.send_most(self._read(pieces))
+        except (ConnectionLost, Stalled) as error:
+            raise self._cut_off(error) from None
+        if not self._wire.is_quiet:
+            early = f"{self._wire.peer} answered before it had the whole message"
+            raise self._cut_off(ProtocolViolation(early))
+        return rest
+
+    def _cut_off(self, error: SourceError) -> SourceError:
+        """End the connection in the middle of a message; return what the server says to it, else ``error``."""
+        reply = self._wire.last_words()
+        self._wire.abandon()
+        return error if reply is None or reply.code < 400 else refusal(self._wire, "message", reply)

@@ -75,7 +75,12 @@ class Wire:
         return f"[IPv6:{host}]" if ":" in host else f"[{host}]"
 
     def start(self, *commands: bytes) -> None:
-        """Send commands at once."""
+        """Send commands at once, if the server owes no answer and has given none too many.
+
+        Only 421 may come unasked (RFC 5321 section 3.8); anything else would pass for the answer to what comes next.
+        """
+        if not self.is_quiet and not self._held.startswith(b"421"):
+            raise self.violation(f"{self.peer} said what it was not asked for: {printable(bytes(self._held), 80)}")
         self._transport.send(b"".join(command + b"\r\n" for command in commands))
 
     def run(self, command: bytes) -> Reply:
