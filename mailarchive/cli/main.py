@@ -28,6 +28,7 @@ VERBS = {
     "verify": "verify",
     "rebuild": "rebuild",
     "repair": "repair",
+    "doctor": "doctor",
     "demo": "demo",
 }
 """Each verb and the function in ``<verb>_cmd.py`` that does it."""
