@@ -1,13 +1,16 @@
 """The entry of the program, and the one place that makes exit codes."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial, wraps
 from importlib import import_module
-from typing import Annotated, NoReturn
+from pathlib import Path
+from typing import Annotated, NoReturn, cast
 
 import typer
+from typer.core import TyperGroup
 
 from mailarchive import __version__
 from mailarchive.cli.failure import Failed
@@ -30,10 +33,17 @@ VERBS = {
     "repair": "repair",
     "doctor": "doctor",
     "demo": "demo",
+    "completion": "completion",
+    "manual": "manual",
 }
 """Each verb and the function in ``<verb>_cmd.py`` that does it."""
 GROUPS: Mapping[str, Mapping[str, str]] = {}
 """Each group of verbs, and for each verb of it the function in ``<group>_cmd.py`` that does it."""
+
+
+_DISTRIBUTION = re.compile(r"^([a-z]+)-([^-\n]+)\.dist-info$", re.MULTILINE)
+_COMPLETING = "_MAILARCHIVE_COMPLETE"
+"""Set by a shell that asks what may follow; then typer answers in place of the command."""
 
 
 def run() -> NoReturn:
@@ -58,6 +68,10 @@ def main(arguments: Sequence[str]) -> int:
 
 def _perform(arguments: Sequence[str]) -> int:
     """Parse ``arguments`` with typer, then run the verb outside of typer, which would handle some errors itself."""
+    if _COMPLETING in os.environ:
+        from typer._completion_classes import completion_init  # typer has no public way without its own options
+
+        completion_init()
     parsed = _app(arguments)(args=list(arguments), prog_name="mailarchive", standalone_mode=False)
     return int(parsed() if callable(parsed) else parsed or 0)
 
@@ -78,6 +92,12 @@ def _app(arguments: Sequence[str]) -> typer.Typer:
         else:
             app.command(name)(_deferred(name, VERBS[name]))
     return app
+
+
+def whole_command() -> TyperGroup:
+    """Return the parser of all commands."""
+    command = typer.main.get_command(_app(()))  # a group, as it has many
+    return cast("TyperGroup", command)
 
 
 def _group(name: str) -> typer.Typer:
@@ -108,7 +128,20 @@ def _deferred(name: str, function: str) -> Callable[..., Callable[[], int]]:
 def _version(wanted: bool) -> None:
     if wanted:
         out(f"mailarchive {__version__}")
+        out(_runs_on())
         raise typer.Exit
+
+
+def _runs_on() -> str:
+    """Return the versions of what the program runs on; importlib.metadata would take longer than all else."""
+    import platform
+    import ssl
+
+    beside = [path.name for path in Path(typer.__file__).parents[1].iterdir()]
+    found = dict(_DISTRIBUTION.findall("\n".join(beside)))
+    libraries = [f"{name} {found[name]}" for name in ("imapclient", "zstandard", "typer", "tqdm") if name in found]
+    python = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
+    return "; ".join((python, *libraries, ssl.OPENSSL_VERSION))
 
 
 def _root(
