@@ -120,9 +120,7 @@ def test_the_manual_page_has_every_command_and_option_and_is_sound(program: Prog
         assert done.stderr == ""
 
 
-@pytest.mark.parametrize(
-    ("words", "offered"), [("mailarchive rest", "restore"), ("mailarchive pull --paran", "--paranoid")]
-)
+@pytest.mark.parametrize(("words", "offered"), [("rest", "restore"), ("pull --paran", "--paranoid")])
 def test_bash_completes_commands_and_options(program: Program, words: str, offered: str) -> None:
     script = program("completion", "bash").stdout
     ask = f"COMP_WORDS=(mailarchive {words}); COMP_CWORD={words.count(' ') + 1}; _mailarchive_completion mailarchive"
