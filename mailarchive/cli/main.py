@@ -31,6 +31,7 @@ VERBS = {
     "verify": "verify",
     "rebuild": "rebuild",
     "repair": "repair",
+    "status": "status",
     "doctor": "doctor",
     "demo": "demo",
     "completion": "completion",

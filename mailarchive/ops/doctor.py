@@ -10,12 +10,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from mailarchive.archive.archive import lock_holder, open_for_reading
+from mailarchive.archive.archive import lock_holder
 from mailarchive.clock import Clock
 from mailarchive.config import Endpoint, account_of
-from mailarchive.errors import ArchiveMissing, ExitCode, MailArchiveError, SourceError
+from mailarchive.errors import ExitCode, SourceError
 from mailarchive.model import Account
 from mailarchive.ops import advice
+from mailarchive.ops.status import Expected, patience_of, span, status
 from mailarchive.providers import Provider, provider_of
 from mailarchive.sources import probing
 from mailarchive.sources.base import Source, SourceFactory
@@ -23,7 +24,6 @@ from mailarchive.sources.base import Source, SourceFactory
 Level = Literal["fine", "note", "warning", "problem"]
 _FEW_OCTETS = 1 << 30
 _SOON = timedelta(days=21)
-_LONG_AGO = timedelta(days=3)
 _MOST_NAMES, _MOST_TEXT = 3, 400
 
 
@@ -126,27 +126,23 @@ def _mail(source: Source) -> Iterator[Finding]:
 
 def archive(directory: Path, account: Account, clock: Clock, every: timedelta | None = None) -> Iterator[Finding]:
     """Look at the archive: who may read it, room, lock, and when the account was pulled last as a whole."""
-    try:
-        with open_for_reading(directory, lambda _text: None) as opened:
-            yield from _kept(directory)
-            complete = [run.end for run in opened.catalog.runs() if run.command == "pull" and run.exit_code == 0]
-            is_known = account.name in {one.name for one in opened.catalog.accounts()}
-    except ArchiveMissing:
+    expected = Expected(account.name, account.name, patience_of(every, None))
+    (found,) = status(directory, [expected], clock, None)
+    if found.error:
+        yield Finding("archive", "problem", found.error, "see: mailarchive verify")
+        return
+    if not directory.is_dir():
         yield Finding("archive", "note", f"there is no archive at {directory} yet", "the first pull makes it")
         yield _room(_existing(directory))
         return
-    except MailArchiveError as error:
-        yield Finding("archive", "problem", str(error), error.hint)
-        return
-    last = max((end for end in complete if end is not None), default=None)
-    if not is_known or last is None:
-        yield Finding("last run", "warning", "no pull has been complete yet", "run: mailarchive pull")
-        return
-    age = clock.now() - last
-    patience = max(_LONG_AGO, 3 * every) if every else _LONG_AGO
-    sentence = f"the last complete pull ended {age.days} days ago" if age.days else "a pull was complete within a day"
-    is_old = age > patience
-    yield Finding("last run", "warning" if is_old else "fine", sentence, "run: mailarchive pull" if is_old else "")
+    yield from _kept(directory)
+    if found.complete is None or found.stale:
+        yield Finding("last run", "warning", found.why, "run: mailarchive pull")
+    else:
+        yield Finding("last run", "fine", f"the last complete pull ended {span(clock.now() - found.complete)} ago")
+    if found.failed:
+        sentence = f"messages that could not be fetched: {found.failed}"
+        yield Finding("failures", "warning", sentence, "see: mailarchive failures")
 
 
 def _kept(directory: Path) -> Iterator[Finding]:
