@@ -1,0 +1,95 @@
+"""An autoconfig file is read as its domain meant it, and never trusted."""
+
+import pytest
+
+from mailarchive.config import Endpoint
+from mailarchive.errors import ProtocolViolation
+from mailarchive.remote.discovery import read_autoconfig
+
+SERVER = """<incomingServer type="{kind}"><hostname>{host}</hostname><port>{port}</port>
+<socketType>{tls}</socketType><username>{user}</username><authentication>{auth}</authentication></incomingServer>"""
+
+
+def server(**changes: str) -> str:
+    usual = {
+        "kind": "imap",
+        "host": "imap.%EMAILDOMAIN%",
+        "port": "993",
+        "tls": "SSL",
+        "user": "%EMAILADDRESS%",
+        "auth": "password-cleartext",
+    }
+    return SERVER.format(**{**usual, **changes})
+
+
+def whole(*servers: str) -> bytes:
+    inside = "".join(servers)
+    return f'<?xml version="1.0"?><clientConfig version="1.1"><emailProvider id="x"><domain>x</domain>{inside}\
+<outgoingServer type="smtp"><hostname>smtp.x</hostname></outgoingServer></emailProvider></clientConfig>'.encode()
+
+
+def read(*servers: str) -> list[Endpoint]:
+    return read_autoconfig(whole(*servers), "me@example.org")
+
+
+def test_servers_come_in_their_order_and_placeholders_are_filled() -> None:
+    found = read(
+        server(),
+        server(kind="pop3", port="110", tls="STARTTLS", user="%EMAILLOCALPART%", host=" Pop.example.net "),
+        server(port="143", tls="plain"),
+    )
+    assert found == [
+        Endpoint("imap", "me@example.org", "imap.example.org", 993, "tls"),
+        Endpoint("pop3", "me", "pop.example.net", 110, "starttls"),
+        Endpoint("imap", "me@example.org", "imap.example.org", 143, "plain"),
+    ]
+
+
+def test_where_only_oauth_is_accepted_it_is_known() -> None:
+    both = server(auth="OAuth2</authentication><authentication>password-cleartext")
+    assert [one.auth for one in read(server(auth="OAuth2"), both)] == ["xoauth2", "password"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"kind": "exchange"},
+        {"host": ""},
+        {"host": "a b"},
+        {"host": "x\x7f.example.org"},
+        {"host": "evil.example/..\\"},
+        {"host": "-oProxy"},
+        {"host": "x" * 64 + ".org"},
+        {"host": "\u202eexample.org"},
+        {"port": "0"},
+        {"port": "99999"},
+        {"port": "-1"},
+        {"port": ""},
+        {"tls": "maybe"},
+        {"user": "a\u202eb"},
+    ],
+)
+def test_a_server_that_cannot_be_is_passed_over(changes: dict[str, str]) -> None:
+    assert read(server(**changes), server())[0].host == "imap.example.org"
+    assert len(read(server(**changes), server())) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"<html><body>welcome</body></html>",
+        b"<clientConfig>",
+        b"\xff\xfe\x00",
+        b'<?xml version="1.0" encoding="no-such"?><clientConfig/>',
+        b'<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;">]><clientConfig>&b;</clientConfig>',
+        b'<!DOCTYPE x SYSTEM "file:///etc/passwd"><clientConfig/>',
+    ],
+)
+def test_what_is_no_such_file_or_could_explode_is_refused(text: bytes) -> None:
+    with pytest.raises(ProtocolViolation):
+        read_autoconfig(text, "me@example.org")
+
+
+def test_of_many_servers_few_are_heeded() -> None:
+    assert len(read(*[server()] * 100)) == 16
