@@ -31,7 +31,9 @@ VERBS = {
     "demo": "demo",
 }
 """Each verb and the function in ``<verb>_cmd.py`` that does it."""
-GROUPS: Mapping[str, Mapping[str, str]] = {}
+GROUPS: Mapping[str, Mapping[str, str]] = {
+    "account": {"add": "add", "list": "list_accounts", "check": "check", "remove": "remove"},
+}
 """Each group of verbs, and for each verb of it the function in ``<group>_cmd.py`` that does it."""
 
 
