@@ -1,7 +1,7 @@
 """``mailarchive account check``: log in to accounts of the configuration."""
 
 from collections.abc import Sequence
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -14,11 +14,19 @@ from mailarchive.config import account_of
 from mailarchive.configuration import AccountEntry, configuration_file, load
 from mailarchive.errors import MailArchiveError, UsageError
 
+if TYPE_CHECKING:
+    from mailarchive.ops.trial import Trial
+
 
 class _Outcome(NamedTuple):
     entry: AccountEntry
-    mailboxes: int | None = None
+    trial: "Trial | None" = None
     error: MailArchiveError | None = None
+
+    @property
+    def unmatched(self) -> list[str]:
+        """What the account is told to pull or leave out, and has not."""
+        return self.trial.unmatched((*self.entry.mailboxes, *self.entry.exclude)) if self.trial else []
 
     @property
     def exit_code(self) -> int:
@@ -43,8 +51,10 @@ def check(
     for outcome in outcomes:
         if as_json:
             out(dump(_as_object(outcome)))
-        elif outcome.error is None:
-            out(f"{clean(outcome.entry.name)}: logged in, {plural(outcome.mailboxes or 0, 'mailbox')}")
+        elif outcome.trial is not None:
+            out(f"{clean(outcome.entry.name)}: logged in, {plural(len(outcome.trial.mailboxes), 'mailbox')}")
+        for glob in outcome.unmatched:
+            notice(f"{outcome.entry.name}: no mailbox matches {glob}")
         if outcome.error is not None:
             notice(f"{outcome.entry.name}: {outcome.error}")
             if outcome.error.hint:
@@ -79,7 +89,7 @@ def _outcomes(entries: Sequence[AccountEntry]) -> list[_Outcome]:
             return _Outcome(entry, error=password)
         try:
             with lanes.of(entry.endpoint.host):
-                return _Outcome(entry, len(try_account(entry.endpoint, password, SystemClock()).mailboxes))
+                return _Outcome(entry, try_account(entry.endpoint, password, SystemClock()))
         except MailArchiveError as error:
             return _Outcome(entry, error=error)
 
@@ -100,7 +110,8 @@ def _as_object(outcome: _Outcome) -> dict[str, object]:
         "name": outcome.entry.name,
         "status": "failed" if error else "complete",
         "exit_code": int(outcome.exit_code),
-        "mailboxes": outcome.mailboxes,
+        "mailboxes": len(outcome.trial.mailboxes) if outcome.trial else None,
+        "unmatched": outcome.unmatched,
         "error": str(error) if error else None,
         "hint": error.hint if error else None,
     }

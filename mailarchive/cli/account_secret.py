@@ -7,7 +7,7 @@ from typing import NamedTuple
 from mailarchive.cli import asking
 from mailarchive.cli.credentials import VARIABLE, PasswordOptions, password_for
 from mailarchive.cli.render import clean, plural
-from mailarchive.cli.safekeeping import has_keyring, keep_in_file, keep_in_keyring
+from mailarchive.cli.safekeeping import IN_KEYRING, has_keyring, keep_in_file, keep_in_keyring
 from mailarchive.cli.terminal import notice, say
 from mailarchive.config import Endpoint, account_of
 from mailarchive.configuration import Credential
@@ -18,7 +18,6 @@ _ATTEMPTS = 3
 _PROMPT = Credential("prompt")
 _KEYRING = Credential("keyring")
 _FILE = Credential("file")
-_IN_KEYRING = "the system keyring"
 
 
 class Secret(NamedTuple):
@@ -114,7 +113,7 @@ def _into_keyring(endpoint: Endpoint, *, checks: bool) -> Secret:
             _log_in(endpoint, password)
     else:
         password = _typed(endpoint, checks=checks)
-    return Secret(keep_in_keyring(account, password), _IN_KEYRING)
+    return Secret(keep_in_keyring(account, password), IN_KEYRING)
 
 
 def _log_in_as_at_each_run(endpoint: Endpoint, place: Credential | None) -> None:
@@ -160,7 +159,7 @@ def _log_in(endpoint: Endpoint, password: str) -> None:
 
 def _kept(endpoint: Endpoint, file: Path, name: str, password: str, *, asks: bool) -> Secret:
     """Keep a password where it is asked to be; the first place there is if nobody is asked."""
-    places = {_IN_KEYRING: _KEYRING} if has_keyring() else {}
+    places = {IN_KEYRING: _KEYRING} if has_keyring() else {}
     places |= {f"a file that only you can read, {file.parent / 'secrets' / name}": _FILE}
     places |= {"nowhere: ask at each run": _PROMPT}
     choices = list(places)
@@ -170,6 +169,6 @@ def _kept(endpoint: Endpoint, file: Path, name: str, password: str, *, asks: boo
     if place == _PROMPT:
         return Secret(_PROMPT)
     if place == _KEYRING:
-        return Secret(keep_in_keyring(account_of(endpoint).name, password), _IN_KEYRING)
+        return Secret(keep_in_keyring(account_of(endpoint).name, password), IN_KEYRING)
     kept = keep_in_file(file, name, password)
     return Secret(kept, kept.value)

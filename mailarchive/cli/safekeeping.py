@@ -10,6 +10,7 @@ from mailarchive.configuration import AccountEntry, Credential
 from mailarchive.errors import UsageError
 from mailarchive.files import make_directory, remove, replace_durably
 
+IN_KEYRING = "the system keyring"
 _RECOMMENDED = 1
 """The priority from which a keyring is one to be used without being asked for."""
 
@@ -48,19 +49,28 @@ def keep_in_file(configuration: Path, name: str, password: str) -> Credential:
     return Credential("file", str(path))
 
 
-def forget(entry: AccountEntry, configuration: Path, others: Iterable[AccountEntry]) -> str:
-    """Remove the password of an account from where ``account add`` keeps such; return from where, if from anywhere.
+def kept_in(entry: AccountEntry, configuration: Path, others: Iterable[AccountEntry]) -> str:
+    """Return where ``account add`` keeps the password that only this account needs; empty if nowhere.
 
-    Other places are the user's own. What one of the ``others`` needs too stays. Raises StorageFailed.
+    Other places than the keyring and its own file are the user's.
     """
     credential = entry.credential
     if credential is None or any(_same_secret(entry, other) for other in others):
         return ""
     path = _file(configuration, entry.name)
     if credential == Credential("file", str(path)):
-        remove(path)
         return f"the file {path}"
-    return "the system keyring" if credential.kind == "keyring" and _forgotten(account_of(entry.endpoint).name) else ""
+    return IN_KEYRING if credential.kind == "keyring" else ""
+
+
+def forget(entry: AccountEntry, configuration: Path, others: Iterable[AccountEntry]) -> str:
+    """Remove a password from where ``kept_in`` says; return from where, if there was one. Raises StorageFailed."""
+    place = kept_in(entry, configuration, others)
+    if place == IN_KEYRING:
+        return place if _forgotten(account_of(entry.endpoint).name) else ""
+    if place:
+        remove(_file(configuration, entry.name))
+    return place
 
 
 def _file(configuration: Path, name: str) -> Path:

@@ -122,7 +122,7 @@ class _Search:
                 places = self._directory.services(service, self._domain)
             except SourceError as error:
                 self._nothing(f"DNS SRV _{service}", str(error))
-                continue
+                break
             if any(not place.host for place in places):
                 self._denied.add((protocol, security))
                 self._nothing(f"DNS SRV _{service}", "not offered")

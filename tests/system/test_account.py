@@ -267,7 +267,7 @@ def test_what_a_provider_wants_is_said(place: Place) -> None:
 def test_each_account_is_checked_and_the_worst_is_the_exit_code(place: Place) -> None:
     add = ["account", "add", "me@example.org", *place.by_host, "--no-check"]
     (place.program.home / "wrong.secret").write_text("wrong\n")
-    place.program(*add, "--name", "good", "--password-file", "pw.secret")
+    place.program(*add, "--name", "good", "--password-file", "pw.secret", "--exclude", "Wrok", "--mailbox", "*")
     place.program(*add, "--name", "bad", "--password-file", "wrong.secret", "--archive", "b")
     assert "bad: 127.0.0.1" in place.program("account", "check", code=12).stderr
     with socket.create_server(("127.0.0.1", 0)) as closed:
@@ -280,7 +280,10 @@ def test_each_account_is_checked_and_the_worst_is_the_exit_code(place: Place) ->
         ("bad", 12, None),
         ("far", 20, None),
     ]
-    place.program("account", "check", "good")
+    assert rows[0]["unmatched"] == ["Wrok"]
+    assert "good: no mailbox matches Wrok" in place.program("account", "check", "good").stderr
+    done = place.program("account", "check", "--nope", code=2)
+    assert "see: mailarchive account check --help" in done.stderr
     assert "there is no account 'nobody'" in place.program("account", "check", "nobody", code=2).stderr
     assert "good: logged in" in place.program("account", "check", "good", "bad", code=12).stdout
 
