@@ -75,8 +75,15 @@ def with_secret(
         return _into_keyring(endpoint, checks=checks)
     if place is None and asking.is_anybody_there() and not os.environ.get(VARIABLE):
         return _kept(endpoint, file, name, _typed(endpoint, checks=checks), asks=asks)
-    if checks:
+    if not checks:
+        return Secret(place)
+    try:
         _log_in_as_at_each_run(endpoint, place)
+    except AuthenticationFailed as error:
+        if place != _KEYRING or not asking.is_anybody_there():
+            raise
+        _say_failed(error)
+        return Secret(keep_in_keyring(account_of(endpoint).name, _typed(endpoint, checks=True)), IN_KEYRING)
     return Secret(place)
 
 
@@ -137,9 +144,13 @@ def _typed(endpoint: Endpoint, *, checks: bool) -> str:
         except AuthenticationFailed as error:
             if attempt == _ATTEMPTS:
                 raise
-            notice(str(error))
-            say(f"  hint: {clean(error.hint)}")
+            _say_failed(error)
             attempt += 1
+
+
+def _say_failed(error: AuthenticationFailed) -> None:
+    notice(str(error))
+    say(f"  hint: {clean(error.hint)}")
 
 
 def _log_in(endpoint: Endpoint, password: str) -> None:

@@ -385,6 +385,11 @@ def test_a_password_goes_into_the_keyring_and_out_of_it(place: Place) -> None:
     assert "Its password" not in program("account", "remove", "again", "--yes").stdout
     assert "removed from the system keyring" in program("account", "remove", "me@example.org", "--yes").stdout
     assert json.loads((program.home / "keyring.secret").read_text()) == {}
+    (program.home / "keyring.secret").write_text(json.dumps({entry: "stale"}))
+    assert "refused to log me in" in program(*words, code=12).stderr
+    dialogue(program, words, [("Password of", SECRET), ("Archive [", "")])
+    assert json.loads((program.home / "keyring.secret").read_text()) == {entry: SECRET}
+    program("account", "remove", "me@example.org", "--yes")
     program.environment["MAILARCHIVE_PASSWORD"] = SECRET
     program(*words, "--keyring")
     assert json.loads((program.home / "keyring.secret").read_text()) == {entry: SECRET}

@@ -1,8 +1,13 @@
 """An autoconfig file is read as its domain meant it, and never trusted."""
 
-import pytest
+from contextlib import suppress
+from xml.sax.saxutils import escape
 
-from mailarchive.config import Endpoint
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailarchive.config import Endpoint, is_host
 from mailarchive.errors import ProtocolViolation
 from mailarchive.remote.discovery import read_autoconfig
 
@@ -24,8 +29,9 @@ def server(**changes: str) -> str:
 
 def whole(*servers: str) -> bytes:
     inside = "".join(servers)
-    return f'<?xml version="1.0"?><clientConfig version="1.1"><emailProvider id="x"><domain>x</domain>{inside}\
-<outgoingServer type="smtp"><hostname>smtp.x</hostname></outgoingServer></emailProvider></clientConfig>'.encode()
+    text = f'<?xml version="1.0"?><clientConfig version="1.1"><emailProvider id="x"><domain>x</domain>{inside}\
+<outgoingServer type="smtp"><hostname>smtp.x</hostname></outgoingServer></emailProvider></clientConfig>'
+    return text.encode("utf-8", "replace")
 
 
 def read(*servers: str) -> list[Endpoint]:
@@ -89,6 +95,27 @@ def test_a_server_that_cannot_be_is_passed_over(changes: dict[str, str]) -> None
 def test_what_is_no_such_file_or_could_explode_is_refused(text: bytes) -> None:
     with pytest.raises(ProtocolViolation):
         read_autoconfig(text, "me@example.org")
+
+
+def test_deep_files_are_read_or_refused_but_hurt_nobody() -> None:
+    deep = b"<clientConfig>" + b"<a>" * 30_000 + b"</a>" * 30_000 + b"</clientConfig>"
+    assert read_autoconfig(deep, "me@example.org") == []
+
+
+@given(st.binary() | st.text(alphabet="<>/&;! aclientConfigemailProvider=\"'").map(str.encode))
+def test_any_octets_are_read_or_refused(octets: bytes) -> None:
+    with suppress(ProtocolViolation):
+        read_autoconfig(octets, "me@example.org")
+
+
+@given(st.text(), st.text(), st.text())
+def test_whatever_stands_there_only_what_can_be_shown_and_reached_comes_out(host: str, user: str, port: str) -> None:
+    texts = {"host": escape(host), "user": escape(user), "port": escape(port)}
+    with suppress(ProtocolViolation):
+        for endpoint in read_autoconfig(whole(server(**texts)), "me@example.org"):
+            assert is_host(endpoint.host)
+            assert (endpoint.host + endpoint.user).isprintable()
+            assert 0 < endpoint.port < 65536
 
 
 def test_of_many_servers_few_are_heeded() -> None:
