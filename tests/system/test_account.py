@@ -58,7 +58,8 @@ class Place:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    return make_certificate(tmp_path_factory.mktemp("tls"), "autoconfig.example.org", "example.org")
+    names = "autoconfig.example.org", "example.org", "autoconfig.thunderbird.net"
+    return make_certificate(tmp_path_factory.mktemp("tls"), *names)
 
 
 @pytest.fixture
@@ -105,6 +106,10 @@ def test_an_account_is_found_added_pulled_and_removed(place: Place) -> None:
     assert program.json(*words, "--tls", "plain", "--name", "mine")["user"] == "me"
     assert place.config.stat().st_mode & 0o777 == 0o600
     assert [row["name"] for row in program.rows("account", "list")] == ["mine"]
+    lines = program("account", "list").stdout.splitlines()
+    assert lines[0].split() == ["NAME", "SERVER", "ARCHIVE", "PASSWORD", "EVERY"]
+    server = f"imap://me@localhost:{place.server.port}"
+    assert lines[1].split() == ["mine", server, str(program.home / "mail-archive"), "file", "-"]
     assert "mine: logged in, 2 mailboxes" in program("account", "check").stdout
     assert program.json("pull")["accounts"][0]["new"] == 1
     done = program("account", "remove", "mine", "--yes")
@@ -205,6 +210,29 @@ def test_where_no_server_is_found_it_is_said_how_to_name_it(
     assert "usual names: no server of mail answers there" in done.stderr
     assert "no server was found for the mail of none.invalid" in done.stderr
     assert "--host HOST" in done.stderr
+
+
+def test_the_database_of_thunderbird_is_asked_if_that_is_wanted(
+    place: Place, lookups: Callable[[Records, dict[str, Page]], list[str]]
+) -> None:
+    page = Page(AUTOCONFIG.format(port=place.server.port).encode())
+    network = lookups({}, {"https://autoconfig.thunderbird.net/v1.1/none.invalid": page})
+    words = ["account", "add", "me@none.invalid", *place.network, *network, "--password-file", "pw.secret"]
+    place.program(*words, code=2)
+    done = place.program(*words, "--isp-database", "--protocol", "imap")
+    assert "https://autoconfig.thunderbird.net/v1.1/none.invalid: localhost" in done.stderr
+
+
+def test_mail_in_the_clear_is_warned_of(place: Place) -> None:
+    words = ["account", "add", "me@example.org", "--host", "mail.invalid", "--tls", "plain", "--no-check"]
+    assert "unencrypted; anybody between can read along" in place.program(*words).stderr
+
+
+@pytest.mark.parametrize(("key", "code", "sentence"), [("\x04", 2, "no answer was given"), ("\x03", 130, "")])
+def test_whoever_gives_no_answer_ends_it(place: Place, key: str, code: int, sentence: str) -> None:
+    words = ["account", "add", "me@example.org", *place.network]
+    assert sentence in dialogue(place.program, words, [("Which one? [1]", key)], code=code)
+    assert not place.config.exists()
 
 
 @pytest.mark.parametrize(
@@ -394,6 +422,19 @@ def test_a_password_goes_into_the_keyring_and_out_of_it(place: Place) -> None:
     program(*words, "--keyring")
     assert json.loads((program.home / "keyring.secret").read_text()) == {entry: SECRET}
     assert SECRET not in place.everything()
+
+
+def test_a_keyring_that_takes_nothing_is_said(place: Place) -> None:
+    place.program.environment.update(
+        {
+            "PYTHON_KEYRING_BACKEND": "tests.servers.keyring_file.FileKeyring",
+            "KEYRING_FILE": str(place.program.home / "none" / "keyring"),
+            "MAILARCHIVE_PASSWORD": SECRET,
+        }
+    )
+    done = place.program("account", "add", "me@example.org", *place.by_host, "--keyring", code=2)
+    assert "the system keyring does not take the password" in done.stderr
+    assert SECRET not in done.stderr
 
 
 def test_a_password_that_was_kept_for_nothing_is_removed_again(place: Place) -> None:
