@@ -128,9 +128,9 @@ class _Search:
                 self._nothing(f"DNS SRV _{service}", "not offered")
                 continue
             found += [Endpoint(protocol, self._address, place.host, place.port, security) for place in places]
-        found_ones = self._fitting("DNS SRV", found, "none")
-        hosts = dict.fromkeys(one.host for one in found_ones.endpoints if not self._is_own(one.host))
-        return found_ones._replace(foreign=tuple(hosts))
+        there = self._answering(self._fitting("DNS SRV", found, "none"))
+        hosts = dict.fromkeys(one.host for one in there.endpoints if not self._is_own(one.host))
+        return there._replace(foreign=tuple(hosts))
 
     def by_autoconfig(self) -> Found:
         query = f"?emailaddress={quote(self._address, safe='')}"
@@ -169,7 +169,7 @@ class _Search:
             servers = self._directory.autoconfig(url + query, self._address)
         except SourceError as error:
             return self._nothing(url, str(error))
-        return self._fitting(url, servers, "names no server that fits")
+        return self._answering(self._fitting(url, servers, "names no server that fits"))
 
     def _of_provider(self, place: str, provider: Provider | None, otherwise: str) -> Found:
         if provider is None:
@@ -184,6 +184,17 @@ class _Search:
             return self._nothing(place, otherwise)
         self._tell(place, ", ".join(dict.fromkeys(f"{one.host}:{one.port}" for one in found)))
         return Found(found)
+
+    def _answering(self, found: Found) -> Found:
+        """Return what was found with those first that answer, where there are several (RFC 6186 section 4)."""
+        if len(found.endpoints) < 2:
+            return found
+        answers = side_by_side(found.endpoints, self._directory.greets)
+        pairs = sorted(zip(answers, found.endpoints, strict=True), key=lambda pair: not pair[0])
+        for answer, endpoint in pairs:
+            if not answer:
+                self._tell(f"{endpoint.host}:{endpoint.port}", "does not answer, or not as it should")
+        return Found(tuple(endpoint for _answer, endpoint in pairs))
 
     def _nothing(self, place: str, outcome: str) -> Found:
         self._tell(place, outcome)

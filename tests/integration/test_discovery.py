@@ -13,6 +13,7 @@ from mailarchive.errors import ProtocolViolation, SourceUnreachable, TlsFailed
 from mailarchive.loopback.account import LoopbackAccount
 from mailarchive.loopback.server import LoopbackServer
 from mailarchive.remote.discovery import Network, Service, fetch, greets, mail_exchangers, services
+from mailarchive.remote.discovery.names import is_known
 from tests.servers.certificates import Certificate, make_certificate
 from tests.servers.nameserver import NameServer, Records
 from tests.servers.web import Page, WebServer
@@ -144,6 +145,14 @@ def test_a_server_that_dribbles_is_cut(certificate: Certificate) -> None:
             fetch(URL, network)
         done.set()
         thread.join()
+
+
+def test_a_name_server_that_is_set_says_which_hosts_there_are() -> None:
+    with LoopbackServer(LoopbackAccount()) as server, names({("here.localhost", "A"): ["127.0.0.1"]}) as network:
+        assert is_known("here.localhost", network)
+        assert not is_known("imap.example.org", network)
+        for host, answers in (("imap.example.org", False), ("localhost", True), ("127.0.0.1", True)):
+            assert greets(Endpoint("imap", "", host, server.port, "plain"), network) == answers
 
 
 def test_a_server_of_mail_is_known_by_its_greeting(tmp_path: Path) -> None:

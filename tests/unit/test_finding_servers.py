@@ -27,6 +27,7 @@ class Known:
     records: Mapping[str, Sequence[Service]] = field(default_factory=dict)
     files: Mapping[str, Sequence[Endpoint]] = field(default_factory=dict)
     greeters: Sequence[tuple[str, int]] = ()
+    silent: Sequence[str] = ()
     asked: list[str] = field(default_factory=list)
     told: list[tuple[str, str]] = field(default_factory=list)
 
@@ -48,7 +49,10 @@ class Known:
 
     def greets(self, endpoint: Endpoint) -> bool:
         self.asked.append(f"greeting {endpoint.host}:{endpoint.port}")
-        return (endpoint.host, endpoint.port) in self.greeters
+        named = {(one.host, one.port) for servers in self.files.values() for one in servers}
+        named |= {(one.host, one.port) for places in self.records.values() for one in places}
+        place = endpoint.host, endpoint.port
+        return place in self.greeters or (place in named and endpoint.host not in self.silent)
 
     def tell(self, place: str, outcome: str) -> None:
         self.told.append((place, outcome))
@@ -117,8 +121,16 @@ def test_then_autoconfig_at_both_places() -> None:
     assert SECOND not in known.asked
 
 
+def test_what_does_not_answer_comes_last_and_is_told() -> None:
+    known = Known(files={FIRST: [IMAPS, POP3S]}, silent=["imap.example.org"])
+    assert known.find() == [POP3S, IMAPS]
+    assert known.told[-1] == ("imap.example.org:993", "does not answer, or not as it should")
+    nobody = Known(files={FIRST: [IMAPS, POP3S]}, silent=["imap.example.org", "pop.example.org"])
+    assert nobody.find() == [IMAPS, POP3S]
+
+
 def test_somebody_else_is_told_the_domain_only_if_that_is_wanted() -> None:
-    known = Known(files={DATABASE: [IMAPS]})
+    known = Known(files={DATABASE: [IMAPS]}, silent=[IMAPS.host])
     assert known.find() == []
     assert DATABASE not in known.asked
     assert known.find(database=True) == [IMAPS]

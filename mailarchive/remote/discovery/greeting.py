@@ -5,6 +5,7 @@ import socket
 from mailarchive.config import Endpoint
 from mailarchive.errors import SourceError
 from mailarchive.remote.dial import Timeouts, dial
+from mailarchive.remote.discovery.names import is_known
 from mailarchive.remote.discovery.network import Network
 
 _GREETINGS = {"imap": (b"* OK", b"* PREAUTH"), "pop3": (b"+OK",)}
@@ -14,6 +15,8 @@ _LONGEST = 64
 
 def greets(endpoint: Endpoint, network: Network) -> bool:
     """Return whether a server greets as the protocol wants, its certificate verified where TLS comes first."""
+    if not is_known(endpoint.host, network):
+        return False
     try:
         sock = dial(endpoint, Timeouts(network.seconds, network.seconds))
     except SourceError:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from mailarchive.config import is_loopback
 from mailarchive.errors import SourceUnreachable
 from mailarchive.remote.discovery.network import Network, Service, is_usable
 
@@ -29,6 +30,16 @@ def services(service: str, domain: str, network: Network) -> list[Service]:
     found = sorted(records, key=lambda record: (int(record.priority), -int(record.weight), _name(record.target)))
     named = (Service(_name(record.target), int(record.port)) for record in found)
     return [one for one in named if not one.host or (is_usable(one.host) and one.port)][:_MOST]
+
+
+def is_known(host: str, network: Network) -> bool:
+    """Return whether a host may be there: where a name server is set, it has to know an address of a name."""
+    if network.nameserver is None or is_loopback(host) or host.replace(".", "").isdecimal() or ":" in host:
+        return True
+    try:
+        return any(_ask(host, kind, network) for kind in ("A", "AAAA"))
+    except SourceUnreachable:
+        return False
 
 
 def _ask(name: str, kind: str, network: Network) -> list[Any]:
