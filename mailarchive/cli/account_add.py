@@ -19,7 +19,7 @@ from mailarchive.cli.terminal import out, say
 from mailarchive.config import Auth, Security, is_host
 from mailarchive.configuration import AccountEntry, Configuration, add_account, configuration_file, load
 from mailarchive.configuration.values import span_of
-from mailarchive.errors import MailArchiveError, UsageError
+from mailarchive.errors import UsageError
 
 PullProtocol = Literal["imap", "pop3"]
 _LONGEST_NAME = 200
@@ -113,11 +113,12 @@ def add(
         protocol, host, port, tls, user, auth, _existing(ca_file), isp_database, nameserver, web_server
     )
     endpoint = server_for(address, domain, wanted, asks=asks, yes=yes)
+    where = where or _archive_asked(known, asks=asks)
     secret = with_secret(endpoint, credential, file, name, asks=asks, checks=not no_check)
     entry = AccountEntry(
         name,
         endpoint,
-        where or _archive_asked(known, asks=asks),
+        where,
         secret.credential,
         tuple(mailbox or ()),
         tuple(exclude or ()),
@@ -187,7 +188,7 @@ def _write(file: Path, entry: AccountEntry, address: str, secret: Secret, known:
     """Write the account; if that fails, what was kept for it is removed again."""
     try:
         add_account(file, entry, address)
-    except MailArchiveError:
+    except BaseException:
         if secret.is_new:
             forget(entry, file, known.accounts.values())
         raise

@@ -48,7 +48,7 @@ def credential_of(
     """Return where the password is by the options; None if there are none. Raises UsageError if there are several."""
     found = [
         *([Credential("command", command)] if command else []),
-        *([Credential("file", str(file.expanduser().absolute()))] if file else []),
+        *([Credential("file", _absolute(file))] if file else []),
         *([Credential("environment", environment)] if environment else []),
         *([Credential("systemd", systemd)] if systemd else []),
         *([_KEYRING] if keyring else []),
@@ -57,6 +57,13 @@ def credential_of(
     if len(found) > 1:
         raise UsageError("several options tell where the password is", hint="give one of them")
     return found[0] if found else None
+
+
+def _absolute(file: Path) -> str:
+    try:
+        return str(file.expanduser().absolute())
+    except RuntimeError:
+        raise UsageError(f"there is no home directory for {file}", hint="give the whole path") from None
 
 
 def with_secret(

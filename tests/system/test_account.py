@@ -248,6 +248,7 @@ def test_whoever_gives_no_answer_ends_it(place: Place, key: str, code: int, sent
         (["me@example.org", "--max-download", "much"], "--max-download 'much' is not a size"),
         (["me@example.org", "--keyring", "--prompt"], "several options tell where the password is"),
         (["me@example.org", "--host", "a/b"], "'a/b' is not a host name"),
+        (["me@example.org", "--password-file", "~no-such-user/x"], "there is no home directory for ~no-such-user/x"),
         (["me@example.org", "--ca-file", "none.pem"], "there is no file none.pem"),
         (["me@example.org", "--host", "h", "--keyring"], "there is no system keyring"),
         (["me@gmail.com", "--tls", "plain", "--port", "1", "--nameserver", "x"], "is not an address with a port"),
@@ -339,10 +340,10 @@ def test_what_is_not_given_is_asked_for_at_a_terminal(place: Place) -> None:
         [
             ("Which one? [1]", "7"),
             ("Which one? [1]", "1"),
+            ("Archive [~/mail-archive]", "~/elsewhere"),
             ("Password of", "wrong"),
             ("Password of", SECRET),
             ("Place [1]", ""),
-            ("Archive [~/mail-archive]", "~/elsewhere"),
         ],
     )
     assert f"1  IMAP localhost, port {place.server.port}, not encrypted, user me" in shown
@@ -370,7 +371,7 @@ def test_with_yes_only_the_password_is_asked_for(place: Place) -> None:
 
 def test_after_three_wrong_passwords_it_ends(place: Place) -> None:
     words = ["account", "add", "me@example.org", *place.by_host]
-    shown = dialogue(place.program, words, [("Password of", "wrong")] * 3, code=12)
+    shown = dialogue(place.program, words, [("Archive [", ""), *[("Password of", "wrong")] * 3], code=12)
     assert "--user" in shown or "check the user name" in shown
     assert not place.config.exists()
 
@@ -380,7 +381,7 @@ def test_a_server_that_is_not_found_is_asked_for(
 ) -> None:
     words = ["account", "add", "me@none.invalid", "--port", str(place.server.port), "--tls", "plain", "--user", "me"]
     network = lookups({}, {})
-    answers = [("Server, like", "localhost"), ("Password of", SECRET), ("Place [1]", "2"), ("Archive [", "")]
+    answers = [("Server, like", "localhost"), ("Archive [", ""), ("Password of", SECRET), ("Place [1]", "2")]
     dialogue(place.program, [*words, *network], answers)
     assert place.settings["accounts"]["me@none.invalid"]["password"] == {"prompt": True}
 
@@ -404,7 +405,7 @@ def test_a_password_goes_into_the_keyring_and_out_of_it(place: Place) -> None:
     )
     entry = f"mailarchive/me@127.0.0.1:{place.server.port}"
     words = ["account", "add", "me@example.org", *place.by_host]
-    dialogue(program, words, [("Password of", SECRET), ("1  the system keyring", ""), ("Archive [", "")])
+    dialogue(program, words, [("Archive [", ""), ("Password of", SECRET), ("Place [1]", "")])
     assert place.settings["accounts"]["me@example.org"]["password"] == {"keyring": True}
     assert json.loads((program.home / "keyring.secret").read_text()) == {entry: SECRET}
     program("account", "check")
@@ -415,7 +416,7 @@ def test_a_password_goes_into_the_keyring_and_out_of_it(place: Place) -> None:
     assert json.loads((program.home / "keyring.secret").read_text()) == {}
     (program.home / "keyring.secret").write_text(json.dumps({entry: "stale"}))
     assert "refused to log me in" in program(*words, code=12).stderr
-    dialogue(program, words, [("Password of", SECRET), ("Archive [", "")])
+    dialogue(program, words, [("Archive [", ""), ("Password of", SECRET)])
     assert json.loads((program.home / "keyring.secret").read_text()) == {entry: SECRET}
     program("account", "remove", "me@example.org", "--yes")
     program.environment["MAILARCHIVE_PASSWORD"] = SECRET
