@@ -38,7 +38,9 @@ VERBS = {
     "manual": "manual",
 }
 """Each verb and the function in ``<verb>_cmd.py`` that does it."""
-GROUPS: Mapping[str, Mapping[str, str]] = {}
+GROUPS: Mapping[str, Mapping[str, str]] = {
+    "account": {"add": "add", "list": "list_accounts", "check": "check", "remove": "remove"},
+}
 """Each group of verbs, and for each verb of it the function in ``<group>_cmd.py`` that does it."""
 
 
@@ -116,6 +118,13 @@ def _verb(arguments: Sequence[str]) -> str:
     return first if first in VERBS or first in GROUPS else ""
 
 
+def _verbs(arguments: Sequence[str]) -> list[str]:
+    """Return the verb that ``arguments`` name, and where that is a group, the verb of it."""
+    verb = _verb(arguments)
+    later = list(arguments)[list(arguments).index(verb) + 1 :] if verb in GROUPS else []
+    return [*filter(None, [verb]), *[word for word in later[:1] if word in GROUPS[verb]]]
+
+
 def _deferred(name: str, function: str) -> Callable[..., Callable[[], int]]:
     verb = getattr(import_module(f"mailarchive.cli.{name}_cmd"), function)
 
@@ -185,7 +194,7 @@ def _explain(error: Exception, arguments: Sequence[str]) -> tuple[str, str, int]
     if isinstance(error, MailArchiveError):
         return str(error), error.hint, error.exit_code
     if isinstance(error, typer.TyperException):
-        command = " ".join(filter(None, ("mailarchive", _verb(arguments), "--help")))
+        command = " ".join(("mailarchive", *_verbs(arguments), "--help"))
         return error.format_message(), f"see: {command}", ExitCode.USAGE
     return (
         f"this is a bug: {type(error).__name__}: {error}",

@@ -38,6 +38,7 @@ Before = Annotated[str | None, typer.Option("--before", metavar="DATE", help="On
 Exclude = Annotated[
     list[str] | None, typer.Option("--exclude", "-x", metavar="GLOB", help="Not these mailboxes; may be repeated.")
 ]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing that has a usual answer: take that.")]
 JsonObject = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
 Wait = Annotated[
     bool,

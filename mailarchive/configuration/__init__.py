@@ -3,5 +3,15 @@
 from mailarchive.configuration.model import AccountEntry, Configuration, Credential
 from mailarchive.configuration.places import configuration_file
 from mailarchive.configuration.reading import load, read
+from mailarchive.configuration.writing import add_account, remove_account
 
-__all__ = ["AccountEntry", "Configuration", "Credential", "configuration_file", "load", "read"]
+__all__ = [
+    "AccountEntry",
+    "Configuration",
+    "Credential",
+    "add_account",
+    "configuration_file",
+    "load",
+    "read",
+    "remove_account",
+]

@@ -1,0 +1,8 @@
+"""``mailarchive account``: add accounts to the configuration, list, check and remove them."""
+
+from mailarchive.cli.account_add import add
+from mailarchive.cli.account_check import check
+from mailarchive.cli.account_list import list_accounts
+from mailarchive.cli.account_remove import remove
+
+__all__ = ["add", "check", "list_accounts", "remove"]
