@@ -106,7 +106,8 @@ def whole_command() -> TyperGroup:
 def _group(name: str) -> typer.Typer:
     """Return the parser of a group of verbs; the docstring of its module says what they are for."""
     purpose = (import_module(f"mailarchive.cli.{name}_cmd").__doc__ or "").partition(": ")[2]
-    group = typer.Typer(help=purpose[:1].upper() + purpose[1:], rich_markup_mode=None, no_args_is_help=True)
+    group = typer.Typer(rich_markup_mode=None)
+    group.callback(invoke_without_command=True, help=purpose[:1].upper() + purpose[1:])(_demand_verb)
     for verb, function in GROUPS[name].items():
         group.command(verb)(_deferred(name, function))
     return group
@@ -161,6 +162,11 @@ def _root(
     ] = False,
 ) -> None:
     """Back up mailboxes over IMAP and POP3 into a deduplicated, compressed archive that outlives this program."""
+    _demand_verb(context)
+
+
+def _demand_verb(context: typer.Context) -> None:
+    """Print the help where no verb is named."""
     if context.invoked_subcommand is None:
         out(context.get_help())
         raise typer.Exit(ExitCode.USAGE)

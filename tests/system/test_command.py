@@ -137,3 +137,10 @@ def test_bash_completes_commands_and_options(program: Program, words: str, offer
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
 def test_other_shells_get_a_script_too(program: Program, shell: str) -> None:
     assert "_MAILARCHIVE_COMPLETE" in program("completion", shell).stdout
+
+
+@pytest.mark.parametrize("arguments", [(), ("account",)])
+def test_without_a_verb_the_help_is_shown(program: Program, arguments: tuple[str, ...]) -> None:
+    done = program(*arguments, code=2)
+    assert done.stdout.startswith("Usage: mailarchive")
+    assert done.stderr == ""
