@@ -1,5 +1,6 @@
 """``mailarchive pull``: bring what is new into the archive."""
 
+from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -60,6 +61,10 @@ def pull(
         bool, typer.Option("--newest-first", help="The newest mail of each mailbox first.")
     ] = False,
     wait: options.Wait = False,
+    wait_lock: Annotated[
+        str | None,
+        typer.Option("--wait-lock", metavar="TIME", help="Wait so long for an archive that is being written: 10m."),
+    ] = None,
     compress: Annotated[
         Compress,
         typer.Option("--compress", help="IMAP: compress the connection where the network is slow, always, or never."),
@@ -115,7 +120,9 @@ def pull(
         secrets = PasswordOptions(password_command, password_file)
         is_quiet = quiet or as_json
         waits = wait or (is_watched() and not is_quiet)
-        reports = run_pulls(chosen, Running(wanted, secrets, quiet=is_quiet, verbose=verbose, waits=waits))
+        patience = options.span(wait_lock, "--wait-lock") or timedelta()
+        how = Running(wanted, secrets, quiet=is_quiet, verbose=verbose, waits=waits, lock_patience=patience)
+        reports = run_pulls(chosen, how)
     except Exception as error:
         raise Failed(error, {"archive": str(directory), "accounts": []}) from error
     code = max(report.exit_code for report in reports)
