@@ -11,6 +11,7 @@ from mailarchive.cli.accounts import choose
 from mailarchive.cli.credentials import PasswordOptions
 from mailarchive.cli.failure import Failed
 from mailarchive.cli.log import LogFormat, begin_log
+from mailarchive.cli.notifying import tell, telling_errors, whom
 from mailarchive.cli.pull_report import as_one_object, exit_code, print_problems, print_summary, summary
 from mailarchive.cli.pulling import Running, run_pulls
 from mailarchive.cli.render import dump
@@ -99,6 +100,10 @@ def pull(
         str | None,
         typer.Option("--ping", metavar="URL", help="Tell this monitor [MAILARCHIVE_PING]: URL/start, URL, URL/fail."),
     ] = None,
+    notify: Annotated[
+        str | None,
+        typer.Option("--notify", metavar="mailto:ADDRESS", help="Send a mail if the run is not complete."),
+    ] = None,
     password_command: options.PasswordCommand = None,
     password_file: options.PasswordFile = None,
 ) -> int:
@@ -140,11 +145,14 @@ def pull(
         waits = wait or (is_watched() and not is_quiet)
         patience = options.span(wait_lock, "--wait-lock") or timedelta()
         how = Running(wanted, secrets, quiet=is_quiet, verbose=verbose, waits=waits, lock_patience=patience)
+        settings = whom(notify, config)
         begin_log(log_file, log_format)
-        reports = pinged(ping, lambda: run_pulls(chosen, how), exit_code)
+        with telling_errors(settings, directory):
+            reports = pinged(ping, lambda: run_pulls(chosen, how), exit_code)
     except Exception as error:
         raise Failed(error, {"archive": str(directory), "accounts": []}) from error
     code = max(exit_code(reports), put_metrics(metrics, chosen, reports))
+    tell(settings, reports, code)
     for report in reports:
         print_problems(report)
         for account in report.accounts:

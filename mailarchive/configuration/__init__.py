@@ -1,6 +1,6 @@
 """The user's configuration file: archives, accounts, and what is pulled from each."""
 
-from mailarchive.configuration.model import AccountEntry, Configuration, Credential
+from mailarchive.configuration.model import AccountEntry, Configuration, Credential, Notify
 from mailarchive.configuration.places import configuration_file
 from mailarchive.configuration.reading import load, read
 from mailarchive.configuration.writing import add_account, remove_account
@@ -9,6 +9,7 @@ __all__ = [
     "AccountEntry",
     "Configuration",
     "Credential",
+    "Notify",
     "add_account",
     "configuration_file",
     "load",

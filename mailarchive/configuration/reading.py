@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar, get_args
 
-from mailarchive.config import Auth, Compress, Endpoint, Protocol, Security, default_port, is_host
-from mailarchive.configuration.model import AccountEntry, Configuration, Credential, CredentialKind
+from mailarchive.config import Auth, Compress, Endpoint, Protocol, Security, default_port, is_host, parse_target_url
+from mailarchive.configuration.model import AccountEntry, Configuration, Credential, CredentialKind, Notify
 from mailarchive.configuration.tables import Table, parse
 from mailarchive.configuration.values import size_of, span_of
 from mailarchive.errors import UsageError
@@ -43,9 +43,10 @@ def read(file: Path, text: str) -> Configuration:
     archives = _archives(whole.table("archives"), file)
     table = whole.table("accounts")
     accounts = {name: _account(table.table(name), name, file, archives) for name in table.names()}
+    notify = _notify(whole.table("notify"), file) if "notify" in whole else None
     whole.end()
     _check_twins(whole, accounts)
-    return Configuration(file, archives, accounts)
+    return Configuration(file, archives, accounts, notify)
 
 
 def _check_owner(file: Path, status: os.stat_result) -> None:
@@ -88,6 +89,23 @@ def _account(table: Table, name: str, file: Path, archives: Mapping[str, Path]) 
     )
     table.end()
     return entry
+
+
+def _notify(table: Table, file: Path) -> Notify:
+    url = table.take("smtp", "a URL like smtps://me@smtp.example.org", _text, "")
+    if not url:
+        table.fail("smtp", "is missing", "it names the server, like smtps://me@smtp.example.org")
+    try:
+        endpoint = parse_target_url(url)
+    except UsageError as error:
+        table.fail("smtp", f"cannot be used: {error}", error.hint)
+    if endpoint.protocol not in {"smtp", "lmtp"}:
+        table.fail("smtp", "is no smtp://, smtps:// or lmtp://")
+    to = table.take("to", "a mail address", _address, "")
+    sender = table.take("from", "a mail address", _address, endpoint.user if _address(endpoint.user) else to)
+    credential = _credential(table.table("password"), file) if "password" in table else None
+    table.end()
+    return Notify(endpoint, to, sender, credential)
 
 
 def _endpoint(table: Table, address: str, file: Path) -> Endpoint:

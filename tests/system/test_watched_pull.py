@@ -11,6 +11,7 @@ import pytest
 
 from mailarchive.loopback.account import LoopbackAccount
 from mailarchive.loopback.server import LoopbackServer
+from tests.servers.smtp import SECRET, SmtpServer
 from tests.system.conftest import Program
 
 
@@ -132,3 +133,62 @@ def test_a_log_has_what_is_said_and_the_summary(program: Program, server: Loopba
 
 def test_a_log_that_cannot_be_is_said(program: Program, server: LoopbackServer, tmp_path: Path) -> None:
     assert "the log" in program("pull", url_of(server), "--log-file", str(tmp_path), code=15).stderr
+
+
+@pytest.fixture
+def smtp(program: Program, tmp_path: Path) -> Iterator[SmtpServer]:
+    """Return a server that mail is sent over, by the configuration."""
+    with SmtpServer(auth_require_tls=False) as server:
+        (tmp_path / "config.toml").write_text(
+            f'[notify]\nsmtp = "smtp://me@127.0.0.1:{server.port}"\nfrom = "box@example.org"\n'
+            'password.environment = "SMTP_PASSWORD"\n'
+        )
+        program.environment.update(MAILARCHIVE_CONFIG=str(tmp_path / "config.toml"), SMTP_PASSWORD=SECRET)
+        yield server
+
+
+NOTIFY = "--notify", "mailto:you@example.org"
+
+
+def test_a_run_that_is_not_complete_is_told_by_mail(program: Program, server: LoopbackServer, smtp: SmtpServer) -> None:
+    program("pull", url_of(server), *NOTIFY)
+    assert smtp.taken == []
+    program.environment["MAILARCHIVE_PASSWORD"] = "wrong"
+    done = program("pull", *NOTIFY, code=12)
+    (taken,) = smtp.taken
+    assert (taken.sender, taken.recipients) == ("box@example.org", ("you@example.org",))
+    assert b"1 of 1 accounts not complete (exit code 12)" in taken.octets
+    assert b"refused to log user in" in taken.octets
+    assert SECRET not in done.stdout + done.stderr + taken.octets.decode()
+    program("pull", code=12)
+    assert len(smtp.taken) == 1
+
+
+def test_the_configuration_may_say_whom_to_tell(program: Program, server: LoopbackServer, smtp: SmtpServer) -> None:
+    file = Path(program.environment["MAILARCHIVE_CONFIG"])
+    file.write_text(file.read_text() + 'to = "me@example.org"\n')
+    program.environment["MAILARCHIVE_PASSWORD"] = ""
+    program("pull", url_of(server), code=12)
+    assert smtp.taken[0].recipients == ("me@example.org",)
+
+
+def test_that_nobody_could_be_told_is_said(program: Program, server: LoopbackServer, smtp: SmtpServer) -> None:
+    program.environment.update(MAILARCHIVE_PASSWORD="wrong", SMTP_PASSWORD="wrong-too")
+    done = program("pull", url_of(server), *NOTIFY, code=12)
+    assert "you@example.org could not be told" in done.stderr
+    assert "wrong-too" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--notify", "you@example.org"), "is no address"),
+        (("--notify", "mailto:you"), "is no address"),
+        (NOTIFY, "does not say over which server to send mail"),
+    ],
+)
+def test_what_cannot_be_told_is_refused_before_anything_is_pulled(
+    program: Program, server: LoopbackServer, arguments: tuple[str, ...], sentence: str
+) -> None:
+    assert sentence in program("pull", url_of(server), *arguments, code=2).stderr
+    assert not program.archive.exists()
