@@ -13,6 +13,7 @@
     │   └── StorageFailed                15       disk full, quota, I/O error
     ├── SourceError                      20   account
     │   ├── AuthenticationFailed         12   account
+    │   │   └── TokenDenied              12   account
     │   ├── SourceUnreachable            20   account, retryable
     │   │   ├── ConnectionLost           20   account, retryable
     │   │   │   └── Doubtful             20   account
@@ -151,6 +152,16 @@ class AuthenticationFailed(SourceError):
         "check the user name and password; Gmail, Yahoo and iCloud want an app password "
         "instead of the one you type in the browser"
     )
+
+
+class TokenDenied(AuthenticationFailed):
+    """An authorization server gives no access token; ``code`` says why (RFC 6749 section 5.2)."""
+
+    default_hint = "log in again with: mailarchive account login NAME"
+
+    def __init__(self, message: str, *, hint: str = "", code: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
 
 
 class SourceUnreachable(SourceError):
