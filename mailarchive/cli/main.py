@@ -31,7 +31,7 @@ VERBS = {
     "demo": "demo",
 }
 """Each verb and the function in ``<verb>_cmd.py`` that does it."""
-GROUPS: Mapping[str, Mapping[str, str]] = {}
+GROUPS: Mapping[str, Mapping[str, str]] = {"account": {"login": "login"}}
 """Each group of verbs, and for each verb of it the function in ``<group>_cmd.py`` that does it."""
 
 

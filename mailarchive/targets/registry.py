@@ -61,7 +61,7 @@ def connect(
 def connect_to_send(
     endpoint: Endpoint,
     recipient: str,
-    password: str,
+    password: str | Callable[[], str],
     *,
     sender: str | None,
     clock: Clock,
