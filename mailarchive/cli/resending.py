@@ -63,9 +63,8 @@ def send(how: Running, letter: Letter) -> RestoreReport:
         raise UsageError(f"{how.endpoint.protocol}:// needs an address to send to", hint="give --to me@new.example.org")
     recipient = address(letter.to, "--to")
     sender = None if letter.sender is None else address(letter.sender, "--from")
-    secret = (
-        secret_for(how.endpoint, f"{how.endpoint.user}@{how.endpoint.host}", how.secrets) if how.endpoint.user else ""
-    )
+    user, host = how.endpoint.user, how.endpoint.host
+    secret = secret_for(how.endpoint, f"{user}@{host}", how.secrets) if user else lambda: ""
     clock = SystemClock()
     with watching("restore", quiet=how.quiet, verbose=how.verbose) as watcher, stoppable() as stop:
         account, lines = connect_to_send(

@@ -56,7 +56,7 @@ def access_tokens(entry: AccountEntry) -> Secret:
     oauth = _oauth(entry)
     if oauth.token_command:
         return lambda: from_command(oauth.token_command, account_of(entry.endpoint).name, "token command")
-    return keeper(entry).access_token
+    return keeper(entry)
 
 
 def keeper(entry: AccountEntry) -> "Keeper":

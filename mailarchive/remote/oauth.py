@@ -16,6 +16,7 @@ from mailarchive.remote import https
 from mailarchive.remote.words import printable
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
+_TRACES = re.compile(r"\r?\n|\s+Trace ID:")
 _LONGEST_LIFE = 10 * 366 * 86400
 _VERIFIER_LENGTH = 64
 _DEVICE_SECONDS, _DEVICE_INTERVAL = 900, 5
@@ -180,7 +181,8 @@ class AuthorizationServer:
             told = json.loads(answer.octets)
         except (ValueError, RecursionError):
             told = None
-        if answer.status == 429 or answer.status >= 500 or (isinstance(told, dict) and told.get("error") in _PATIENCE):
+        code = _text(told, "error") if isinstance(told, dict) else ""
+        if answer.status == 429 or answer.status >= 500 or code in _PATIENCE:
             raise SourceUnreachable(f"{urlsplit(url).netloc} gives no tokens for now (HTTP status {answer.status})")
         if not isinstance(told, dict) or (answer.status != 200 and "error" not in told):
             raise ProtocolViolation(
@@ -190,9 +192,9 @@ class AuthorizationServer:
         return told
 
     def _denied(self, error: OAuth2Error, code: str = "") -> TokenDenied:
-        """Return the error for what the server says (RFC 6749 section 5.2), in its words without their second line."""
+        """Return the error for what the server says (RFC 6749 section 5.2), in its words without its numbers."""
         code = code or str(error.error)
-        words = printable(str(error.description or "").partition("\n")[0].strip())
+        words = printable(_TRACES.split(str(error.description or ""))[0])
         told = printable(code, 60) + (f": {words}" if words else "")
         return TokenDenied(f"{self._peer} gives no token: {told}", hint=_HINTS.get(code, ""), code=code)
 

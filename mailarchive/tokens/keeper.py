@@ -39,14 +39,14 @@ class Holder:
 
 
 class Keeper:
-    """The access tokens of one account. May be used by several threads and processes at the same time."""
+    """Gives the access tokens of one account when it is called, by several threads and processes at the same time."""
 
     def __init__(self, holder: Holder, store: TokenStore, clock: Clock) -> None:
         self._holder = holder
         self._store = store
         self._clock = clock
 
-    def access_token(self) -> str:
+    def __call__(self) -> str:
         """Return an access token that is good for some minutes.
 
         If the process dies between the provider's answer and the disk, a refresh token that it gave in place of the

@@ -14,6 +14,7 @@ from mailarchive.errors import AuthenticationFailed, TokenDenied
 from mailarchive.sources.base import Source
 from mailarchive.sources.imap import ImapSource
 from mailarchive.sources.pop3 import Pop3Source
+from mailarchive.sources.registry import connect
 from mailarchive.tokens.files import FileStore
 from mailarchive.tokens.keeper import Holder, Keeper
 from mailarchive.tokens.login import by_device
@@ -43,7 +44,7 @@ class Site:
 
     def subjects(self, protocol: Protocol) -> list[bytes]:
         """Log in with a token of the keeper's and return the headers of the INBOX."""
-        source = self.source(protocol, self.keeper.access_token)
+        source = self.source(protocol, self.keeper)
         try:
             inbox = next(one for one in source.mailboxes() if str(one.name) == "INBOX")
             opened = source.open(inbox)
@@ -113,7 +114,7 @@ def test_a_token_that_is_no_longer_good_is_refused_in_words(
     mechanisms: str,
 ) -> None:
     site = start(server, start_dovecot, tmp_path, mechanisms=mechanisms)
-    token = site.keeper.access_token()
+    token = site.keeper()
     server.revoke()
     with pytest.raises(AuthenticationFailed, match="refused to log user in") as caught:
         site.source(protocol, token)
@@ -123,10 +124,21 @@ def test_a_token_that_is_no_longer_good_is_refused_in_words(
 
 @BOTH
 def test_a_token_is_renewed_before_it_expires(site: Site, protocol: Protocol) -> None:
-    first = site.keeper.access_token()
+    first = site.keeper()
     site.clock.sleep(3600 - 299, threading.Event())
     site.server.tokens.pop(first)
     assert site.subjects(protocol)
+    assert site.server.counts["refresh_token"] == 1
+
+
+@BOTH
+def test_a_token_that_was_taken_back_is_replaced(site: Site, protocol: Protocol) -> None:
+    site.server.tokens.clear()
+    port = site.dovecot.ports.imap if protocol == "imap" else site.dovecot.ports.pop3
+    endpoint = Endpoint(protocol, "user", "127.0.0.1", port, "plain", auth="oauth")
+    source = connect(endpoint, site.keeper, clock=site.clock, stop=threading.Event())()
+    assert source.mailboxes()
+    source.close()
     assert site.server.counts["refresh_token"] == 1
 
 
@@ -134,5 +146,5 @@ def test_when_the_login_has_ended_that_is_said_before_the_mail_server_is_asked(s
     site.server.revoke()
     site.clock.sleep(3600, threading.Event())
     with pytest.raises(TokenDenied, match="the login of me has ended") as caught:
-        site.source("imap", site.keeper.access_token)
+        site.source("imap", site.keeper)
     assert "mailarchive account login me" in caught.value.hint
