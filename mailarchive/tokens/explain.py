@@ -38,7 +38,7 @@ def why_ended(oauth: OAuth, login: str) -> str:
         reasons.append(
             f"the app is still in 'Testing' at Google, where a login is good for {oauth.trial_days} days (publish it)"
         )
-        reasons.append("the oldest of more than 50 logins of this user with this client was dropped")
+        reasons.append("it was the oldest of too many with this client (Google keeps 50 to 100)")
     return f"perhaps {', or '.join(reasons)}; log in again with: {login}"
 
 

@@ -80,7 +80,7 @@ def test_a_login_without_refresh_token_ends_with_its_access_token() -> None:
 def test_the_reasons_are_those_of_the_provider() -> None:
     google = why_ended(GOOGLE, LOGIN)
     assert "good for 7 days (publish it)" in google
-    assert "more than 50 logins" in google
+    assert "50 to 100" in google
     assert google.endswith(LOGIN)
     assert "Testing" not in why_ended(MICROSOFT, LOGIN)
     assert why_ended(OWN, LOGIN).startswith("perhaps it was revoked, or the password was changed; ")
