@@ -1,6 +1,7 @@
 """``mailarchive account login``: let an account's owner log in by OAuth, and keep the tokens."""
 
 import os
+import subprocess
 import sys
 import threading
 from typing import TYPE_CHECKING, Annotated
@@ -118,9 +119,9 @@ def _open(url: str) -> None:
     """Start a browser if there is a screen for it; one that takes over the terminal would be in the way."""
     if not (sys.platform == "darwin" or {"DISPLAY", "WAYLAND_DISPLAY", "BROWSER"} & os.environ.keys()):
         return
-    import webbrowser
-
-    threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+    nowhere = subprocess.DEVNULL
+    # In a process of its own: some browsers talk, and some do not return.
+    subprocess.Popen([sys.executable, "-P", "-m", "webbrowser", url], stdin=nowhere, stdout=nowhere, stderr=nowhere)
 
 
 def _warn(entry: AccountEntry, grant: "Grant") -> None:

@@ -31,7 +31,7 @@ class Redirect:
         except OSError as error:
             raise UsageError(f"port {parts.port} of this machine cannot be listened on: {error.strerror}") from None
         place = f"{parts.hostname}:{self._server.server_port}"
-        self.url = urlunsplit(("http", place, parts.path or "/", "", ""))
+        self.url = urlunsplit(("http", place, parts.path, "", ""))
         self._ready, self._server.ready = os.pipe()
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 

@@ -1,5 +1,6 @@
 """Gives access tokens that are good: from what is kept, renewed in time, by one process at a time."""
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -35,7 +36,7 @@ class Holder:
     @property
     def login(self) -> str:
         """What to type to log in."""
-        return f"mailarchive account login {self.name}"
+        return f"mailarchive account login {shlex.quote(self.name)}"
 
 
 class Keeper:

@@ -92,7 +92,7 @@ def test_a_browser_that_comes_back_logs_in_and_pulls_renew_the_token_themselves(
     assert site.tokens.parent.stat().st_mode & 0o777 == 0o700
     [query] = site.server.authorizations
     assert query["login_hint"] == "user"
-    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", query["redirect_uri"])
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+", query["redirect_uri"])
     assert site.program.json("pull")["accounts"][0]["new"] == 1
     before = site.kept()
     site.expire()
@@ -142,7 +142,7 @@ def test_over_ssh_the_last_url_is_pasted(site: Site) -> None:
         text=True,
     ) as process:
         landing = led_to(site, url_said_by(process))
-        for wrong in (landing.replace("state=", "state=x"), landing.partition("?")[0] + "favicon.ico"):
+        for wrong in (landing.replace("state=", "state=x"), landing.partition("?")[0] + "/favicon.ico"):
             with pytest.raises(urllib.error.HTTPError) as caught:
                 urllib.request.urlopen(wrong, timeout=30)
             caught.value.close()
@@ -163,7 +163,7 @@ def test_a_code_is_typed_elsewhere(site: Site) -> None:
     assert "type this code: WDJB-MJHT" in done.stderr
     assert site.program.json("pull")["accounts"][0]["new"] == 1
     assert not site.server.authorizations
-    site.program("account", "login", "me", "--browser")
+    assert site.program.json("account", "login", "me", "--browser")["status"] == "complete"
     assert len(site.server.authorizations) == 1
 
 
