@@ -25,10 +25,13 @@ _CLIENT_HINT = (
     "check client_id and client_secret in the configuration; at Microsoft the app must be a public client "
     "('Allow public client flows'), at Google it must be of the type 'Desktop app', with its secret"
 )
+_NO_HINT = "somebody said no: you, or who manages the accounts of your organization and has to allow the app"
 _HINTS = {
     "invalid_client": _CLIENT_HINT,
     "unauthorized_client": _CLIENT_HINT,
-    "access_denied": "somebody said no: you, or who manages the accounts of your organization and has to allow the app",
+    "invalid_request": _CLIENT_HINT,
+    "access_denied": _NO_HINT,
+    "authorization_declined": _NO_HINT,
     "invalid_scope": "the app has no right to these scopes; the README says which ones to give it",
     "expired_token": "it took too long; run the same command again",
 }

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol, TypeVar, runtime_checkable
 
-from mailarchive.errors import AuthenticationFailed, TokenDenied
+from mailarchive.errors import TokenRefused
 
 Connection = TypeVar("Connection")
 Password = Callable[[], str]
@@ -23,7 +23,7 @@ class Renewable(Protocol):
 def logged_in(connect: Callable[[Password], Connection], password: Password) -> Connection:
     """Return what ``connect`` makes with what ``password`` gives.
 
-    Raises what ``connect`` raises, and AuthenticationFailed if no other token is to be had.
+    Raises what ``connect`` raises, and TokenDenied if no other token is to be had.
     """
     if not isinstance(password, Renewable):
         return connect(password)
@@ -35,9 +35,7 @@ def logged_in(connect: Callable[[Password], Connection], password: Password) -> 
 
     try:
         return connect(give)
-    except TokenDenied:
-        raise
-    except AuthenticationFailed:
+    except TokenRefused:
         if not given or not password.replace(given[-1]):
             raise
     return connect(password)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Container
 
 from mailarchive.config import Auth, Endpoint
-from mailarchive.errors import AuthenticationFailed
+from mailarchive.errors import AuthenticationFailed, TokenRefused
 from mailarchive.remote.words import printable
 
 _HINTS = {
@@ -71,6 +71,7 @@ def no_token_taken(peer: str, auth: Auth) -> AuthenticationFailed:
     return AuthenticationFailed(f"{peer} accepts no access token (OAUTHBEARER, XOAUTH2)", hint=hint)
 
 
-def refused_hint(auth: Auth) -> str:
-    """Return what to do when a log-in was refused; empty if that depends on the provider."""
-    return _HINTS.get(auth, "")
+def refused(peer: str, endpoint: Endpoint, words: str) -> AuthenticationFailed:
+    """Return the error for a log-in that the server refused with these words."""
+    kind = TokenRefused if endpoint.takes_token else AuthenticationFailed
+    return kind(f"{peer} refused to log {endpoint.user} in: {words}", hint=_HINTS.get(endpoint.auth, ""))

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from mailarchive.clock import Clock
 from mailarchive.configuration import OAuth
-from mailarchive.errors import AuthenticationFailed, SourceUnreachable, TokenDenied
+from mailarchive.errors import SourceUnreachable, TokenDenied
 from mailarchive.remote.oauth import AuthorizationServer, Grant
 from mailarchive.tokens.base import Tokens, TokenStore
 from mailarchive.tokens.explain import why_ended
@@ -15,6 +15,9 @@ from mailarchive.tokens.files import locked
 
 MARGIN = timedelta(minutes=5)
 """So long before its end an access token is renewed; where all of its life is short, when half of it is over."""
+
+ENDED = frozenset({"invalid_grant", "interaction_required", "consent_required", "login_required"})
+"""What a provider says of a refresh token that it no longer takes (RFC 6749 section 5.2, OpenID Connect)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class Keeper:
 
         If the process dies between the provider's answer and the disk, a refresh token that it gave in place of the
         old one is lost; where the old one is no longer taken then, the user has to log in again.
-        Raises AuthenticationFailed, TokenDenied, SourceUnreachable, TlsFailed, ProtocolViolation, StorageFailed.
+        Raises TokenDenied, AuthenticationFailed, SourceUnreachable, TlsFailed, ProtocolViolation, StorageFailed.
         """
         tokens = self._kept()
         if not is_due(tokens, self._clock.now()):
@@ -80,11 +83,11 @@ class Keeper:
     def _kept(self) -> Tokens:
         tokens, holder = self._store.load(), self._holder
         if tokens is None:
-            raise AuthenticationFailed(
+            raise TokenDenied(
                 f"nobody has logged in for {holder.name} yet: no tokens are in {self._store.place}", hint=holder.login
             )
         if (tokens.user, tokens.client_id) != (holder.user, holder.oauth.client_id):
-            raise AuthenticationFailed(
+            raise TokenDenied(
                 f"the login of {holder.name} was made for another user or with another client_id", hint=holder.login
             )
         return tokens
@@ -93,7 +96,7 @@ class Keeper:
         """Renew the tokens and keep them; if that cannot be done now, those that are kept may still do."""
         holder = self._holder
         if not tokens.refresh:
-            raise AuthenticationFailed(
+            raise TokenDenied(
                 f"the access token of {holder.name} has expired, and there is no refresh token", hint=holder.login
             )
         try:
@@ -103,7 +106,7 @@ class Keeper:
                 return tokens
             raise
         except TokenDenied as error:
-            if error.code != "invalid_grant":
+            if error.code not in ENDED:
                 raise
             self._store.save(replace(tokens, refused=tokens.refused or self._clock.now()))
             words = f"the login of {holder.name} has ended: {error}"

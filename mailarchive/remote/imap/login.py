@@ -41,8 +41,7 @@ def log_in(connected: Connected, endpoint: Endpoint, password: Password) -> froz
     answers = wire.collect(tag)
     status = wire.result(tag, of_account=True)
     if not status.ok:
-        words = f"{wire.peer} refused to log {user} in: {status.words}" + (f" ({why})" if why else "")
-        raise AuthenticationFailed(words, hint=sasl.refused_hint(endpoint.auth))
+        raise sasl.refused(wire.peer, endpoint, f"{status.words} ({why})" if why else status.words)
     wire.is_logging_in = False
     return _capabilities(wire, status, answers)
 

@@ -110,4 +110,4 @@ def _refusal(connected: Connected, endpoint: Endpoint, status: Status) -> Source
         return SourceError(
             f"{peer} cannot let {user} in, and not because of the password: {words}", hint="ask who runs the server"
         )
-    return AuthenticationFailed(f"{peer} refused to log {user} in: {words}", hint=sasl.refused_hint(endpoint.auth))
+    return sasl.refused(peer, endpoint, words)

@@ -36,8 +36,7 @@ def log_in(wire: Wire, endpoint: Endpoint, offered: Extensions, password: Passwo
         return
     error = refusal(wire, "login", reply)
     if reply.code >= 500 and reply.enhanced[2:] != "4.5":
-        words = f"{wire.peer} refused to log {endpoint.user} in: {reply.words}"
-        error = AuthenticationFailed(words, hint=sasl.refused_hint(endpoint.auth))
+        error = sasl.refused(wire.peer, endpoint, reply.words)
     raise error
 
 
