@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from mailarchive.cli.credentials import SERVICE, PasswordOptions, by_reference, from_command, password_for
 from mailarchive.clock import SystemClock
-from mailarchive.config import Endpoint, account_of
+from mailarchive.config import RECENT, Endpoint, account_of
 from mailarchive.configuration import AccountEntry, OAuth, configuration_file, load
-from mailarchive.errors import AuthenticationFailed, StorageFailed, UsageError
+from mailarchive.errors import AuthenticationFailed, StorageFailed, TokenDenied, UsageError
 
 if TYPE_CHECKING:
     from mailarchive.tokens.base import Tokens, TokenStore
@@ -41,7 +41,7 @@ def entry_for(endpoint: Endpoint, config: Path | None) -> AccountEntry:
     Raises UsageError if there is none.
     """
     entries = [one for one in load(configuration_file(config)).accounts.values() if one.oauth]
-    found = [one for one in entries if one.endpoint.user == endpoint.user]
+    found = [one for one in entries if _person(one.endpoint) == _person(endpoint)]
     found.sort(key=lambda one: one.endpoint.host.lower() != endpoint.host.lower())
     if not found:
         raise UsageError(
@@ -55,7 +55,7 @@ def access_tokens(entry: AccountEntry) -> Secret:
     """Return what gives an access token of an account that is good, for each connection."""
     oauth = _oauth(entry)
     if oauth.token_command:
-        return lambda: from_command(oauth.token_command, account_of(entry.endpoint).name, "token command")
+        return lambda: _from_command(oauth.token_command, account_of(entry.endpoint).name)
     return keeper(entry)
 
 
@@ -71,7 +71,7 @@ def holder(entry: AccountEntry) -> "Holder":
     from mailarchive.tokens.keeper import Holder
 
     oauth = _oauth(entry)
-    return Holder(entry.name, entry.endpoint.user, oauth, lambda: _client_secret(oauth))
+    return Holder(entry.name, _person(entry.endpoint), oauth, lambda: _client_secret(oauth))
 
 
 def token_standing(entry: AccountEntry) -> "Standing | None":
@@ -156,10 +156,22 @@ class KeyringStore:
             raise StorageFailed(sentence, hint=_AWAY.format(name=self._name)) from None
 
 
+def _person(endpoint: Endpoint) -> str:
+    """Return who logs in, by the name that the authorization server knows."""
+    return endpoint.user.removeprefix(RECENT) if endpoint.protocol == "pop3" else endpoint.user
+
+
 def _oauth(entry: AccountEntry) -> OAuth:
     if entry.oauth is None:
         raise UsageError(f"{entry.name} does not log in by OAuth", hint="put auth = 'oauth' into its configuration")
     return entry.oauth
+
+
+def _from_command(command: str, account: str) -> str:
+    try:
+        return from_command(command, account, "token command")
+    except UsageError as error:
+        raise TokenDenied(str(error), hint=error.hint) from None
 
 
 def _client_secret(oauth: OAuth) -> str:

@@ -1,13 +1,14 @@
 """Gives access tokens that are good: from what is kept, renewed in time, by one process at a time."""
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from mailarchive.clock import Clock
 from mailarchive.configuration import OAuth
-from mailarchive.errors import SourceUnreachable, TokenDenied
+from mailarchive.errors import SourceUnreachable, StorageFailed, TokenDenied, UsageError
 from mailarchive.remote.oauth import AuthorizationServer, Grant
 from mailarchive.tokens.base import Tokens, TokenStore
 from mailarchive.tokens.explain import why_ended
@@ -55,18 +56,19 @@ class Keeper:
 
         If the process dies between the provider's answer and the disk, a refresh token that it gave in place of the
         old one is lost; where the old one is no longer taken then, the user has to log in again.
-        Raises TokenDenied, AuthenticationFailed, SourceUnreachable, TlsFailed, ProtocolViolation, StorageFailed.
+        Raises TokenDenied, AuthenticationFailed, SourceUnreachable, TlsFailed, ProtocolViolation.
         """
-        tokens = self._kept()
-        if not is_due(tokens, self._clock.now()):
-            return tokens.access
-        with locked(self._holder.oauth.file):
+        with _of_the_account():
             tokens = self._kept()
-            return self._renewed(tokens).access if is_due(tokens, self._clock.now()) else tokens.access
+            if not is_due(tokens, self._clock.now()):
+                return tokens.access
+            with locked(self._holder.oauth.file):
+                tokens = self._kept()
+                return self._renewed(tokens).access if is_due(tokens, self._clock.now()) else tokens.access
 
     def replace(self, refused: str) -> bool:
         """Renew the access token ``refused``, which a server did not take; return whether there is another one now."""
-        with locked(self._holder.oauth.file):
+        with _of_the_account(), locked(self._holder.oauth.file):
             tokens = self._kept()
             if tokens.access == refused and tokens.refresh:
                 tokens = self._renewed(tokens)
@@ -114,6 +116,15 @@ class Keeper:
         renewed = _with(tokens, grant, self._clock.now())
         self._store.save(renewed)
         return renewed
+
+
+@contextmanager
+def _of_the_account() -> Iterator[None]:
+    """Let what is wrong with the place of a secret or of tokens stop this account, and no other."""
+    try:
+        yield
+    except (StorageFailed, UsageError) as error:
+        raise TokenDenied(str(error), hint=error.hint) from None
 
 
 def is_due(tokens: Tokens, now: datetime) -> bool:

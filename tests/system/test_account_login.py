@@ -236,7 +236,7 @@ def test_a_command_may_give_the_tokens(site: Site) -> None:
     assert site.program.json("pull")["accounts"][0]["new"] == 1
     assert "come from its token_command" in site.program("account", "login", "me", code=2).stderr
     site.configure(oauth='oauth.token_command = "exit 3"')
-    assert "the token command failed with exit code 3" in site.program("pull", code=2).stderr
+    assert "the token command failed with exit code 3" in site.program("pull", code=12).stderr
 
 
 def test_an_authorization_server_that_cannot_be_reached_or_trusted_is_told(site: Site) -> None:
@@ -273,6 +273,27 @@ def test_a_client_secret_that_is_not_there_is_told(site: Site) -> None:
 def test_a_file_that_others_can_read_is_not_used(site: Site) -> None:
     site.program("account", "login", "me")
     site.tokens.chmod(0o640)
-    done = site.program("pull", code=2)
+    done = site.program("pull", code=12)
     assert "others can get at the tokens" in done.stderr
     assert f"chmod 600 {site.tokens}" in done.stderr
+
+
+@pytest.mark.parametrize("trouble", ["no login", "others", "no secret", "no folder"])
+def test_an_account_without_tokens_stops_no_other(site: Site, trouble: str) -> None:
+    if trouble != "no login":
+        site.program("account", "login", "me")
+        site.expire()
+    if trouble == "others":
+        site.tokens.chmod(0o644)
+    if trouble == "no secret":
+        site.program.environment["CLIENT_SECRET"] = ""
+    if trouble == "no folder":
+        site.tokens.with_suffix(".lock").unlink()
+        site.tokens.with_suffix(".lock").mkdir()
+    with (site.program.home / "config.toml").open("a") as file:
+        port = site.dovecot.ports.imap
+        file.write(f'[accounts.two]\nuser = "two"\nhost = "127.0.0.1"\nport = {port}\ntls = "plain"\n')
+        file.write('password.environment = "PASSWORD"\n')
+    site.program.environment["PASSWORD"] = site.dovecot.password
+    value = site.program.json("pull", code=12)
+    assert [one["status"] for one in value["accounts"]] == ["failed", "complete"]
