@@ -33,6 +33,8 @@ class PasswordOptions:
 
     command: str | None = None
     file: Path | None = None
+    config: Path | None = None
+    """The configuration, if the command line names one: where logins by OAuth are found."""
 
 
 def password_for(account: str, options: PasswordOptions, credential: Credential | None = None) -> str:
@@ -42,11 +44,11 @@ def password_for(account: str, options: PasswordOptions, credential: Credential 
     Raises UsageError if the command or the file does not give one, AuthenticationFailed if there is no way.
     """
     if options.command is not None:
-        return _from_command(options.command, account)
+        return from_command(options.command, account)
     if options.file is not None:
         return _from_file(options.file)
     if credential is not None:
-        return _by_reference(account, credential)
+        return by_reference(account, credential)
     if os.environ.get(VARIABLE):
         return _from_variable(VARIABLE)
     if password := _from_keyring(account):
@@ -56,11 +58,11 @@ def password_for(account: str, options: PasswordOptions, credential: Credential 
     raise AuthenticationFailed(f"there is no password for {account}", hint=_WAYS.format(account=account))
 
 
-def _by_reference(account: str, credential: Credential) -> str:
+def by_reference(account: str, credential: Credential) -> str:
     """Return the password that a configuration refers to. Raises UsageError, AuthenticationFailed."""
     match credential.kind:
         case "command":
-            return _from_command(credential.value, account)
+            return from_command(credential.value, account)
         case "file":
             return _from_file(Path(credential.value))
         case "environment":
@@ -94,8 +96,11 @@ def _from_systemd(name: str) -> str:
     return _from_file(Path(directory) / Path(name).name)
 
 
-def _from_command(command: str, account: str) -> str:
-    """Return the first line that the command prints; it finds the account's name in MAILARCHIVE_ACCOUNT."""
+def from_command(command: str, account: str, what: str = "password command") -> str:
+    """Return the first line that the command prints; it finds the account's name in MAILARCHIVE_ACCOUNT.
+
+    Raises UsageError, which calls the command ``what``.
+    """
     by_hand = "run it by hand to see what it says"
     try:
         with subprocess.Popen(  # noqa: S602 - the user's own command, for the shell as with mbsync and msmtp
@@ -106,15 +111,15 @@ def _from_command(command: str, account: str) -> str:
         ) as process:
             output = _output(process)
     except (OSError, ValueError) as error:
-        raise UsageError(f"the password command cannot be run: {error}") from None
+        raise UsageError(f"the {what} cannot be run: {error}") from None
     if output is None:
         raise UsageError(
-            f"the password command did not end within {PATIENCE} seconds, or printed more than {LARGEST} octets",
+            f"the {what} did not end within {PATIENCE} seconds, or printed more than {LARGEST} octets",
             hint=by_hand,
         )
     if process.returncode != 0:
-        raise UsageError(f"the password command failed with exit code {process.returncode}", hint=by_hand)
-    return _first_line(output, "the password command printed")
+        raise UsageError(f"the {what} failed with exit code {process.returncode}", hint=by_hand)
+    return _first_line(output, f"the {what} printed")
 
 
 def _output(process: subprocess.Popen[bytes]) -> bytes | None:

@@ -39,7 +39,7 @@ VERBS = {
 }
 """Each verb and the function in ``<verb>_cmd.py`` that does it."""
 GROUPS: Mapping[str, Mapping[str, str]] = {
-    "account": {"add": "add", "list": "list_accounts", "check": "check", "remove": "remove"},
+    "account": {"add": "add", "list": "list_accounts", "check": "check", "login": "login", "remove": "remove"},
     "schedule": {"show": "show", "install": "install", "remove": "remove"},
 }
 """Each group of verbs, and for each verb of it the function in ``<group>_cmd.py`` that does it."""

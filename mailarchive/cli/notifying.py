@@ -67,7 +67,7 @@ def _send(settings: Notify, reports: Sequence[PullReport], exit_code: int) -> No
         reports, exit_code, host=platform.node(), sender=settings.sender, to=settings.to, now=clock.now()
     )
     _account, connect = connect_to_send(
-        endpoint, settings.to, password, sender=settings.sender, clock=clock, stop=threading.Event()
+        endpoint, settings.to, lambda: password, sender=settings.sender, clock=clock, stop=threading.Event()
     )
     line = connect()
     try:

@@ -74,7 +74,8 @@ def pull(
         typer.Option("--compress", help="IMAP: compress the connection where the network is slow, always, or never."),
     ] = "auto",
     auth: Annotated[
-        Auth, typer.Option("--auth", help="Log in with a password, or with an OAuth access token in its place.")
+        Auth,
+        typer.Option("--auth", help="A password, a token in its place, or the OAuth login of the configuration."),
     ] = "password",
     starttls: Annotated[
         bool, typer.Option("--starttls", help="imap:// and pop3:// to this machine: STARTTLS too.")
@@ -140,7 +141,7 @@ def pull(
             options.octets(max_download, "--max-download"),
             newest_first,
         )
-        secrets = PasswordOptions(password_command, password_file)
+        secrets = PasswordOptions(password_command, password_file, config)
         is_quiet = quiet or as_json
         waits = wait or (is_watched() and not is_quiet)
         patience = options.span(wait_lock, "--wait-lock") or timedelta()

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mailarchive.cli.accounts import Chosen
-from mailarchive.cli.credentials import PasswordOptions, password_for
+from mailarchive.cli.credentials import PasswordOptions
 from mailarchive.cli.progress import Watcher, telling, watching
 from mailarchive.cli.signals import stoppable
+from mailarchive.cli.tokens import Secret, secret_for
 from mailarchive.clock import Clock, SystemClock
 from mailarchive.config import account_of
 from mailarchive.errors import ArchiveError, AuthenticationFailed, MailArchiveError
@@ -41,12 +42,12 @@ def run_pulls(chosen: Sequence[Chosen], how: Running) -> list[PullReport]:
     """
     from mailarchive.ops.pull import pull
 
-    passwords = _passwords(chosen, how.secrets)
+    found = _secrets(chosen, how.secrets)
     clock, lanes = SystemClock(), Lanes()
     with watching("pull", quiet=how.quiet, verbose=how.verbose) as watcher, stoppable() as stop:
         batches: dict[Path, list[PullAccount]] = {}
-        for one, password in zip(chosen, passwords, strict=True):
-            account = _account(one, password, how, clock, stop, watcher)
+        for one, secret in zip(chosen, found, strict=True):
+            account = _account(one, secret, how, clock, stop, watcher)
             batches.setdefault(one.archive, []).append(account)
 
         def into(directory: Path) -> PullReport:
@@ -63,15 +64,15 @@ def run_pulls(chosen: Sequence[Chosen], how: Running) -> list[PullReport]:
         return side_by_side(list(batches), into)
 
 
-def _passwords(chosen: Sequence[Chosen], secrets: PasswordOptions) -> list[str | MailArchiveError]:
-    """Return each account's password, or why there is none. Raises that if no account has one."""
-    found: list[str | MailArchiveError] = []
+def _secrets(chosen: Sequence[Chosen], secrets: PasswordOptions) -> list[Secret | MailArchiveError]:
+    """Return what gives each account's password or token, or why there is none. Raises that if no account has one."""
+    found: list[Secret | MailArchiveError] = []
     for one in chosen:
         try:
-            found.append(password_for(one.account, secrets, one.entry.credential if one.entry else None))
+            found.append(secret_for(one.endpoint, one.account, secrets, one.entry))
         except MailArchiveError as error:
             found.append(error)
-    reasons = [password for password in found if isinstance(password, MailArchiveError)]
+    reasons = [secret for secret in found if isinstance(secret, MailArchiveError)]
     if len(reasons) == len(found):
         raise reasons[0]
     return found
@@ -79,13 +80,13 @@ def _passwords(chosen: Sequence[Chosen], secrets: PasswordOptions) -> list[str |
 
 def _account(
     chosen: Chosen,
-    password: str | MailArchiveError,
+    secret: Secret | MailArchiveError,
     how: Running,
     clock: Clock,
     stop: threading.Event,
     watcher: Watcher,
 ) -> PullAccount:
-    """Return the account to pull; without a password each connection fails with the reason."""
+    """Return the account to pull; without a secret each connection fails with the reason."""
     from mailarchive.sources.registry import connect, most_connections
 
     endpoint = chosen.endpoint
@@ -95,11 +96,11 @@ def _account(
         watcher(Detail(f"{account.name}: {sentence}"))
 
     factory = (
-        _refusing(password)
-        if isinstance(password, MailArchiveError)
+        _refusing(secret)
+        if isinstance(secret, MailArchiveError)
         else connect(
             endpoint,
-            lambda: password,
+            secret,
             clock=clock,
             stop=stop,
             on_wait=telling(watcher, account.name),

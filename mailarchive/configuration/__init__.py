@@ -1,6 +1,6 @@
 """The user's configuration file: archives, accounts, and what is pulled from each."""
 
-from mailarchive.configuration.model import AccountEntry, Configuration, Credential, Notify
+from mailarchive.configuration.model import AccountEntry, Configuration, Credential, Notify, OAuth
 from mailarchive.configuration.places import configuration_file
 from mailarchive.configuration.reading import load, read
 from mailarchive.configuration.writing import add_account, remove_account
@@ -10,6 +10,7 @@ __all__ = [
     "Configuration",
     "Credential",
     "Notify",
+    "OAuth",
     "add_account",
     "configuration_file",
     "load",

@@ -9,6 +9,8 @@ from typing import Literal
 from mailarchive.config import Endpoint
 
 CredentialKind = Literal["keyring", "command", "file", "environment", "systemd", "prompt"]
+TokenStore = Literal["auto", "keyring", "file"]
+"""Where tokens are kept; ``auto``: in the keyring if there is one, else in a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +22,38 @@ class Credential:
 
 
 @dataclass(frozen=True, slots=True)
+class OAuth:
+    """How an account's access tokens are got, and where they are kept; never a token, nor a client's secret.
+
+    With ``token_command`` that prints them and the rest is of no use. ``parameters`` go into the request for
+    authorization; ``redirect_url`` leads back to this machine, to a free port if it names none. ``file`` is where
+    tokens are kept that are not in the keyring. A login ends when it was not used for ``idle_days``, and perhaps
+    ``trial_days`` after it was made; None if that is not known.
+    """
+
+    provider: str
+    file: Path
+    token_command: str = ""
+    client_id: str = ""
+    client_secret: Credential | None = None
+    authorization_url: str = ""
+    device_url: str = ""
+    token_url: str = ""
+    scopes: tuple[str, ...] = ()
+    parameters: tuple[tuple[str, str], ...] = ()
+    redirect_url: str = "http://127.0.0.1"
+    store: TokenStore = "auto"
+    ca_file: Path | None = None
+    idle_days: int | None = None
+    trial_days: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AccountEntry:
     """An account, under the name that the file gives it, and what is pulled from it to where.
 
     ``mailboxes`` and ``exclude`` are globs over printed names; ``every`` is how often it is meant to be pulled.
-    Without ``credential`` the secret is looked for in the usual places.
+    Without ``credential`` the secret is looked for in the usual places; with ``oauth`` it is a token that we get.
     """
 
     name: str
@@ -37,6 +66,7 @@ class AccountEntry:
     max_download: int | None = None
     newest_first: bool = False
     every: timedelta | None = None
+    oauth: OAuth | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,19 @@
 """Read the configuration file; everything in it is checked before anything is done."""
 
 import os
-import re
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar, get_args
+from typing import get_args
 
-from mailarchive.config import Auth, Compress, Endpoint, Protocol, Security, default_port, is_host, parse_target_url
-from mailarchive.configuration.model import AccountEntry, Configuration, Credential, CredentialKind, Notify
+from mailarchive.config import Auth, Compress, Endpoint, Protocol, Security, default_port, parse_target_url
+from mailarchive.configuration import taking
+from mailarchive.configuration.model import AccountEntry, Configuration, Notify
+from mailarchive.configuration.oauth import OAuthReader
 from mailarchive.configuration.tables import Table, parse
 from mailarchive.configuration.values import size_of, span_of
 from mailarchive.errors import UsageError
 
-Choice = TypeVar("Choice", bound=str)
 _PROTOCOLS: tuple[Protocol, ...] = ("imap", "pop3")
 _SECURITIES: tuple[Security, ...] = get_args(Security)
 _AUTHS: tuple[Auth, ...] = get_args(Auth)
@@ -41,9 +41,10 @@ def read(file: Path, text: str) -> Configuration:
     """Return what ``text``, which stands in ``file``, says. Raises UsageError."""
     whole = parse(file, text)
     archives = _archives(whole.table("archives"), file)
+    oauth = OAuthReader(whole.table("oauth"), file)
     table = whole.table("accounts")
-    accounts = {name: _account(table.table(name), name, file, archives) for name in table.names()}
     notify = _notify(whole.table("notify"), file) if "notify" in whole else None
+    accounts = {name: _account(table.table(name), name, file, archives, oauth) for name in table.names()}
     whole.end()
     _check_twins(whole, accounts)
     return Configuration(file, archives, accounts, notify)
@@ -68,31 +69,34 @@ def _check_twins(whole: Table, accounts: Mapping[str, AccountEntry]) -> None:
 
 
 def _archives(table: Table, file: Path) -> dict[str, Path]:
-    found = {name: table.take(name, "the path of a directory", _path_from(file), Path()) for name in table.names()}
+    found = {
+        name: table.take(name, "the path of a directory", taking.path_from(file), Path()) for name in table.names()
+    }
     return found or {"default": Path(DEFAULT_ARCHIVE).expanduser().absolute()}
 
 
-def _account(table: Table, name: str, file: Path, archives: Mapping[str, Path]) -> AccountEntry:
-    address = table.take("address", "a mail address", _address, name if _address(name) else "")
+def _account(table: Table, name: str, file: Path, archives: Mapping[str, Path], oauth: OAuthReader) -> AccountEntry:
+    address = table.take("address", "a mail address", taking.address, name if taking.address(name) else "")
     endpoint = _endpoint(table, address, file)
     entry = AccountEntry(
         name,
         endpoint,
         _archive(table, archives),
-        _credential(table.table("password"), file) if "password" in table else None,
-        table.take("mailboxes", "a list of names, like ['INBOX', 'Work/*']", _texts, ()),
-        table.take("exclude", "a list of names, like ['Spam']", _texts, ()),
-        table.take("connections", "a number from 1 to 16", _number(1, 16), None),
+        taking.credential(table.table("password"), file) if "password" in table else None,
+        table.take("mailboxes", "a list of names, like ['INBOX', 'Work/*']", taking.texts, ()),
+        table.take("exclude", "a list of names, like ['Spam']", taking.texts, ()),
+        table.take("connections", "a number from 1 to 16", taking.number(1, 16), None),
         table.take("max_download", "a size like '2GB' or '500MB'", size_of, None),
-        table.take("newest_first", "true or false", _flag, default=False),
+        table.take("newest_first", "true or false", taking.flag, default=False),
         table.take("every", "a span of time like '30m', '1h' or '1d'", span_of, None),
+        oauth.of_account(table, name, endpoint),
     )
     table.end()
     return entry
 
 
 def _notify(table: Table, file: Path) -> Notify:
-    url = table.take("smtp", "a URL like smtps://me@smtp.example.org", _text, "")
+    url = table.take("smtp", "a URL like smtps://me@smtp.example.org", taking.text, "")
     if not url:
         table.fail("smtp", "is missing", "it names the server, like smtps://me@smtp.example.org")
     try:
@@ -101,107 +105,36 @@ def _notify(table: Table, file: Path) -> Notify:
         table.fail("smtp", f"cannot be used: {error}", error.hint)
     if endpoint.protocol not in {"smtp", "lmtp"}:
         table.fail("smtp", "is no smtp://, smtps:// or lmtp://")
-    to = table.take("to", "a mail address", _address, "")
-    sender = table.take("from", "a mail address", _address, endpoint.user if _address(endpoint.user) else to)
-    credential = _credential(table.table("password"), file) if "password" in table else None
+    to = table.take("to", "a mail address", taking.address, "")
+    sender = table.take(
+        "from", "a mail address", taking.address, endpoint.user if taking.address(endpoint.user) else to
+    )
+    credential = taking.credential(table.table("password"), file) if "password" in table else None
     table.end()
     return Notify(endpoint, to, sender, credential)
 
 
 def _endpoint(table: Table, address: str, file: Path) -> Endpoint:
-    protocol: Protocol = table.take("protocol", "'imap' or 'pop3'", _one_of(_PROTOCOLS), "imap")
-    security: Security = table.take("tls", "'tls', 'starttls' or 'plain'", _one_of(_SECURITIES), "tls")
+    protocol: Protocol = table.take("protocol", "'imap' or 'pop3'", taking.one_of(_PROTOCOLS), "imap")
+    security: Security = table.take("tls", "'tls', 'starttls' or 'plain'", taking.one_of(_SECURITIES), "tls")
     if "host" not in table:
         table.fail("host", "is missing", "it names the server, like imap.example.org")
-    host = table.take("host", "a host name", _host, "")
+    host = table.take("host", "a host name", taking.host, "")
     scheme = protocol + ("s" if security == "tls" else "")
-    port = table.take("port", "a number from 1 to 65535", _number(1, 65535), default_port(scheme))
-    user = table.take("user", "a user name", _text, address)
+    port = table.take("port", "a number from 1 to 65535", taking.number(1, 65535), default_port(scheme))
+    user = table.take("user", "a user name", taking.text, address)
     if not user:
         table.fail("user", "is missing", "it is the name to log in with, often the mail address")
-    auth: Auth = table.take("auth", "'password' or 'xoauth2'", _one_of(_AUTHS), "password")
-    compress: Compress = table.take("compress", "'auto', 'always' or 'never'", _one_of(_COMPRESSIONS), "auto")
-    ca_file = table.take("ca_file", "the path of a PEM file", _path_from(file), None)
+    auth: Auth = table.take("auth", "'password', 'oauth' or 'xoauth2'", taking.one_of(_AUTHS), "password")
+    compress: Compress = table.take("compress", "'auto', 'always' or 'never'", taking.one_of(_COMPRESSIONS), "auto")
+    ca_file = table.take("ca_file", "the path of a PEM file", taking.path_from(file), None)
     if ca_file is not None and not ca_file.is_file():
         table.fail("ca_file", f"names {ca_file}, which is no file")
     return Endpoint(protocol, user, host, port, security, ca_file, auth, compress)
 
 
 def _archive(table: Table, archives: Mapping[str, Path]) -> Path:
-    name = table.take("archive", "the name of one of the archives", _text, next(iter(archives)))
+    name = table.take("archive", "the name of one of the archives", taking.text, next(iter(archives)))
     if name not in archives:
         table.fail("archive", f"is {name!r}, which is not among the archives", f"they are: {', '.join(archives)}")
     return archives[name]
-
-
-def _credential(table: Table, file: Path) -> Credential:
-    ways: Mapping[CredentialKind, tuple[str, Callable[[object], str | None]]] = {
-        "keyring": ("true", _true),
-        "prompt": ("true", _true),
-        "command": ("a command whose first line is the password", _text),
-        "file": ("the path of a file whose first line is the password", _path_text(file)),
-        "environment": ("the name of an environment variable", _text),
-        "systemd": ("the name of a systemd credential", _text),
-    }
-    taken = [(kind, table.take(kind, expects, accept, None)) for kind, (expects, accept) in ways.items()]
-    table.end()
-    found = [Credential(kind, value) for kind, value in taken if value is not None]
-    if len(found) != 1:
-        table.fail("", f"must name one way to the password: {', '.join(ways)}")
-    return found[0]
-
-
-# -- what values are taken -----------------------------------------------------------------------------------------
-
-
-def _text(value: object) -> str | None:
-    is_text = isinstance(value, str) and value and not any(ord(char) < 32 or ord(char) == 127 for char in value)
-    return str(value) if is_text else None
-
-
-def _texts(value: object) -> tuple[str, ...] | None:
-    found = tuple(_text(one) for one in value) if isinstance(value, list) else (None,)
-    return None if None in found else tuple(str(one) for one in found)
-
-
-def _address(value: object) -> str | None:
-    text = _text(value)
-    return text if text and re.fullmatch(r"[^@\s]+@[^@\s]+", text) else None
-
-
-def _flag(value: object) -> bool | None:
-    return value if isinstance(value, bool) else None
-
-
-def _host(value: object) -> str | None:
-    text = _text(value)
-    return text if text and is_host(text) else None
-
-
-def _true(value: object) -> str | None:
-    return "" if value is True else None
-
-
-def _number(least: int, most: int) -> Callable[[object], int | None]:
-    return lambda value: (
-        value if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most else None
-    )
-
-
-def _one_of(choices: tuple[Choice, ...]) -> Callable[[object], Choice | None]:
-    return lambda value: next((choice for choice in choices if choice == value), None)
-
-
-def _path_from(file: Path) -> Callable[[object], Path | None]:
-    """Return what reads a path; one that is not absolute is beside the configuration."""
-
-    def path(value: object) -> Path | None:
-        text = _text(value)
-        return (file.parent / Path(text).expanduser()).absolute() if text else None
-
-    return path
-
-
-def _path_text(file: Path) -> Callable[[object], str | None]:
-    read_path = _path_from(file)
-    return lambda value: str(path) if (path := read_path(value)) else None

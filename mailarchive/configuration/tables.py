@@ -12,8 +12,8 @@ from mailarchive.errors import UsageError
 Value = TypeVar("Value")
 Keys = tuple[str, ...]
 _LONG = 40
-_DISCREET = "password"
-"""In a table of this name people put passwords by mistake."""
+_DISCREET = frozenset({"password", "client_secret"})
+"""In tables of these names people put secrets by mistake."""
 
 
 class Table:
@@ -77,7 +77,7 @@ class Table:
             case int() | float():
                 return str(value)
             case str():
-                return "this text" if len(value) > _LONG or _DISCREET in self._keys else repr(value)
+                return "this text" if len(value) > _LONG or not _DISCREET.isdisjoint(self._keys) else repr(value)
             case list():
                 return "a list"
             case dict():

@@ -9,6 +9,7 @@ from mailarchive.config import Endpoint, account_of
 from mailarchive.model import Account
 from mailarchive.remote.compression import Compression
 from mailarchive.remote.patience import Crew, OnWait
+from mailarchive.remote.renewal import logged_in
 from mailarchive.sources.base import Source, SourceFactory
 from mailarchive.sources.retrying import RetryingSource
 
@@ -65,7 +66,7 @@ def connect(
     opener = _OPENERS[endpoint.protocol](Compression(endpoint.compress, clock, tell))
 
     def one_connection() -> Source:
-        return opener(account, endpoint, password)
+        return logged_in(partial(opener, account, endpoint), password)
 
     def lasting() -> Source:
         return RetryingSource(one_connection, clock=clock, stop=stop, on_wait=on_wait, waits=waits, crew=crew)

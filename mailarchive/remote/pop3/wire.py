@@ -48,6 +48,8 @@ class Wire:
 
     def __init__(self, sock: socket.socket, peer: str, pace: Pace) -> None:
         self.peer = peer
+        self.challenge = b""
+        """What AUTH was last asked."""
         self._pace = pace
         self._transport = Transport(sock, peer)
         self._incoming = Incoming(self._transport, peer, min(QUIET_SECONDS, (sock.gettimeout() or 60.0) / 2))
@@ -92,6 +94,7 @@ class Wire:
         """Return the answer of AUTH, or None if the server waits for more (RFC 5034 section 4)."""
         line = self._incoming.line()
         if line == b"+" or line.startswith(b"+ "):
+            self.challenge = line[1:].strip()
             return None
         self._expected.popleft()
         return self._status(line)
