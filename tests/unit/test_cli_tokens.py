@@ -12,7 +12,8 @@ import keyring.errors
 import pytest
 
 from mailarchive.cli.tokens import KeyringStore, store, token_standing
-from mailarchive.configuration import AccountEntry, read
+from mailarchive.configuration import AccountEntry
+from mailarchive.configuration.reading import read
 from mailarchive.errors import AuthenticationFailed, StorageFailed
 from mailarchive.tokens.base import Tokens
 from mailarchive.tokens.files import FileStore
