@@ -1,14 +1,14 @@
 """The options and arguments that several commands share."""
 
 import os
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mailarchive.configuration import configuration_file, load
-from mailarchive.configuration.values import size_of
+from mailarchive.configuration.values import size_of, span_of
 from mailarchive.errors import UsageError
 
 LONGEST_NAME, LONGEST_PATH = 255, 3500
@@ -38,6 +38,7 @@ Before = Annotated[str | None, typer.Option("--before", metavar="DATE", help="On
 Exclude = Annotated[
     list[str] | None, typer.Option("--exclude", "-x", metavar="GLOB", help="Not these mailboxes; may be repeated.")
 ]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing that has a usual answer: take that.")]
 JsonObject = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
 Wait = Annotated[
     bool,
@@ -61,6 +62,16 @@ def octets(text: str | None, option: str) -> int | None:
     found = size_of(text)
     if found is None:
         raise UsageError(f"{option} {text!r} is not a size", hint="write it like 500MB, 2GB or 1.5GiB")
+    return found
+
+
+def span(text: str | None, option: str) -> timedelta | None:
+    """Return the span of time that an option names, like 30m, 6h or 3d. Raises UsageError."""
+    if text is None:
+        return None
+    found = span_of(text)
+    if found is None:
+        raise UsageError(f"{option} {text!r} is not a span of time", hint="write it like 30m, 6h or 3d")
     return found
 
 

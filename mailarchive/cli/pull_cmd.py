@@ -1,5 +1,7 @@
 """``mailarchive pull``: bring what is new into the archive."""
 
+from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,10 +10,13 @@ from mailarchive.cli import options
 from mailarchive.cli.accounts import choose
 from mailarchive.cli.credentials import PasswordOptions
 from mailarchive.cli.failure import Failed
-from mailarchive.cli.pull_report import as_one_object, print_problems, print_summary
+from mailarchive.cli.log import LogFormat, begin_log
+from mailarchive.cli.notifying import tell, telling_errors, whom
+from mailarchive.cli.pull_report import as_one_object, exit_code, print_problems, print_summary, summary
 from mailarchive.cli.pulling import Running, run_pulls
 from mailarchive.cli.render import dump
-from mailarchive.cli.terminal import ReaderGone, is_watched, out
+from mailarchive.cli.terminal import ReaderGone, is_watched, note_down, out
+from mailarchive.cli.watchdog import pinged, put_metrics
 from mailarchive.config import Auth, Compress, Endpoint, parse_url
 from mailarchive.ops.options import PullOptions
 
@@ -60,6 +65,10 @@ def pull(
         bool, typer.Option("--newest-first", help="The newest mail of each mailbox first.")
     ] = False,
     wait: options.Wait = False,
+    wait_lock: Annotated[
+        str | None,
+        typer.Option("--wait-lock", metavar="TIME", help="Wait so long for an archive that is being written: 10m."),
+    ] = None,
     compress: Annotated[
         Compress,
         typer.Option("--compress", help="IMAP: compress the connection where the network is slow, always, or never."),
@@ -77,6 +86,25 @@ def pull(
     ] = False,
     ca_file: options.CaFile = None,
     config: options.Config = None,
+    log_file: Annotated[
+        Path | None,
+        typer.Option("--log-file", metavar="FILE", help="Keep what is said there too; five older files of 5 MiB stay."),
+    ] = None,
+    log_format: Annotated[
+        LogFormat, typer.Option("--log-format", help="What is said on standard error and in the log.")
+    ] = "text",
+    metrics: Annotated[
+        Path | None,
+        typer.Option("--metrics", metavar="FILE", help="Write how accounts stand, in the text form of Prometheus."),
+    ] = None,
+    ping: Annotated[
+        str | None,
+        typer.Option("--ping", metavar="URL", help="Tell this monitor [MAILARCHIVE_PING]: URL/start, URL, URL/fail."),
+    ] = None,
+    notify: Annotated[
+        str | None,
+        typer.Option("--notify", metavar="mailto:ADDRESS", help="Send a mail if the run is not complete."),
+    ] = None,
     password_command: options.PasswordCommand = None,
     password_file: options.PasswordFile = None,
 ) -> int:
@@ -116,12 +144,20 @@ def pull(
         secrets = PasswordOptions(password_command, password_file, config)
         is_quiet = quiet or as_json
         waits = wait or (is_watched() and not is_quiet)
-        reports = run_pulls(chosen, Running(wanted, secrets, quiet=is_quiet, verbose=verbose, waits=waits))
+        patience = options.span(wait_lock, "--wait-lock") or timedelta()
+        how = Running(wanted, secrets, quiet=is_quiet, verbose=verbose, waits=waits, lock_patience=patience)
+        settings = whom(notify, config)
+        begin_log(log_file, log_format)
+        with telling_errors(settings, directory):
+            reports = pinged(ping, lambda: run_pulls(chosen, how), exit_code)
     except Exception as error:
         raise Failed(error, {"archive": str(directory), "accounts": []}) from error
-    code = max(report.exit_code for report in reports)
+    code = max(exit_code(reports), put_metrics(metrics, chosen, reports))
+    tell(settings, reports, code)
     for report in reports:
         print_problems(report)
+        for account in report.accounts:
+            note_down(summary(account, dry_run=dry_run))
     try:
         if as_json:
             out(dump(as_one_object(reports, code)))

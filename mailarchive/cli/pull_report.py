@@ -28,6 +28,11 @@ def as_object(report: PullReport, code: int) -> dict[str, object]:
     }
 
 
+def exit_code(reports: Sequence[PullReport]) -> int:
+    """Return that of the worst archive."""
+    return max(report.exit_code for report in reports)
+
+
 def as_one_object(reports: Sequence[PullReport], code: int) -> dict[str, object]:
     """Return the report of one archive, or of several with what came of all."""
     if len(reports) == 1:

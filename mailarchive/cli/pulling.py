@@ -2,6 +2,8 @@
 
 import threading
 from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +17,7 @@ from mailarchive.config import account_of
 from mailarchive.errors import ArchiveError, AuthenticationFailed, MailArchiveError
 from mailarchive.ops.abreast import Lanes, side_by_side
 from mailarchive.ops.events import Detail
+from mailarchive.ops.lock_wait import when_free
 from mailarchive.ops.options import PullAccount, PullOptions
 from mailarchive.ops.report import PullReport
 from mailarchive.sources.base import Source, SourceFactory
@@ -28,6 +31,8 @@ class Running(NamedTuple):
     quiet: bool
     verbose: bool
     waits: bool
+    lock_patience: timedelta = timedelta()
+    """How long to wait for an archive that another process is writing to."""
 
 
 def run_pulls(chosen: Sequence[Chosen], how: Running) -> list[PullReport]:
@@ -46,9 +51,11 @@ def run_pulls(chosen: Sequence[Chosen], how: Running) -> list[PullReport]:
             batches.setdefault(one.archive, []).append(account)
 
         def into(directory: Path) -> PullReport:
-            accounts = batches[directory]
+            work = partial(
+                pull, directory, batches[directory], how.wanted, observer=watcher, clock=clock, stop=stop, lanes=lanes
+            )
             try:
-                return pull(directory, accounts, how.wanted, observer=watcher, clock=clock, stop=stop, lanes=lanes)
+                return when_free(directory, how.lock_patience, work, watcher, clock, stop)
             except ArchiveError as error:
                 if len(batches) == 1:
                     raise

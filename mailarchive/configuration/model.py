@@ -70,9 +70,20 @@ class AccountEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Notify:
+    """Whom to tell that a run was not complete, from whom, and over which SMTP server."""
+
+    endpoint: Endpoint
+    to: str
+    sender: str
+    credential: Credential | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Configuration:
     """All of a configuration file; ``archives`` are its directories by name."""
 
     file: Path
     archives: Mapping[str, Path]
     accounts: Mapping[str, AccountEntry]
+    notify: Notify | None = None

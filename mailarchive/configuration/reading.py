@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
 
-from mailarchive.config import Auth, Compress, Endpoint, Protocol, Security, default_port
+from mailarchive.config import Auth, Compress, Endpoint, Protocol, Security, default_port, parse_target_url
 from mailarchive.configuration import taking
-from mailarchive.configuration.model import AccountEntry, Configuration
+from mailarchive.configuration.model import AccountEntry, Configuration, Notify
 from mailarchive.configuration.oauth import OAuthReader
 from mailarchive.configuration.tables import Table, parse
 from mailarchive.configuration.values import size_of, span_of
@@ -44,9 +44,10 @@ def read(file: Path, text: str) -> Configuration:
     oauth = OAuthReader(whole.table("oauth"), file)
     table = whole.table("accounts")
     accounts = {name: _account(table.table(name), name, file, archives, oauth) for name in table.names()}
+    notify = _notify(whole.table("notify"), file) if "notify" in whole else None
     whole.end()
     _check_twins(whole, accounts)
-    return Configuration(file, archives, accounts)
+    return Configuration(file, archives, accounts, notify)
 
 
 def _check_owner(file: Path, status: os.stat_result) -> None:
@@ -92,6 +93,25 @@ def _account(table: Table, name: str, file: Path, archives: Mapping[str, Path], 
     )
     table.end()
     return entry
+
+
+def _notify(table: Table, file: Path) -> Notify:
+    url = table.take("smtp", "a URL like smtps://me@smtp.example.org", taking.text, "")
+    if not url:
+        table.fail("smtp", "is missing", "it names the server, like smtps://me@smtp.example.org")
+    try:
+        endpoint = parse_target_url(url)
+    except UsageError as error:
+        table.fail("smtp", f"cannot be used: {error}", error.hint)
+    if endpoint.protocol not in {"smtp", "lmtp"}:
+        table.fail("smtp", "is no smtp://, smtps:// or lmtp://")
+    to = table.take("to", "a mail address", taking.address, "")
+    sender = table.take(
+        "from", "a mail address", taking.address, endpoint.user if taking.address(endpoint.user) else to
+    )
+    credential = taking.credential(table.table("password"), file) if "password" in table else None
+    table.end()
+    return Notify(endpoint, to, sender, credential)
 
 
 def _endpoint(table: Table, address: str, file: Path) -> Endpoint:

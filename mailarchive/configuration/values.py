@@ -20,3 +20,20 @@ def span_of(value: object) -> timedelta | None:
     """Return a span of time like 30m, 1h or 1d; None if it is none."""
     span = _SPAN.fullmatch(value.strip().lower()) if isinstance(value, str) else None
     return timedelta(minutes=int(span[1]) * _MINUTES[span[2]]) or None if span else None
+
+
+def size_text(octets: int) -> str:
+    """Return a size as ``size_of`` reads it."""
+    for power, unit in ((4, "TB"), (3, "GB"), (2, "MB"), (1, "KB")):
+        if octets % 1000**power == 0:
+            return f"{octets // 1000**power}{unit}"
+    return f"{octets}B"
+
+
+def span_text(span: timedelta) -> str:
+    """Return a span of time as ``span_of`` reads it."""
+    minutes = int(span.total_seconds()) // 60
+    for unit in ("w", "d", "h"):
+        if minutes % _MINUTES[unit] == 0:
+            return f"{minutes // _MINUTES[unit]}{unit}"
+    return f"{minutes}m"

@@ -76,7 +76,8 @@ def _pull_all(
             mailboxes |= {number: _counts(counted) for number, counted in account.counts.items() if _counts(counted)}
     _conclude(report, around.stop, len(accounts))
     reached = [account.account for account in report.accounts if account.status != "failed"]
-    writer.end(run, report.exit_code, reached, _totals(report.accounts), mailboxes)
+    complete = [account.account for account in report.accounts if account.status == "complete"]
+    writer.end(run, report.exit_code, reached, _totals(report.accounts), mailboxes, complete)
     return report
 
 

@@ -40,6 +40,12 @@ def most_connections(endpoint: Endpoint) -> int | None:
     return _MOST_CONNECTIONS.get(endpoint.protocol)
 
 
+def connect_once(endpoint: Endpoint, password: Callable[[], str], clock: Clock) -> Source:
+    """Return one connection to ``endpoint``, which is not made again if it is lost. Raises as SourceFactory does."""
+    opener = _OPENERS[endpoint.protocol](Compression("never", clock, None))
+    return opener(account_of(endpoint), endpoint, password)
+
+
 def connect(
     endpoint: Endpoint,
     password: Callable[[], str],

@@ -1,5 +1,6 @@
 """Accounts of a configuration: pulled by one command into their archives, whatever one of them does."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -143,3 +144,15 @@ def test_a_password_comes_from_where_the_configuration_says(
 def test_a_password_that_is_not_there_is_told(program: Program, password: str, sentence: str) -> None:
     change(program, 'password.file = "one.secret"', password)
     assert sentence in program("pull", "one", code=12).stderr
+
+
+def test_an_archive_that_is_locked_is_waited_for_if_that_is_wanted(program: Program) -> None:
+    program("pull", "one", "--quiet")
+    lock = Lock(program.home / "main" / "lock", "pull", SystemClock())
+    release = threading.Timer(2, lock.release)
+    release.start()
+    try:
+        assert program.json("pull", "one", "--wait-lock", "1m")["status"] == "complete"
+    finally:
+        release.join()
+    assert "--wait-lock 'long' is not a span of time" in program("pull", "--wait-lock", "long", code=2).stderr

@@ -15,6 +15,7 @@ from mailarchive.remote.imap.responses import Status, Untagged, read_status
 from mailarchive.remote.imap.scan import Part
 from mailarchive.remote.meter import Meter
 from mailarchive.remote.receiving import LARGEST_IN_MEMORY, Spool, spooled
+from mailarchive.remote.tls import Certificate
 from mailarchive.remote.transport import Transport
 from mailarchive.remote.words import printable
 
@@ -88,6 +89,11 @@ class Wire:
         self._closed = False
         self._meter = Meter()
         self._slowness: Throttled | None = None
+
+    @property
+    def certificate(self) -> Certificate | None:
+        """What the server showed when TLS was set up; None without TLS."""
+        return self._transport.certificate
 
     @property
     def idle(self) -> bool:

@@ -12,6 +12,7 @@ from mailarchive.mail.body import MemoryBody
 from mailarchive.model import Body
 from mailarchive.remote.pop3.incoming import Incoming
 from mailarchive.remote.receiving import LARGEST_IN_MEMORY, Spool, spooled
+from mailarchive.remote.tls import Certificate
 from mailarchive.remote.transport import Transport
 from mailarchive.remote.words import printable
 
@@ -55,6 +56,11 @@ class Wire:
         self._expected: deque[bool] = deque()
         """For each answer on its way whether a text follows it."""
         self._closed = False
+
+    @property
+    def certificate(self) -> Certificate | None:
+        """What the server showed when TLS was set up; None without TLS."""
+        return self._transport.certificate
 
     @property
     def is_quiet(self) -> bool:
