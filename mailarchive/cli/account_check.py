@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from mailarchive.cli import options
-from mailarchive.cli.credentials import PasswordOptions, password_for
+from mailarchive.cli.credentials import PasswordOptions
 from mailarchive.cli.render import clean, dump, plural
 from mailarchive.cli.terminal import notice, out, say
+from mailarchive.cli.tokens import Secret, secret_for, token_standing
 from mailarchive.clock import SystemClock
 from mailarchive.config import account_of
 from mailarchive.configuration import AccountEntry, configuration_file, load
@@ -55,6 +56,8 @@ def check(
             out(f"{clean(outcome.entry.name)}: logged in, {plural(len(outcome.trial.mailboxes), 'mailbox')}")
         for glob in outcome.unmatched:
             notice(f"{outcome.entry.name}: no mailbox matches {glob}")
+        if outcome.error is None and (ending := _ending(outcome.entry)):
+            notice(f"{outcome.entry.name}: {ending}")
         if outcome.error is not None:
             notice(f"{outcome.entry.name}: {outcome.error}")
             if outcome.error.hint:
@@ -84,24 +87,30 @@ def _outcomes(entries: Sequence[AccountEntry]) -> list[_Outcome]:
     lanes = Lanes()
 
     def attempt(place: int) -> _Outcome:
-        entry, password = entries[place], passwords[place]
-        if isinstance(password, MailArchiveError):
-            return _Outcome(entry, error=password)
+        entry, secret = entries[place], secrets[place]
+        if isinstance(secret, MailArchiveError):
+            return _Outcome(entry, error=secret)
         try:
             with lanes.of(entry.endpoint.host):
-                return _Outcome(entry, try_account(entry.endpoint, password, SystemClock()))
+                return _Outcome(entry, try_account(entry.endpoint, secret, SystemClock()))
         except MailArchiveError as error:
             return _Outcome(entry, error=error)
 
-    passwords = [_password(entry) for entry in entries]
+    secrets = [_secret(entry) for entry in entries]
     return side_by_side(range(len(entries)), attempt)
 
 
-def _password(entry: AccountEntry) -> str | MailArchiveError:
+def _secret(entry: AccountEntry) -> Secret | MailArchiveError:
     try:
-        return password_for(account_of(entry.endpoint).name, PasswordOptions(), entry.credential)
+        return secret_for(entry.endpoint, account_of(entry.endpoint).name, PasswordOptions(), entry)
     except MailArchiveError as error:
         return error
+
+
+def _ending(entry: AccountEntry) -> str:
+    """Return what to know of a login that ends soon; empty if it does not."""
+    standing = token_standing(entry)
+    return f"{standing.sentence}; {standing.hint}" if standing and standing.state == "ending" else ""
 
 
 def _as_object(outcome: _Outcome) -> dict[str, object]:
@@ -112,6 +121,7 @@ def _as_object(outcome: _Outcome) -> dict[str, object]:
         "exit_code": int(outcome.exit_code),
         "mailboxes": len(outcome.trial.mailboxes) if outcome.trial else None,
         "unmatched": outcome.unmatched,
+        "login_ends": None if error else _ending(outcome.entry) or None,
         "error": str(error) if error else None,
         "hint": error.hint if error else None,
     }

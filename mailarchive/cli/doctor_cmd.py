@@ -1,6 +1,6 @@
 """``mailarchive doctor``: find out what is wrong, and what to do."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,17 +9,18 @@ import typer
 
 from mailarchive.cli import options
 from mailarchive.cli.accounts import Chosen, choose
-from mailarchive.cli.credentials import PasswordOptions, password_for
+from mailarchive.cli.credentials import PasswordOptions
 from mailarchive.cli.failure import Failed
 from mailarchive.cli.render import clean, dump
 from mailarchive.cli.signals import stoppable
 from mailarchive.cli.terminal import ReaderGone, out
+from mailarchive.cli.tokens import secret_for, token_standing
 from mailarchive.clock import Clock, Stop, SystemClock
 from mailarchive.config import Endpoint, parse_url
 from mailarchive.errors import MailArchiveError
 
 if TYPE_CHECKING:
-    from mailarchive.ops.doctor import Finding
+    from mailarchive.ops.doctor import Finding, Level
 
 _MARKS = {"fine": "ok", "note": "--", "warning": "!", "problem": "!!"}
 
@@ -85,17 +86,23 @@ def doctor(
     return code
 
 
+_LEVELS: "Mapping[str, Level]" = {"good": "fine", "ending": "warning", "ended": "problem", "missing": "problem"}
+
+
 def _findings(chosen: Chosen, secrets: PasswordOptions, clock: Clock, stop: Stop) -> "Iterable[Finding]":
     from mailarchive.ops.doctor import Finding, Patient, examine
     from mailarchive.sources.registry import connect
 
     entry = chosen.entry
     try:
-        password = password_for(chosen.account, secrets, entry.credential if entry else None)
+        secret = secret_for(chosen.endpoint, chosen.account, secrets, entry)
+        standing = token_standing(entry) if entry else None
     except MailArchiveError as error:
         yield Finding("password", "problem", str(error), error.hint)
         return
-    factory = connect(chosen.endpoint, lambda: password, clock=clock, stop=stop)
+    if standing is not None:
+        yield Finding("login", _LEVELS[standing.state], standing.sentence, standing.hint)
+    factory = connect(chosen.endpoint, secret, clock=clock, stop=stop)
     yield from examine(Patient(chosen.endpoint, factory, Path(chosen.archive), entry.every if entry else None), clock)
 
 
