@@ -1,4 +1,4 @@
-"""``mailarchive account``: add accounts to the configuration, list, check and remove them, and log in by OAuth."""
+"""``mailarchive account``: add accounts to the configuration, list, check and remove them, and log in."""
 
 from mailarchive.cli.account_add import add
 from mailarchive.cli.account_check import check

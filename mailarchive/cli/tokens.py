@@ -10,6 +10,7 @@ from mailarchive.clock import SystemClock
 from mailarchive.config import RECENT, Endpoint, account_of
 from mailarchive.configuration import AccountEntry, OAuth, configuration_file, load
 from mailarchive.errors import AuthenticationFailed, StorageFailed, TokenDenied, UsageError
+from mailarchive.providers import provider_of
 
 if TYPE_CHECKING:
     from mailarchive.tokens.base import Tokens, TokenStore
@@ -36,19 +37,24 @@ def secret_for(endpoint: Endpoint, account: str, options: PasswordOptions, entry
 
 
 def entry_for(endpoint: Endpoint, config: Path | None) -> AccountEntry:
-    """Return the account of the configuration whose login serves for ``endpoint``: that of the same user.
+    """Return the account of the configuration whose login serves for ``endpoint``: of the same user, at the same place.
 
     Raises UsageError if there is none.
     """
     entries = [one for one in load(configuration_file(config)).accounts.values() if one.oauth]
     found = [one for one in entries if _person(one.endpoint) == _person(endpoint)]
-    found.sort(key=lambda one: one.endpoint.host.lower() != endpoint.host.lower())
+    near = [one for one in found if _is_near(one.endpoint.host.lower(), endpoint.host.lower())]
+    if found and not near:
+        raise UsageError(
+            f"the login of {found[0].name} is for {found[0].endpoint.host}: {endpoint.host} shall not see its tokens",
+            hint="check the host name; if it is right, put an account with this host into the configuration",
+        )
     if not found:
         raise UsageError(
             f"no account of the configuration logs {endpoint.user} in with auth = 'oauth'",
             hint="the README says how to make one; with --auth xoauth2 the password is an access token",
         )
-    return found[0]
+    return min(near, key=lambda one: one.endpoint.host.lower() != endpoint.host.lower())
 
 
 def access_tokens(entry: AccountEntry) -> Secret:
@@ -154,6 +160,16 @@ class KeyringStore:
         except Exception as error:  # noqa: BLE001 - each desktop's backend fails in its own way
             sentence = f"the system keyring cannot be written ({type(error).__name__})"
             raise StorageFailed(sentence, hint=_AWAY.format(name=self._name)) from None
+
+
+def _is_near(one: str, other: str) -> bool:
+    """Return whether two hosts belong together: to a provider, or to the same domain."""
+    known, domain = provider_of(one), one.partition(".")[2]
+    return one == other or (known is not None and known is provider_of(other)) or _is_below(other, domain)
+
+
+def _is_below(host: str, domain: str) -> bool:
+    return "." in domain and host.partition(".")[2] == domain and not domain.replace(".", "").isdecimal()
 
 
 def _person(endpoint: Endpoint) -> str:

@@ -297,3 +297,17 @@ def test_an_account_without_tokens_stops_no_other(site: Site, trouble: str) -> N
     site.program.environment["PASSWORD"] = site.dovecot.password
     value = site.program.json("pull", code=12)
     assert [one["status"] for one in value["accounts"]] == ["failed", "complete"]
+
+
+def test_check_and_doctor_log_in_with_it_and_warn_before_it_ends(site: Site) -> None:
+    assert "nobody has logged in for me yet" in site.program("account", "check", code=12).stderr
+    site.program("account", "login", "me")
+    assert site.program.rows("account", "check")[0]["login_ends"] is None
+    findings = site.program.json("doctor", code=0)["accounts"][0]["findings"]
+    assert next(one["level"] for one in findings if one["what"] == "login") == "fine"
+    site.server.told = {"refresh_token_expires_in": 86400}
+    site.expire()
+    site.program("pull", "--quiet")
+    done = site.program("account", "check")
+    assert "the login ends on" in done.stderr
+    assert "mailarchive account login me" in done.stderr

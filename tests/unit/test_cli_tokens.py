@@ -11,10 +11,11 @@ import keyring.backends.fail
 import keyring.errors
 import pytest
 
-from mailarchive.cli.tokens import KeyringStore, store, token_standing
+from mailarchive.cli.tokens import KeyringStore, entry_for, store, token_standing
+from mailarchive.config import parse_target_url, parse_url
 from mailarchive.configuration import AccountEntry
 from mailarchive.configuration.reading import read
-from mailarchive.errors import AuthenticationFailed, StorageFailed
+from mailarchive.errors import AuthenticationFailed, StorageFailed, UsageError
 from mailarchive.tokens.base import Tokens
 from mailarchive.tokens.files import FileStore
 
@@ -62,13 +63,16 @@ def use() -> Iterator[Callable[[keyring.backend.KeyringBackend], None]]:
     keyring.set_keyring(before)
 
 
-def entry(directory: Path, kind: str = "auto") -> AccountEntry:
-    text = (
+def text_of(kind: str) -> str:
+    return (
         f'[oauth.own]\nclient_id = "us"\nstore = "{kind}"\n'
         'token_url = "https://x.org/t"\ndevice_url = "https://x.org/d"\n'
         '[accounts.me]\nuser = "me"\nhost = "imap.x.org"\nauth = "oauth"\noauth.provider = "own"\n'
     )
-    return read(directory / "config.toml", text).accounts["me"]
+
+
+def entry(directory: Path, kind: str = "auto") -> AccountEntry:
+    return read(directory / "config.toml", text_of(kind)).accounts["me"]
 
 
 def test_a_keyring_is_taken_if_it_answers(
@@ -124,6 +128,31 @@ def test_a_keyring_that_does_not_open_is_told_without_its_words(
         kept.save(TOKENS)
     with pytest.raises(StorageFailed, match=r"cannot be written \(RuntimeError\)"):
         kept.remove()
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("imaps://me@imap.x.org", "me"),
+        ("smtps://me@SMTP.x.org", "me"),
+        ("smtps://me@smtp.y.org", "the login of me is for imap.x.org: smtp.y.org shall not see"),
+        ("smtps://me@org", "shall not see its tokens"),
+        ("smtps://you@smtp.x.org", "no account of the configuration logs you in"),
+        ("smtps://me@gmail.com@smtp.gmail.com", "gmail"),
+        ("pop3s://recent:me@gmail.com@pop.gmail.com", "gmail"),
+    ],
+)
+def test_a_login_serves_for_the_same_user_and_place_only(tmp_path: Path, url: str, name: str) -> None:
+    file = tmp_path / "config.toml"
+    gmail = 'user = "me@gmail.com"\nhost = "imap.gmail.com"\nauth = "oauth"\noauth.client_id = "x"\n'
+    file.write_text(f"{text_of('file')}[accounts.gmail]\n{gmail}")
+    reads = parse_url if url.startswith(("imap", "pop")) else parse_target_url
+    endpoint = reads(url, auth="oauth")
+    if name in {"me", "gmail"}:
+        assert entry_for(endpoint, file).name == name
+        return
+    with pytest.raises(UsageError, match=name):
+        entry_for(endpoint, file)
 
 
 def test_how_a_login_stands_is_told_for_accounts_whose_tokens_are_ours(tmp_path: Path) -> None:
