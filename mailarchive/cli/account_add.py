@@ -17,8 +17,9 @@ from mailarchive.cli.render import clean, dump
 from mailarchive.cli.safekeeping import forget
 from mailarchive.cli.terminal import out, say
 from mailarchive.config import Auth, Security, is_host
-from mailarchive.configuration import AccountEntry, Configuration, add_account, configuration_file, load
+from mailarchive.configuration import AccountEntry, Configuration, configuration_file, load
 from mailarchive.configuration.values import span_of
+from mailarchive.configuration.writing import add_account
 from mailarchive.errors import UsageError
 
 PullProtocol = Literal["imap", "pop3"]

@@ -8,7 +8,8 @@ from mailarchive.cli import asking, options
 from mailarchive.cli.render import clean, dump
 from mailarchive.cli.safekeeping import forget, kept_in
 from mailarchive.cli.terminal import out
-from mailarchive.configuration import configuration_file, load, remove_account
+from mailarchive.configuration import configuration_file, load
+from mailarchive.configuration.writing import remove_account
 from mailarchive.errors import UsageError
 
 

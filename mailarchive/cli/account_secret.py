@@ -166,7 +166,7 @@ def _log_in(endpoint: Endpoint, password: str) -> None:
 
     say(f"Logging in to {clean(endpoint.host)} as {clean(endpoint.user)} …")
     try:
-        found = try_account(endpoint, password, SystemClock())
+        found = try_account(endpoint, lambda: password, SystemClock())
     except AuthenticationFailed as error:
         local = endpoint.user.partition("@")[0]
         if local != endpoint.user and provider_of(endpoint.host, endpoint.port) is None:

@@ -140,7 +140,7 @@ def _as_given(endpoint: Endpoint, given: ServerOptions) -> Endpoint:
         endpoint.port,
         endpoint.security,
         given.ca_file,
-        given.auth or ("xoauth2" if wants_token else endpoint.auth),
+        given.auth or ("oauth" if wants_token else endpoint.auth),
     )
 
 

@@ -147,13 +147,12 @@ def _version(wanted: bool) -> None:
 def _runs_on() -> str:
     """Return the versions of what the program runs on; importlib.metadata would take longer than all else."""
     import platform
-    import ssl
 
     beside = [path.name for path in Path(typer.__file__).parents[1].iterdir()]
     found = dict(_DISTRIBUTION.findall("\n".join(beside)))
     libraries = [f"{name} {found[name]}" for name in ("imapclient", "zstandard", "typer", "tqdm") if name in found]
     python = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
-    return "; ".join((python, *libraries, ssl.OPENSSL_VERSION))
+    return "; ".join((python, *libraries))
 
 
 def _root(

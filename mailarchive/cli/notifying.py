@@ -12,7 +12,6 @@ from mailarchive.cli.terminal import notice
 from mailarchive.clock import SystemClock
 from mailarchive.configuration import Notify, configuration_file, load
 from mailarchive.errors import ExitCode, MailArchiveError, UsageError
-from mailarchive.mail.address import is_address
 from mailarchive.ops.report import PullReport
 
 
@@ -22,6 +21,8 @@ def whom(text: str | None, config: Path | None) -> Notify | None:
     notify = load(file).notify
     if text is None:
         return notify if notify is not None and notify.to else None
+    from mailarchive.mail.address import is_address
+
     to = text.removeprefix("mailto:")
     if to == text or not is_address(to):
         raise UsageError(f"--notify {text!r} is no address", hint="write it like mailto:me@example.org")

@@ -43,8 +43,8 @@ def read(file: Path, text: str) -> Configuration:
     archives = _archives(whole.table("archives"), file)
     oauth = OAuthReader(whole.table("oauth"), file)
     table = whole.table("accounts")
-    accounts = {name: _account(table.table(name), name, file, archives, oauth) for name in table.names()}
     notify = _notify(whole.table("notify"), file) if "notify" in whole else None
+    accounts = {name: _account(table.table(name), name, file, archives, oauth) for name in table.names()}
     whole.end()
     _check_twins(whole, accounts)
     return Configuration(file, archives, accounts, notify)

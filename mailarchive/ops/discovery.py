@@ -75,7 +75,7 @@ def find_servers(
 
 def servers_of(provider: Provider, address: str) -> list[Endpoint]:
     """Return where a provider has the mail of ``address``, IMAP first."""
-    auth: Auth = "xoauth2" if provider.login == "oauth" else "password"
+    auth: Auth = "oauth" if provider.login == "oauth" else "password"
     named: list[tuple[Protocol, str | None]] = [
         ("imap", provider.imap),
         ("imap", provider.export),

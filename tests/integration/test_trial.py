@@ -19,12 +19,12 @@ def test_what_an_account_has_is_listed() -> None:
     account.create("Work")
     with LoopbackServer(account) as server:
         endpoint = Endpoint("imap", account.user, "127.0.0.1", server.port, "plain")
-        assert try_account(endpoint, account.password, SystemClock()).mailboxes == ("INBOX", "Work")
+        assert try_account(endpoint, lambda: account.password, SystemClock()).mailboxes == ("INBOX", "Work")
         with pytest.raises(AuthenticationFailed) as caught:
-            try_account(endpoint, "wrong", SystemClock())
+            try_account(endpoint, lambda: "wrong", SystemClock())
     assert "wrong" not in str(caught.value) + caught.value.hint
     with pytest.raises(SourceUnreachable):
-        try_account(endpoint, account.password, SystemClock())
+        try_account(endpoint, lambda: account.password, SystemClock())
 
 
 def test_pop3_and_tls_are_tried_too(start_dovecot: Callable[..., Dovecot]) -> None:
@@ -35,9 +35,9 @@ def test_pop3_and_tls_are_tried_too(start_dovecot: Callable[..., Dovecot]) -> No
         Endpoint("pop3", dovecot.user, "localhost", ports.pop3, "starttls", dovecot.ca_file),
         Endpoint("imap", dovecot.user, "localhost", ports.imap, "starttls", dovecot.ca_file),
     ):
-        assert "INBOX" in try_account(endpoint, dovecot.password, SystemClock()).mailboxes
+        assert "INBOX" in try_account(endpoint, lambda: dovecot.password, SystemClock()).mailboxes
         with pytest.raises(TlsFailed):
-            try_account(replace(endpoint, ca_file=None), dovecot.password, SystemClock())
+            try_account(replace(endpoint, ca_file=None), lambda: dovecot.password, SystemClock())
 
 
 def test_names_that_no_mailbox_has_are_known() -> None:

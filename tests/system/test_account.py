@@ -287,10 +287,15 @@ def test_what_a_provider_wants_is_said(place: Place) -> None:
     done = place.program("account", "add", "you@gmail.com", "--no-check")
     assert "known providers: Gmail" in done.stderr
     assert "Needed: Gmail wants an app password" in done.stderr
-    done = place.program("account", "add", "you@hotmail.com")
+    done = place.program("account", "add", "you@hotmail.com", code=2)
     assert "accept only OAuth" in done.stderr
+    assert "has no client_id" in done.stderr
+    assert "it can stand in [oauth.microsoft]" in done.stderr
+    file = Path(place.program.environment["MAILARCHIVE_CONFIG"])
+    file.write_text(file.read_text() + '[oauth.microsoft]\nclient_id = "an-id"\n')
+    done = place.program("account", "add", "you@hotmail.com")
     assert "mailarchive account login you@hotmail.com" in done.stderr
-    assert place.settings["accounts"]["you@hotmail.com"]["auth"] == "xoauth2"
+    assert place.settings["accounts"]["you@hotmail.com"]["auth"] == "oauth"
 
 
 def test_each_account_is_checked_and_the_worst_is_the_exit_code(place: Place) -> None:

@@ -53,7 +53,7 @@ def test_servers_come_in_their_order_and_placeholders_are_filled() -> None:
 
 def test_where_only_oauth_is_accepted_it_is_known() -> None:
     both = server(auth="OAuth2</authentication><authentication>password-cleartext")
-    assert [one.auth for one in read(server(auth="OAuth2"), both)] == ["xoauth2", "password"]
+    assert [one.auth for one in read(server(auth="OAuth2"), both)] == ["oauth", "password"]
 
 
 @pytest.mark.parametrize(

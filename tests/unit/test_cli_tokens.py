@@ -13,7 +13,8 @@ import pytest
 
 from mailarchive.cli.tokens import KeyringStore, entry_for, store, token_standing
 from mailarchive.config import parse_target_url, parse_url
-from mailarchive.configuration import AccountEntry, read
+from mailarchive.configuration import AccountEntry
+from mailarchive.configuration.reading import read
 from mailarchive.errors import AuthenticationFailed, StorageFailed, UsageError
 from mailarchive.tokens.base import Tokens
 from mailarchive.tokens.files import FileStore

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from mailarchive.config import Endpoint
-from mailarchive.configuration import AccountEntry, Credential, configuration_file, load, read
+from mailarchive.configuration import AccountEntry, Credential, configuration_file, load
+from mailarchive.configuration.reading import read
 from mailarchive.configuration.tables import line_of
 from mailarchive.configuration.values import size_of, span_of
 from mailarchive.errors import UsageError

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from mailarchive.config import Endpoint
-from mailarchive.configuration import AccountEntry, Credential, add_account, load, remove_account
+from mailarchive.configuration import AccountEntry, Credential, load
 from mailarchive.configuration.values import size_of, size_text, span_of, span_text
+from mailarchive.configuration.writing import add_account, remove_account
 from mailarchive.errors import StorageFailed, UsageError
 
 ARCHIVE = Path("/srv/mail")

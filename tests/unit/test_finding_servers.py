@@ -73,7 +73,7 @@ def test_a_known_provider_is_not_looked_for() -> None:
 
 
 def test_providers_servers_are_as_they_want_to_be_reached() -> None:
-    assert [one.auth for one in servers_of(provider_of_domain("live.com"), "a@live.com")] == ["xoauth2"] * 2  # type: ignore[arg-type]
+    assert [one.auth for one in servers_of(provider_of_domain("live.com"), "a@live.com")] == ["oauth"] * 2  # type: ignore[arg-type]
     assert servers_of(provider_of("127.0.0.1", 1143), "a@pm.me") == [  # type: ignore[arg-type]
         Endpoint("imap", "a@pm.me", "127.0.0.1", 1143, "starttls")
     ]

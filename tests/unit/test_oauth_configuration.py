@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mailarchive.configuration import Credential, OAuth, read
+from mailarchive.configuration import Credential, OAuth
+from mailarchive.configuration.reading import read
 from mailarchive.errors import UsageError
 
 FILE = Path("/home/me/.config/mailarchive/config.toml")

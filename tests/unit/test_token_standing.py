@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mailarchive.configuration import read
 from mailarchive.configuration.model import OAuth
+from mailarchive.configuration.reading import read
 from mailarchive.tokens.base import Tokens
 from mailarchive.tokens.explain import standing, why_ended
 

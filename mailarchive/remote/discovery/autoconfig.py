@@ -63,9 +63,9 @@ def _endpoint(server: Element, address: str) -> Endpoint | None:
 
 
 def _auth(server: Element) -> Auth:
-    """Return ``xoauth2`` where nothing else is accepted."""
+    """Return ``oauth`` where nothing else is accepted."""
     ways = {(way.text or "").strip().lower() for way in server.iterfind("authentication")}
-    return "xoauth2" if ways == {"oauth2"} else "password"
+    return "oauth" if ways == {"oauth2"} else "password"
 
 
 def _text(server: Element, tag: str) -> str:
