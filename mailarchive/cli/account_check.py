@@ -30,6 +30,15 @@ class _Outcome(NamedTuple):
         return self.trial.unmatched((*self.entry.mailboxes, *self.entry.exclude)) if self.trial else []
 
     @property
+    def warning(self) -> tuple[str, str]:
+        """A sentence about its login by OAuth that will end, and what to do; empty if all is well."""
+        try:
+            standing = token_standing(self.entry)
+        except MailArchiveError:
+            return "", ""
+        return ("", "") if standing is None or standing.state == "good" else (standing.sentence, standing.hint)
+
+    @property
     def exit_code(self) -> int:
         return self.error.exit_code if self.error else 0
 
@@ -56,8 +65,10 @@ def check(
             out(f"{clean(outcome.entry.name)}: logged in, {plural(len(outcome.trial.mailboxes), 'mailbox')}")
         for glob in outcome.unmatched:
             notice(f"{outcome.entry.name}: no mailbox matches {glob}")
-        if outcome.error is None and (ending := _ending(outcome.entry)):
-            notice(f"{outcome.entry.name}: {ending}")
+        sentence, hint = outcome.warning
+        if sentence and outcome.error is None:
+            notice(f"{outcome.entry.name}: {sentence}")
+            say(f"  hint: {clean(hint)}")
         if outcome.error is not None:
             notice(f"{outcome.entry.name}: {outcome.error}")
             if outcome.error.hint:
@@ -107,12 +118,6 @@ def _secret(entry: AccountEntry) -> Secret | MailArchiveError:
         return error
 
 
-def _ending(entry: AccountEntry) -> str:
-    """Return what to know of a login that ends soon; empty if it does not."""
-    standing = token_standing(entry)
-    return f"{standing.sentence}; {standing.hint}" if standing and standing.state == "ending" else ""
-
-
 def _as_object(outcome: _Outcome) -> dict[str, object]:
     error = outcome.error
     return {
@@ -121,7 +126,7 @@ def _as_object(outcome: _Outcome) -> dict[str, object]:
         "exit_code": int(outcome.exit_code),
         "mailboxes": len(outcome.trial.mailboxes) if outcome.trial else None,
         "unmatched": outcome.unmatched,
-        "login_ends": None if error else _ending(outcome.entry) or None,
+        "warning": outcome.warning[0] or None,
         "error": str(error) if error else None,
         "hint": error.hint if error else None,
     }

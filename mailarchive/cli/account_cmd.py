@@ -1,4 +1,4 @@
-"""``mailarchive account``: add accounts to the configuration, list, check and remove them, and log in."""
+"""``mailarchive account``: add accounts to the configuration, list, check and remove them, and log in by OAuth."""
 
 from mailarchive.cli.account_add import add
 from mailarchive.cli.account_check import check

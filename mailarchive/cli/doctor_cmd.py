@@ -20,6 +20,7 @@ from mailarchive.config import Endpoint, parse_url
 from mailarchive.errors import MailArchiveError
 
 if TYPE_CHECKING:
+    from mailarchive.configuration import AccountEntry
     from mailarchive.ops.doctor import Finding, Level
 
 _MARKS = {"fine": "ok", "note": "--", "warning": "!", "problem": "!!"}
@@ -86,9 +87,6 @@ def doctor(
     return code
 
 
-_LEVELS: "Mapping[str, Level]" = {"good": "fine", "ending": "warning", "ended": "problem", "missing": "problem"}
-
-
 def _findings(chosen: Chosen, secrets: PasswordOptions, clock: Clock, stop: Stop) -> "Iterable[Finding]":
     from mailarchive.ops.doctor import Finding, Patient, examine
     from mailarchive.sources.registry import connect
@@ -96,14 +94,22 @@ def _findings(chosen: Chosen, secrets: PasswordOptions, clock: Clock, stop: Stop
     entry = chosen.entry
     try:
         secret = secret_for(chosen.endpoint, chosen.account, secrets, entry)
-        standing = token_standing(entry) if entry else None
+        yield from _token_health(entry)
     except MailArchiveError as error:
         yield Finding("password", "problem", str(error), error.hint)
         return
-    if standing is not None:
-        yield Finding("login", _LEVELS[standing.state], standing.sentence, standing.hint)
     factory = connect(chosen.endpoint, secret, clock=clock, stop=stop)
     yield from examine(Patient(chosen.endpoint, factory, Path(chosen.archive), entry.every if entry else None), clock)
+
+
+def _token_health(entry: "AccountEntry | None") -> "Iterable[Finding]":
+    """Say how a login by OAuth stands; nobody is asked. Raises UsageError, AuthenticationFailed."""
+    from mailarchive.ops.doctor import Finding
+
+    if entry is None or (standing := token_standing(entry)) is None:
+        return
+    levels: Mapping[str, Level] = {"good": "fine", "ending": "warning", "ended": "problem", "missing": "problem"}
+    yield Finding("login", levels[standing.state], standing.sentence, standing.hint)
 
 
 def _print(name: str, findings: "Iterable[Finding]", *, quiet: bool) -> None:

@@ -21,14 +21,14 @@ class Trial(NamedTuple):
         return [glob for glob in globs if not any(is_named(name, glob) for name in self.mailboxes)]
 
 
-def try_account(endpoint: Endpoint, password: str | Callable[[], str], clock: Clock) -> Trial:
-    """Log in, list the mailboxes, and leave.
+def try_account(endpoint: Endpoint, secret: Callable[[], str], clock: Clock) -> Trial:
+    """Log in with what ``secret`` returns, list the mailboxes, and leave.
 
     Raises AuthenticationFailed, SourceUnreachable, TlsFailed, Throttled or ProtocolViolation, with what the provider
     is known to want in its hint.
     """
     try:
-        source = connect_once(endpoint, (lambda: password) if isinstance(password, str) else password, clock)
+        source = connect_once(endpoint, secret, clock)
         try:
             return Trial(tuple(str(mailbox.name) for mailbox in source.mailboxes()))
         finally:
