@@ -8,6 +8,7 @@ from mailarchive.cli import asking, options
 from mailarchive.cli.render import clean, dump
 from mailarchive.cli.safekeeping import forget, kept_in
 from mailarchive.cli.terminal import out
+from mailarchive.cli.tokens import forget_tokens
 from mailarchive.configuration import configuration_file, load
 from mailarchive.configuration.writing import remove_account
 from mailarchive.errors import UsageError
@@ -21,7 +22,8 @@ def remove(
 ) -> int:
     """Take an account out of the configuration.
 
-    The archive and the mail at the server stay as they are. A password that 'account add' has kept is removed.
+    The archive and the mail at the server stay as they are. A password that 'account add' has kept is
+    removed, and so are the tokens of 'account login'.
     """
     file = configuration_file(config)
     configuration = load(file)
@@ -36,6 +38,7 @@ def remove(
         _agree(f"Remove {name} from {file}" + (f", and its password from {password}" if password else ""))
     remove_account(file, name)
     forgotten = forget(entry, file, others)
+    forget_tokens(entry)
     if as_json:
         out(dump({"name": name, "archive": str(entry.archive), "password_removed_from": forgotten or None}))
         return 0

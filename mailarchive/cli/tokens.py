@@ -92,6 +92,12 @@ def token_standing(entry: AccountEntry) -> "Standing | None":
     return standing(store(entry).load(), entry.oauth, holder(entry).login, SystemClock().now())
 
 
+def forget_tokens(entry: AccountEntry) -> None:
+    """Remove the tokens of an account, if they are ours and there are any. Raises StorageFailed."""
+    if entry.oauth is not None and not entry.oauth.token_command:
+        store(entry).remove()
+
+
 def store(entry: AccountEntry) -> "TokenStore":
     """Return where the tokens of an account are kept."""
     from mailarchive.tokens.files import FileStore

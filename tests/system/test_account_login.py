@@ -165,6 +165,9 @@ def test_a_code_is_typed_elsewhere(site: Site) -> None:
     assert not site.server.authorizations
     assert site.program.json("account", "login", "me", "--browser")["status"] == "complete"
     assert len(site.server.authorizations) == 1
+    assert site.tokens.exists()
+    site.program("account", "remove", "me", "--yes")
+    assert not site.tokens.exists()
 
 
 def test_who_says_no_is_believed(site: Site) -> None:
