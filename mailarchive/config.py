@@ -11,8 +11,8 @@ from mailarchive.model import Account
 
 Protocol = Literal["imap", "pop3", "smtp", "lmtp"]
 Security = Literal["tls", "starttls", "plain"]
-Auth = Literal["password", "xoauth2"]
-"""How to log in: with a password, or with an OAuth access token in its place."""
+Auth = Literal["password", "xoauth2", "oauth"]
+"""How to log in: with a password, with an OAuth access token in its place, or with one that we get and renew."""
 Compress = Literal["auto", "always", "never"]
 """Whether to compress connections where the server offers it; ``auto``: where the network is slow."""
 
@@ -61,6 +61,11 @@ class Endpoint:
     ca_file: Path | None = None
     auth: Auth = "password"
     compress: Compress = "auto"
+
+    @property
+    def takes_token(self) -> bool:
+        """Whether the secret to log in with is an OAuth access token."""
+        return self.auth != "password"
 
 
 def default_port(scheme: str) -> int:
@@ -121,7 +126,7 @@ def parse_target_url(
         if error.hint == _EXPECTED:
             error.hint = _EXPECTED_TARGET
         raise
-    if auth == "xoauth2" and not user:
+    if auth != "password" and not user:
         raise UsageError("the URL names no user for the access token", hint=_EXPECTED_TARGET)
     _check_file(ca_file)
     return Endpoint(_SCHEMES[scheme][0], user, host, port, security, ca_file, auth)
@@ -270,6 +275,15 @@ def _place(place: str, default_port: int) -> tuple[str, int]:
     if not (port_text.isascii() and port_text.isdecimal() and len(port_text) <= 5 and 0 < int(port_text) < 65536):
         raise UsageError("the port in the URL is not valid", hint="a port is a number from 1 to 65535")
     return host, int(port_text)
+
+
+def is_host(text: str) -> bool:
+    """Return whether ``text`` can be the name or address of a host (an IPv6 address without brackets)."""
+    try:
+        _check_labels(text)
+    except UsageError:
+        return False
+    return not any(char.isspace() or char in "/@:" for char in text) or _is_ipv6(text)
 
 
 def _check_labels(host: str) -> None:

@@ -13,6 +13,8 @@
     │   └── StorageFailed                15       disk full, quota, I/O error
     ├── SourceError                      20   account
     │   ├── AuthenticationFailed         12   account
+    │   │   ├── TokenDenied              12   account
+    │   │   └── TokenRefused             12   account
     │   ├── SourceUnreachable            20   account, retryable
     │   │   ├── ConnectionLost           20   account, retryable
     │   │   │   └── Doubtful             20   account
@@ -151,6 +153,23 @@ class AuthenticationFailed(SourceError):
         "check the user name and password; Gmail, Yahoo and iCloud want an app password "
         "instead of the one you type in the browser"
     )
+
+
+class TokenDenied(AuthenticationFailed):
+    """There is no access token: none is kept, or an authorization server gives none.
+
+    ``code`` is what that says (RFC 6749 section 5.2), empty if it was not asked.
+    """
+
+    default_hint = "log in again with: mailarchive account login NAME"
+
+    def __init__(self, message: str, *, hint: str = "", code: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+
+
+class TokenRefused(AuthenticationFailed):
+    """The server does not take the access token."""
 
 
 class SourceUnreachable(SourceError):

@@ -36,7 +36,7 @@ class RunBegan(NamedTuple):
 
 
 class RunEnded(NamedTuple):
-    """It has ended; the accounts it looked at, counts in all, and by mailbox number."""
+    """It has ended; the accounts it looked at, counts in all and by mailbox number, and what accounts are complete."""
 
     run: int
     at: datetime
@@ -44,6 +44,7 @@ class RunEnded(NamedTuple):
     accounts: tuple[str, ...] = ()
     totals: Counts = _NONE
     mailboxes: Mapping[str, Counts] = MappingProxyType({})
+    complete: tuple[str, ...] = ()
 
 
 class AccountSeen(NamedTuple):

@@ -63,12 +63,13 @@ def sync_directory(path: Path) -> None:
         os.close(fd)
 
 
-def replace_durably(path: Path, octets: bytes) -> None:
+def replace_durably(path: Path, octets: bytes, mode: int = 0o600) -> None:
     """Put ``octets`` at ``path`` so that after a crash there is either the old file or the new one, whole."""
     temporary = path.with_name(path.name + ".tmp")
     with storage(path):
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
+            os.fchmod(fd, mode)
             write_all(fd, octets)
             os.fsync(fd)
         except OSError:

@@ -18,9 +18,12 @@ class Provider:
 
     name: str
     hosts: tuple[str, ...]
+    domains: tuple[str, ...] = ()
+    mx: tuple[str, ...] = ()
     imap: str | None = None
     pop3: str | None = None
     smtp: str | None = None
+    starttls: tuple[str, ...] = ()
     export: str | None = None
     connections: int | None = None
     download: int | None = None
@@ -42,11 +45,27 @@ def provider_of(host: str, port: int | None = None) -> Provider | None:
     return None
 
 
+def provider_of_domain(domain: str) -> Provider | None:
+    """Return the provider that gives out mail addresses at ``domain``, or None."""
+    name = domain.lower().removesuffix(".")
+    return next((provider for provider in providers() if name in provider.domains), None)
+
+
+def provider_by_mx(host: str) -> Provider | None:
+    """Return the provider that keeps the mailboxes of a domain whose mail ``host`` receives, or None."""
+    name = host.lower().removesuffix(".")
+    matching = (one for one in providers() if any(fnmatchcase(name, pattern) for pattern in one.mx))
+    return next(matching, None)
+
+
 @cache
 def providers() -> tuple[Provider, ...]:
     """Return all providers that something is known of."""
     text = Path(__file__).with_name("providers.toml").read_text(encoding="utf-8")
-    return tuple(Provider(**_frozen(table)) for table in tomllib.loads(text)["provider"])
+    tables: dict[str, dict[str, Any]] = {}
+    for table in tomllib.loads(text)["provider"]:
+        tables[table["name"]] = {**tables.get(table.pop("like", ""), {}), **table}
+    return tuple(Provider(**_frozen(table)) for table in tables.values())
 
 
 def _frozen(table: Mapping[str, Any]) -> dict[str, Any]:

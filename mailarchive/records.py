@@ -141,6 +141,14 @@ class RestoredRecord(NamedTuple):
     how: str | None
 
 
+class AccountRuns(NamedTuple):
+    """When runs ended that looked at an account: the last, and the last after which nothing was missing."""
+
+    name: str
+    last: datetime | None
+    complete: datetime | None
+
+
 class RunRecord(NamedTuple):
     """A run; ``exit_code`` and ``end`` are None while it goes on, or if it died. ``totals`` as journaled."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mailarchive.archive import layout as layouts
 from mailarchive.archive.layout import Layout
-from mailarchive.archive.lock import Lock
+from mailarchive.archive.lock import Lock, holder_of
 from mailarchive.archive.messages import MessageReader
 from mailarchive.archive.recovery import Recovery, is_clean
 from mailarchive.catalog import sqlite
@@ -28,6 +28,7 @@ __all__ = [
     "Archive",
     "Catalog",
     "check",
+    "lock_holder",
     "open_for_reading",
     "open_for_rehearsal",
     "open_for_writing",
@@ -37,6 +38,11 @@ __all__ = [
 
 Tell = Callable[[str], None]
 """Is told each repair in a sentence."""
+
+
+def lock_holder(directory: Path) -> str | None:
+    """Return who is writing to an archive; None if nobody is. Raises StorageFailed."""
+    return holder_of(Layout(directory).lock)
 
 
 class Archive:

@@ -52,6 +52,22 @@ class Lock:
             self._fd = -1
 
 
+def holder_of(path: Path) -> str | None:
+    """Return who holds the lock at ``path``; None if nobody does. Raises StorageFailed."""
+    with storage(path):
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _describe(os.pread(fd, 4096, 0))
+    finally:
+        os.close(fd)
+    return None
+
+
 def _describe(octets: bytes) -> str:
     try:
         who = json.loads(octets)

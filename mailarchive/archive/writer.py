@@ -143,9 +143,10 @@ class Writer:
         accounts: Sequence[str],
         totals: Mapping[str, int],
         mailboxes: Mapping[str, Mapping[str, int]],
+        complete: Sequence[str] = (),
     ) -> None:
         """End the run and make everything durable."""
-        self.record(f.RunEnded(run, self._clock.now(), exit_code, tuple(accounts), totals, mailboxes))
+        self.record(f.RunEnded(run, self._clock.now(), exit_code, tuple(accounts), totals, mailboxes, tuple(complete)))
         self.checkpoint()
 
     def new_mailbox_number(self) -> int:

@@ -10,6 +10,7 @@ from mailarchive.errors import ArchiveDamaged
 from mailarchive.facts import BlockPacked, Fact, MessageStored, Position
 from mailarchive.model import Account, Digest, HeaderDigest, RemoteUid
 from mailarchive.records import (
+    AccountRuns,
     Here,
     KnownFailure,
     KnownMailbox,
@@ -77,6 +78,9 @@ class Catalog(Protocol):
 
     def accounts(self) -> list[Account]:
         """Return all accounts by name."""
+
+    def account_runs(self) -> list[AccountRuns]:
+        """Return when each account was pulled last, by name."""
 
     def mailboxes(self, account: str | None = None) -> list[KnownMailbox]:
         """Return all mailboxes ever listed, of one account or all, by number."""

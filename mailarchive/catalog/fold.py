@@ -322,3 +322,5 @@ class Fold:
             (fact.at.isoformat(), fact.exit_code, json.dumps(dict(fact.totals), sort_keys=True), fact.run),
         )
         self._db.executemany("UPDATE account SET last_run = ? WHERE name = ?", [(fact.run, a) for a in fact.accounts])
+        complete = fact.complete or (fact.accounts if fact.exit_code == 0 else ())
+        self._db.executemany("UPDATE account SET complete_run = ? WHERE name = ?", [(fact.run, a) for a in complete])

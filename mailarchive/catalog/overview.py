@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from mailarchive.catalog.database import Asked, translated
 from mailarchive.catalog.rows import PLACEMENT, name_of, placement_of, time_of
-from mailarchive.records import MailboxState, MailboxSummary, PlacementRecord, RunRecord, Totals
+from mailarchive.records import AccountRuns, MailboxState, MailboxSummary, PlacementRecord, RunRecord, Totals
 
 
 class Overview(Asked):
@@ -68,6 +68,14 @@ class Overview(Asked):
             "SELECT COUNT(*), COALESCE(SUM(size), 0), COALESCE(SUM(lost > 0), 0) FROM message"
         )[0]
         return Totals(placements, gone, received, unique, octets, lost)
+
+    def account_runs(self) -> list[AccountRuns]:
+        sql = (
+            "SELECT name, last.ended, complete.ended FROM account"
+            " LEFT JOIN run AS last ON last.number = last_run"
+            " LEFT JOIN run AS complete ON complete.number = complete_run ORDER BY name"
+        )
+        return [AccountRuns(name, time_of(last), time_of(complete)) for name, last, complete in self._all(sql)]
 
     def run_at(self, moment: datetime) -> int:
         sql = "SELECT COALESCE(MAX(number), 0) FROM run WHERE began <= ?"

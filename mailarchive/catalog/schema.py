@@ -1,13 +1,14 @@
 """The tables of the SQLite catalog; numbered, because another number means: make it anew."""
 
-VERSION = 5
+VERSION = 6
 
 TABLES = """
 CREATE TABLE state (
     part INTEGER NOT NULL, "offset" INTEGER NOT NULL, chain BLOB NOT NULL, checkpoints INTEGER NOT NULL
 );
 CREATE TABLE account (
-    name TEXT PRIMARY KEY, protocol TEXT NOT NULL, url TEXT NOT NULL, security TEXT NOT NULL, last_run INTEGER
+    name TEXT PRIMARY KEY, protocol TEXT NOT NULL, url TEXT NOT NULL, security TEXT NOT NULL,
+    last_run INTEGER, complete_run INTEGER
 ) WITHOUT ROWID;
 CREATE TABLE mailbox (
     number INTEGER PRIMARY KEY,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mailarchive.cli.render import clean
 from mailarchive.cli.terminal import say
+from mailarchive.configuration import Credential
 from mailarchive.errors import AuthenticationFailed, UsageError
 
 VARIABLE = "MAILARCHIVE_PASSWORD"
@@ -32,19 +33,24 @@ class PasswordOptions:
 
     command: str | None = None
     file: Path | None = None
+    config: Path | None = None
+    """The configuration, if the command line names one: where logins by OAuth are found."""
 
 
-def password_for(account: str, options: PasswordOptions) -> str:
+def password_for(account: str, options: PasswordOptions, credential: Credential | None = None) -> str:
     """Return the password of ``account``: from command, file, environment, keyring, or the terminal.
 
+    ``credential`` is what the configuration says, if the command line says nothing.
     Raises UsageError if the command or the file does not give one, AuthenticationFailed if there is no way.
     """
     if options.command is not None:
-        return _from_command(options.command, account)
+        return from_command(options.command, account)
     if options.file is not None:
         return _from_file(options.file)
-    if password := os.environ.get(VARIABLE):
-        return _text(os.fsencode(password), f"the environment variable {VARIABLE} holds")
+    if credential is not None:
+        return by_reference(account, credential)
+    if os.environ.get(VARIABLE):
+        return _from_variable(VARIABLE)
     if password := _from_keyring(account):
         return password
     if sys.stdin is not None and sys.stdin.isatty():
@@ -52,8 +58,49 @@ def password_for(account: str, options: PasswordOptions) -> str:
     raise AuthenticationFailed(f"there is no password for {account}", hint=_WAYS.format(account=account))
 
 
-def _from_command(command: str, account: str) -> str:
-    """Return the first line that the command prints; it finds the account's name in MAILARCHIVE_ACCOUNT."""
+def by_reference(account: str, credential: Credential) -> str:
+    """Return the password that a configuration refers to. Raises UsageError, AuthenticationFailed."""
+    match credential.kind:
+        case "command":
+            return from_command(credential.value, account)
+        case "file":
+            return _from_file(Path(credential.value))
+        case "environment":
+            return _from_variable(credential.value)
+        case "systemd":
+            return _from_systemd(credential.value)
+        case "keyring":
+            if password := _from_keyring(account):
+                return password
+            hint = f"put it there with: keyring set {SERVICE} {account} (needs the keyring package)"
+            raise AuthenticationFailed(f"the system keyring has no password for {account}", hint=hint)
+        case "prompt":
+            if sys.stdin is not None and sys.stdin.isatty():
+                return _from_terminal(account)
+            raise AuthenticationFailed(f"the password of {account} is asked for at a terminal, and there is none")
+
+
+def _from_variable(name: str) -> str:
+    if password := os.environ.get(name):
+        return _text(os.fsencode(password), f"the environment variable {name} holds")
+    raise AuthenticationFailed(f"the environment variable {name} holds no password", hint=f"set {name}")
+
+
+def _from_systemd(name: str) -> str:
+    """Return a credential that systemd passes to a service (systemd.exec, LoadCredential=)."""
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    if not directory:
+        raise AuthenticationFailed(
+            f"the systemd credential {name} is only there in a service", hint=f"LoadCredential={name}:FILE in its unit"
+        )
+    return _from_file(Path(directory) / Path(name).name)
+
+
+def from_command(command: str, account: str, what: str = "password command") -> str:
+    """Return the first line that the command prints; it finds the account's name in MAILARCHIVE_ACCOUNT.
+
+    Raises UsageError, which calls the command ``what``.
+    """
     by_hand = "run it by hand to see what it says"
     try:
         with subprocess.Popen(  # noqa: S602 - the user's own command, for the shell as with mbsync and msmtp
@@ -64,15 +111,15 @@ def _from_command(command: str, account: str) -> str:
         ) as process:
             output = _output(process)
     except (OSError, ValueError) as error:
-        raise UsageError(f"the password command cannot be run: {error}") from None
+        raise UsageError(f"the {what} cannot be run: {error}") from None
     if output is None:
         raise UsageError(
-            f"the password command did not end within {PATIENCE} seconds, or printed more than {LARGEST} octets",
+            f"the {what} did not end within {PATIENCE} seconds, or printed more than {LARGEST} octets",
             hint=by_hand,
         )
     if process.returncode != 0:
-        raise UsageError(f"the password command failed with exit code {process.returncode}", hint=by_hand)
-    return _first_line(output, "the password command printed")
+        raise UsageError(f"the {what} failed with exit code {process.returncode}", hint=by_hand)
+    return _first_line(output, f"the {what} printed")
 
 
 def _output(process: subprocess.Popen[bytes]) -> bytes | None:

@@ -1,13 +1,16 @@
 """The entry of the program, and the one place that makes exit codes."""
 
 import os
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial, wraps
 from importlib import import_module
-from typing import Annotated, NoReturn
+from pathlib import Path
+from typing import Annotated, NoReturn, cast
 
 import typer
+from typer.core import TyperGroup
 
 from mailarchive import __version__
 from mailarchive.cli.failure import Failed
@@ -28,9 +31,23 @@ VERBS = {
     "verify": "verify",
     "rebuild": "rebuild",
     "repair": "repair",
+    "status": "status",
+    "doctor": "doctor",
     "demo": "demo",
+    "completion": "completion",
+    "manual": "manual",
 }
 """Each verb and the function in ``<verb>_cmd.py`` that does it."""
+GROUPS: Mapping[str, Mapping[str, str]] = {
+    "account": {"add": "add", "list": "list_accounts", "check": "check", "login": "login", "remove": "remove"},
+    "schedule": {"show": "show", "install": "install", "remove": "remove"},
+}
+"""Each group of verbs, and for each verb of it the function in ``<group>_cmd.py`` that does it."""
+
+
+_DISTRIBUTION = re.compile(r"^([a-z]+)-([^-\n]+)\.dist-info$", re.MULTILINE)
+_COMPLETING = "_MAILARCHIVE_COMPLETE"
+"""Set by a shell that asks what may follow; then typer answers in place of the command."""
 
 
 def run() -> NoReturn:
@@ -55,6 +72,10 @@ def main(arguments: Sequence[str]) -> int:
 
 def _perform(arguments: Sequence[str]) -> int:
     """Parse ``arguments`` with typer, then run the verb outside of typer, which would handle some errors itself."""
+    if _COMPLETING in os.environ:
+        from typer._completion_classes import completion_init  # typer has no public way without its own options
+
+        completion_init()
     parsed = _app(arguments)(args=list(arguments), prog_name="mailarchive", standalone_mode=False)
     return int(parsed() if callable(parsed) else parsed or 0)
 
@@ -69,19 +90,45 @@ def _app(arguments: Sequence[str]) -> typer.Typer:
     )
     app.callback(invoke_without_command=True)(_root)
     named = _verb(arguments)
-    for name in [named] if named else [] if list(arguments) == ["--version"] else VERBS:
-        app.command(name)(_deferred(name))
+    for name in [named] if named else [] if list(arguments) == ["--version"] else [*VERBS, *GROUPS]:
+        if name in GROUPS:
+            app.add_typer(_group(name), name=name)
+        else:
+            app.command(name)(_deferred(name, VERBS[name]))
     return app
+
+
+def whole_command() -> TyperGroup:
+    """Return the parser of all commands."""
+    command = typer.main.get_command(_app(()))  # a group, as it has many
+    return cast("TyperGroup", command)
+
+
+def _group(name: str) -> typer.Typer:
+    """Return the parser of a group of verbs; the docstring of its module says what they are for."""
+    purpose = (import_module(f"mailarchive.cli.{name}_cmd").__doc__ or "").partition(": ")[2]
+    group = typer.Typer(rich_markup_mode=None)
+    group.callback(invoke_without_command=True, help=purpose[:1].upper() + purpose[1:])(_demand_verb)
+    for verb, function in GROUPS[name].items():
+        group.command(verb)(_deferred(name, function))
+    return group
 
 
 def _verb(arguments: Sequence[str]) -> str:
     """Return the verb that ``arguments`` name, or an empty string."""
     first = next((word for word in arguments if not word.startswith("-")), "")
-    return first if first in VERBS else ""
+    return first if first in VERBS or first in GROUPS else ""
 
 
-def _deferred(name: str) -> Callable[..., Callable[[], int]]:
-    verb = getattr(import_module(f"mailarchive.cli.{name}_cmd"), VERBS[name])
+def _verbs(arguments: Sequence[str]) -> list[str]:
+    """Return the verb that ``arguments`` name, and where that is a group, the verb of it."""
+    verb = _verb(arguments)
+    later = list(arguments)[list(arguments).index(verb) + 1 :] if verb in GROUPS else []
+    return [*filter(None, [verb]), *[word for word in later[:1] if word in GROUPS[verb]]]
+
+
+def _deferred(name: str, function: str) -> Callable[..., Callable[[], int]]:
+    verb = getattr(import_module(f"mailarchive.cli.{name}_cmd"), function)
 
     @wraps(verb)
     def parsed(*args: object, **kwargs: object) -> Callable[[], int]:
@@ -93,7 +140,19 @@ def _deferred(name: str) -> Callable[..., Callable[[], int]]:
 def _version(wanted: bool) -> None:
     if wanted:
         out(f"mailarchive {__version__}")
+        out(_runs_on())
         raise typer.Exit
+
+
+def _runs_on() -> str:
+    """Return the versions of what the program runs on; importlib.metadata would take longer than all else."""
+    import platform
+
+    beside = [path.name for path in Path(typer.__file__).parents[1].iterdir()]
+    found = dict(_DISTRIBUTION.findall("\n".join(beside)))
+    libraries = [f"{name} {found[name]}" for name in ("imapclient", "zstandard", "typer", "tqdm") if name in found]
+    python = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
+    return "; ".join((python, *libraries))
 
 
 def _root(
@@ -103,6 +162,11 @@ def _root(
     ] = False,
 ) -> None:
     """Back up mailboxes over IMAP and POP3 into a deduplicated, compressed archive that outlives this program."""
+    _demand_verb(context)
+
+
+def _demand_verb(context: typer.Context) -> None:
+    """Print the help where no verb is named."""
     if context.invoked_subcommand is None:
         out(context.get_help())
         raise typer.Exit(ExitCode.USAGE)
@@ -136,7 +200,7 @@ def _explain(error: Exception, arguments: Sequence[str]) -> tuple[str, str, int]
     if isinstance(error, MailArchiveError):
         return str(error), error.hint, error.exit_code
     if isinstance(error, typer.TyperException):
-        command = " ".join(filter(None, ("mailarchive", _verb(arguments), "--help")))
+        command = " ".join(("mailarchive", *_verbs(arguments), "--help"))
         return error.format_message(), f"see: {command}", ExitCode.USAGE
     return (
         f"this is a bug: {type(error).__name__}: {error}",

@@ -1,13 +1,14 @@
 """The options and arguments that several commands share."""
 
 import os
-import re
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from mailarchive.configuration import configuration_file, load
+from mailarchive.configuration.values import size_of, span_of
 from mailarchive.errors import UsageError
 
 LONGEST_NAME, LONGEST_PATH = 255, 3500
@@ -15,8 +16,15 @@ LONGEST_NAME, LONGEST_PATH = 255, 3500
 Archive = Annotated[
     Path | None,
     typer.Option(
-        "--archive", metavar="DIR", help="The archive [MAILARCHIVE_ARCHIVE, else ~/mail-archive].", show_default=False
+        "--archive",
+        metavar="DIR",
+        help="The archive [MAILARCHIVE_ARCHIVE, else the first of the configuration, else ~/mail-archive].",
+        show_default=False,
     ),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="The configuration [MAILARCHIVE_CONFIG, else the platform's place]."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing when all is well.")]
@@ -30,6 +38,7 @@ Before = Annotated[str | None, typer.Option("--before", metavar="DATE", help="On
 Exclude = Annotated[
     list[str] | None, typer.Option("--exclude", "-x", metavar="GLOB", help="Not these mailboxes; may be repeated.")
 ]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing that has a usual answer: take that.")]
 JsonObject = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
 Wait = Annotated[
     bool,
@@ -46,26 +55,40 @@ PasswordFile = Annotated[
 ]
 
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?) *([KMGT]?)(I?)B?", re.IGNORECASE)
-_POWERS = " KMGT"
-
-
 def octets(text: str | None, option: str) -> int | None:
     """Return the octets that an option names, like 2GB or 1.5GiB. Raises UsageError."""
     if text is None:
         return None
-    size = _SIZE.fullmatch(text.strip())
-    found = 0
-    if size is not None and (size[2] or not size[3]):
-        found = int(float(size[1]) * (1024 if size[3] else 1000) ** _POWERS.index(size[2].upper() or " "))
-    if found < 1:
+    found = size_of(text)
+    if found is None:
         raise UsageError(f"{option} {text!r} is not a size", hint="write it like 500MB, 2GB or 1.5GiB")
     return found
 
 
-def archive_directory(given: Path | None) -> Path:
-    """Return the archive that ``--archive`` or the environment names, else ``~/mail-archive``; absolute."""
-    path = given or Path(os.environ.get("MAILARCHIVE_ARCHIVE") or "~/mail-archive")
+def span(text: str | None, option: str) -> timedelta | None:
+    """Return the span of time that an option names, like 30m, 6h or 3d. Raises UsageError."""
+    if text is None:
+        return None
+    found = span_of(text)
+    if found is None:
+        raise UsageError(f"{option} {text!r} is not a span of time", hint="write it like 30m, 6h or 3d")
+    return found
+
+
+def named_archive(given: Path | None) -> Path | None:
+    """Return the archive that ``--archive`` or MAILARCHIVE_ARCHIVE names."""
+    named = os.environ.get("MAILARCHIVE_ARCHIVE")
+    return given or (Path(named) if named else None)
+
+
+def archive_directory(given: Path | None, config: Path | None = None) -> Path:
+    """Return the archive that is named, else the first of the configuration, else ``~/mail-archive``; absolute.
+
+    Raises UsageError.
+    """
+    path = named_archive(given)
+    if path is None:
+        path = next(iter(load(configuration_file(config)).archives.values()), Path("~/mail-archive"))
     try:
         return directory(path)
     except RuntimeError:

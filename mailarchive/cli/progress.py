@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 from mailarchive.cli.render import clean, fit, plural, seconds, size
-from mailarchive.cli.terminal import is_watched, say
+from mailarchive.cli.terminal import is_watched, note_down, say
 from mailarchive.ops.events import (
     Detail,
     Event,
@@ -75,7 +75,7 @@ class Watcher:
         if self._bar is None:
             say(line)
         else:
-            self._bar.write(line, file=sys.stderr)
+            self._bar.write(note_down(line), file=sys.stderr)
 
     def _plan(self, event: MailboxPlanned) -> None:
         if self._verbose and event.messages:

@@ -1,27 +1,24 @@
 """``mailarchive pull``: bring what is new into the archive."""
 
-import threading
-from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mailarchive.cli import options
-from mailarchive.cli.credentials import PasswordOptions, password_for
+from mailarchive.cli.accounts import choose
+from mailarchive.cli.credentials import PasswordOptions
 from mailarchive.cli.failure import Failed
-from mailarchive.cli.progress import Watcher, telling, watching
-from mailarchive.cli.pull_report import as_object, print_problems, print_summary
+from mailarchive.cli.log import LogFormat, begin_log
+from mailarchive.cli.notifying import tell, telling_errors, whom
+from mailarchive.cli.pull_report import as_one_object, exit_code, print_problems, print_summary, summary
+from mailarchive.cli.pulling import Running, run_pulls
 from mailarchive.cli.render import dump
-from mailarchive.cli.signals import stoppable
-from mailarchive.cli.terminal import ReaderGone, is_watched, out
-from mailarchive.clock import Clock, SystemClock
+from mailarchive.cli.terminal import ReaderGone, is_watched, note_down, out
+from mailarchive.cli.watchdog import pinged, put_metrics
 from mailarchive.config import Auth, Compress, Endpoint, parse_url
-from mailarchive.errors import ArchiveMissing, AuthenticationFailed, MailArchiveError, UsageError
-from mailarchive.ops.events import Detail
-from mailarchive.ops.options import PullAccount, PullOptions
-from mailarchive.ops.report import PullReport
-from mailarchive.sources.base import Source, SourceFactory
+from mailarchive.ops.options import PullOptions
 
 
 def pull(
@@ -30,8 +27,8 @@ def pull(
         typer.Argument(
             metavar="[URL|ACCOUNT]...",
             help="imaps://user@host[:port], or imap:// (STARTTLS); pop3s:// or pop3:// (STLS); "
-            "or an account of the archive by its name. "
-            "Without any: all accounts of the archive.",
+            "or an account by its name in the configuration or the archive. "
+            "Without any: all accounts of the configuration, else all of the archive.",
             show_default=False,
         ),
     ] = None,
@@ -68,12 +65,17 @@ def pull(
         bool, typer.Option("--newest-first", help="The newest mail of each mailbox first.")
     ] = False,
     wait: options.Wait = False,
+    wait_lock: Annotated[
+        str | None,
+        typer.Option("--wait-lock", metavar="TIME", help="Wait so long for an archive that is being written: 10m."),
+    ] = None,
     compress: Annotated[
         Compress,
         typer.Option("--compress", help="IMAP: compress the connection where the network is slow, always, or never."),
     ] = "auto",
     auth: Annotated[
-        Auth, typer.Option("--auth", help="Log in with a password, or with an OAuth access token in its place.")
+        Auth,
+        typer.Option("--auth", help="A password, a token in its place, or the OAuth login of the configuration."),
     ] = "password",
     starttls: Annotated[
         bool, typer.Option("--starttls", help="imap:// and pop3:// to this machine: STARTTLS too.")
@@ -83,6 +85,26 @@ def pull(
         typer.Option("--insecure-plaintext", help="imap://, pop3://: no encryption; anybody between can read along."),
     ] = False,
     ca_file: options.CaFile = None,
+    config: options.Config = None,
+    log_file: Annotated[
+        Path | None,
+        typer.Option("--log-file", metavar="FILE", help="Keep what is said there too; five older files of 5 MiB stay."),
+    ] = None,
+    log_format: Annotated[
+        LogFormat, typer.Option("--log-format", help="What is said on standard error and in the log.")
+    ] = "text",
+    metrics: Annotated[
+        Path | None,
+        typer.Option("--metrics", metavar="FILE", help="Write how accounts stand, in the text form of Prometheus."),
+    ] = None,
+    ping: Annotated[
+        str | None,
+        typer.Option("--ping", metavar="URL", help="Tell this monitor [MAILARCHIVE_PING]: URL/start, URL, URL/fail."),
+    ] = None,
+    notify: Annotated[
+        str | None,
+        typer.Option("--notify", metavar="mailto:ADDRESS", help="Send a mail if the run is not complete."),
+    ] = None,
     password_command: options.PasswordCommand = None,
     password_file: options.PasswordFile = None,
 ) -> int:
@@ -93,10 +115,12 @@ def pull(
 
     Password: --password-command, --password-file, MAILARCHIVE_PASSWORD, the system keyring, or a prompt.
     """
-    directory = options.archive_directory(archive)
+    named = options.named_archive(archive)
+    directory = options.archive_directory(named, config)
     try:
-        endpoints = [
-            parse_url(
+
+        def read_url(url: str, security: str) -> Endpoint:
+            return parse_url(
                 url,
                 starttls=starttls or security == "starttls",
                 insecure_plaintext=insecure_plaintext,
@@ -104,8 +128,8 @@ def pull(
                 auth=auth,
                 compress=compress,
             )
-            for url, security in _urls(targets or [], directory)
-        ]
+
+        chosen = choose(targets or [], directory if named else None, directory, config, read_url)
         wanted = PullOptions(
             tuple(mailbox or ()),
             tuple(exclude or ()),
@@ -117,126 +141,29 @@ def pull(
             options.octets(max_download, "--max-download"),
             newest_first,
         )
-        secrets = PasswordOptions(password_command, password_file)
+        secrets = PasswordOptions(password_command, password_file, config)
         is_quiet = quiet or as_json
         waits = wait or (is_watched() and not is_quiet)
-        report = _run(directory, endpoints, wanted, secrets, quiet=is_quiet, verbose=verbose, waits=waits)
+        patience = options.span(wait_lock, "--wait-lock") or timedelta()
+        how = Running(wanted, secrets, quiet=is_quiet, verbose=verbose, waits=waits, lock_patience=patience)
+        settings = whom(notify, config)
+        begin_log(log_file, log_format)
+        with telling_errors(settings, directory):
+            reports = pinged(ping, lambda: run_pulls(chosen, how), exit_code)
     except Exception as error:
         raise Failed(error, {"archive": str(directory), "accounts": []}) from error
-    code = report.exit_code
-    print_problems(report)
+    code = max(exit_code(reports), put_metrics(metrics, chosen, reports))
+    tell(settings, reports, code)
+    for report in reports:
+        print_problems(report)
+        for account in report.accounts:
+            note_down(summary(account, dry_run=dry_run))
     try:
         if as_json:
-            out(dump(as_object(report, code)))
+            out(dump(as_one_object(reports, code)))
         elif not quiet:
-            print_summary(report, verbose=verbose)
+            for report in reports:
+                print_summary(report, verbose=verbose)
     except ReaderGone:
         return code
     return code
-
-
-def _urls(targets: Sequence[str], directory: Path) -> list[tuple[str, str]]:
-    """Return for each URL or account name, or for all accounts of the archive, its URL and how it was protected."""
-    if all("://" in target for target in targets) and targets:
-        return [(target, "") for target in targets]
-    from mailarchive.ops import browse
-
-    try:
-        known = {account.name: account for account in browse.accounts(directory) if account.url}
-    except ArchiveMissing:
-        known = {}
-    if not targets and not known:
-        raise UsageError("no account to pull from", hint="give a URL: mailarchive pull imaps://user@host")
-    urls = []
-    for target in targets or known:
-        if "://" in target:
-            urls.append((target, ""))
-        elif target in known:
-            urls.append((known[target].url, known[target].security))
-        else:
-            names = f"; the archive knows {', '.join(known)}" if known else ""
-            shown = "what is given" if ":" in target else repr(target)  # it may hold a password
-            raise UsageError(
-                f"{shown} is neither a URL nor an account of {directory}{names}",
-                hint="give a URL: mailarchive pull imaps://user@host",
-            )
-    return urls
-
-
-def _run(
-    directory: Path,
-    endpoints: Sequence[Endpoint],
-    wanted: PullOptions,
-    secrets: PasswordOptions,
-    *,
-    quiet: bool,
-    verbose: bool,
-    waits: bool,
-) -> PullReport:
-    from mailarchive.config import account_of
-    from mailarchive.ops.pull import pull as run_pull
-
-    names = [account_of(endpoint).name for endpoint in endpoints]
-    if len(set(names)) < len(names):
-        raise UsageError("an account is named twice", hint="name each account once")
-    passwords = _passwords(names, secrets)
-    clock = SystemClock()
-    with watching("pull", quiet=quiet, verbose=verbose) as watcher, stoppable() as stop:
-        accounts = [
-            _account(endpoint, password, clock, stop, watcher, waits=waits)
-            for endpoint, password in zip(endpoints, passwords, strict=True)
-        ]
-        return run_pull(directory, accounts, wanted, observer=watcher, clock=clock, stop=stop)
-
-
-def _passwords(names: Sequence[str], secrets: PasswordOptions) -> list[str | MailArchiveError]:
-    """Return each account's password, or why there is none. Raises that if no account has one."""
-    found: list[str | MailArchiveError] = []
-    for name in names:
-        try:
-            found.append(password_for(name, secrets))
-        except MailArchiveError as error:
-            found.append(error)
-    reasons = [password for password in found if isinstance(password, MailArchiveError)]
-    if len(reasons) == len(found):
-        raise reasons[0]
-    return found
-
-
-def _account(
-    endpoint: Endpoint,
-    password: str | MailArchiveError,
-    clock: Clock,
-    stop: threading.Event,
-    watcher: Watcher,
-    *,
-    waits: bool,
-) -> PullAccount:
-    """Return the account to pull; without a password each connection fails with the reason."""
-    from mailarchive.config import account_of
-    from mailarchive.sources.registry import connect, most_connections
-
-    account = account_of(endpoint)
-    if isinstance(password, MailArchiveError):
-        return PullAccount(account, _refusing(password))
-
-    def tell(sentence: str) -> None:
-        watcher(Detail(f"{account.name}: {sentence}"))
-
-    factory = connect(
-        endpoint,
-        lambda: password,
-        clock=clock,
-        stop=stop,
-        on_wait=telling(watcher, account.name),
-        waits=waits,
-        tell=tell,
-    )
-    return PullAccount(account, factory, most_connections(endpoint))
-
-
-def _refusing(error: MailArchiveError) -> SourceFactory:
-    def refuse() -> Source:
-        raise AuthenticationFailed(str(error), hint=error.hint)
-
-    return refuse

@@ -1,5 +1,6 @@
 """What a pull did, as sentences and as the JSON object."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from mailarchive.cli.render import clean, count, decimal_size, plural, seconds, size
@@ -23,7 +24,23 @@ def as_object(report: PullReport, code: int) -> dict[str, object]:
         "archive": report.archive,
         "accounts": [_account_object(account) for account in report.accounts],
         "dry_run": report.dry_run,
+        **({"error": report.error, "hint": report.hint} if report.error else {}),
     }
+
+
+def exit_code(reports: Sequence[PullReport]) -> int:
+    """Return that of the worst archive."""
+    return max(report.exit_code for report in reports)
+
+
+def as_one_object(reports: Sequence[PullReport], code: int) -> dict[str, object]:
+    """Return the report of one archive, or of several with what came of all."""
+    if len(reports) == 1:
+        return as_object(reports[0], code)
+    archives = [as_object(report, report.exit_code) for report in reports]
+    statuses = {report.status for report in reports}
+    status = next(iter(statuses)) if len(statuses) == 1 else "partial"
+    return {"status": status, "exit_code": int(code), "archives": archives}
 
 
 def _account_object(account: AccountReport) -> dict[str, object]:
@@ -55,6 +72,9 @@ def _account_object(account: AccountReport) -> dict[str, object]:
 
 def print_problems(report: PullReport) -> None:
     """Say on standard error what went wrong in each account."""
+    if report.error:
+        say(f"mailarchive: {clean(report.error)}")
+        say(f"  hint: {clean(report.hint)}")
     for account in report.accounts:
         name = clean(account.account)
         for sentence in account.warnings:

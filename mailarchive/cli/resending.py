@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from mailarchive.cli.credentials import PasswordOptions, password_for
+from mailarchive.cli.credentials import PasswordOptions
 from mailarchive.cli.progress import telling, watching
 from mailarchive.cli.signals import stoppable
+from mailarchive.cli.tokens import secret_for
 from mailarchive.clock import SystemClock
 from mailarchive.config import Endpoint, is_loopback
 from mailarchive.errors import UsageError
@@ -62,13 +63,14 @@ def send(how: Running, letter: Letter) -> RestoreReport:
         raise UsageError(f"{how.endpoint.protocol}:// needs an address to send to", hint="give --to me@new.example.org")
     recipient = address(letter.to, "--to")
     sender = None if letter.sender is None else address(letter.sender, "--from")
-    password = password_for(f"{how.endpoint.user}@{how.endpoint.host}", how.secrets) if how.endpoint.user else ""
+    user, host = how.endpoint.user, how.endpoint.host
+    secret = secret_for(how.endpoint, f"{user}@{host}", how.secrets) if user else lambda: ""
     clock = SystemClock()
     with watching("restore", quiet=how.quiet, verbose=how.verbose) as watcher, stoppable() as stop:
         account, lines = connect_to_send(
             how.endpoint,
             recipient,
-            password,
+            secret,
             sender=sender,
             clock=clock,
             stop=stop,

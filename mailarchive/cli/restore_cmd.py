@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mailarchive.cli import options
-from mailarchive.cli.credentials import PasswordOptions, password_for
+from mailarchive.cli.credentials import PasswordOptions
 from mailarchive.cli.failure import Failed
 from mailarchive.cli.progress import telling, watching
 from mailarchive.cli.render import dump
@@ -16,6 +16,7 @@ from mailarchive.cli.resending import Letter, Mode, Running, check_unused, send
 from mailarchive.cli.restore_report import as_object, print_problems, print_summary
 from mailarchive.cli.signals import stoppable
 from mailarchive.cli.terminal import ReaderGone, is_watched, out
+from mailarchive.cli.tokens import secret_for
 from mailarchive.clock import SystemClock
 from mailarchive.config import Auth, Compress, Endpoint, account_of, parse_target_url, parse_url
 from mailarchive.errors import UsageError
@@ -100,13 +101,15 @@ def restore(
         Compress, typer.Option("--compress", help="IMAP: compress the connection: always, or never.")
     ] = "auto",
     auth: Annotated[
-        Auth, typer.Option("--auth", help="Log in with a password, or with an OAuth access token in its place.")
+        Auth,
+        typer.Option("--auth", help="A password, a token in its place, or the OAuth login of the configuration."),
     ] = "password",
     starttls: Annotated[bool, typer.Option("--starttls", help="imap:// to this machine: STARTTLS too.")] = False,
     insecure_plaintext: Annotated[
         bool, typer.Option("--insecure-plaintext", help="imap://: no encryption; anybody between can read along.")
     ] = False,
     ca_file: options.CaFile = None,
+    config: options.Config = None,
     password_command: options.PasswordCommand = None,
     password_file: options.PasswordFile = None,
 ) -> int:
@@ -117,7 +120,7 @@ def restore(
 
     Password: as for pull.
     """
-    directory = options.archive_directory(archive)
+    directory = options.archive_directory(archive, config)
     try:
         endpoint = _endpoint(
             url,
@@ -146,7 +149,7 @@ def restore(
         )
         is_quiet = quiet or as_json
         waits = wait or (is_watched() and not is_quiet)
-        secrets = PasswordOptions(password_command, password_file)
+        secrets = PasswordOptions(password_command, password_file, config)
         mode = _mode(dry_run=dry_run, verify=verify, full=full)
         how = Running(directory, endpoint, wanted, secrets, mode, quiet=is_quiet, verbose=verbose, waits=waits)
         if endpoint.protocol == "imap":
@@ -177,13 +180,13 @@ def _run(how: Running) -> "RestoreReport | RestoreVerification":
     from mailarchive.targets.registry import connect
 
     account = account_of(how.endpoint)
-    password = password_for(account.name, how.secrets)
+    secret = secret_for(how.endpoint, account.name, how.secrets)
     clock = SystemClock()
     verb = "restore" if how.mode in {"restore", "rehearse"} else "compare"
     with watching(verb, quiet=how.quiet, verbose=how.verbose) as watcher, stoppable() as stop:
         lines = connect(
             how.endpoint,
-            lambda: password,
+            secret,
             clock=clock,
             stop=stop,
             on_wait=telling(watcher, account.name),

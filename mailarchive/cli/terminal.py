@@ -3,7 +3,7 @@
 import io
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -62,8 +62,24 @@ def _writing() -> Iterator[None]:
         raise OutputFailed(f"standard output cannot be written: {error.strerror}") from None
 
 
+_writers: list[Callable[[str], str]] = []
+
+
+def also_to(writer: Callable[[str], str]) -> None:
+    """Let ``writer`` have each line that is said from now on; what it returns is printed in its place."""
+    _writers.append(writer)
+
+
+def note_down(line: str) -> str:
+    """Give a line to those who keep what is said, and return it as they want it printed."""
+    for writer in _writers:
+        line = writer(line)
+    return line
+
+
 def say(line: str) -> None:
     """Print one line for people on standard error; what nobody can read is no error."""
+    line = note_down(line)
     with suppress(OSError):
         print(line, file=sys.stderr, flush=True)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from mailarchive.errors import AuthenticationFailed, MailArchiveError, Throttled
+from mailarchive.errors import AuthenticationFailed, MailArchiveError, Throttled, TokenDenied, TokenRefused
 from mailarchive.model import Account
 from mailarchive.ops.look import Look
 from mailarchive.ops.report import AccountReport
@@ -27,10 +27,15 @@ def connections(wanted: int, provider: Provider | None) -> int:
 def hint_for(error: MailArchiveError, provider: Provider | None) -> str:
     """Return the hint of ``error`` with what the provider is known to want; that replaces what is said of any."""
     topic: Topic | None = None
-    if isinstance(error, AuthenticationFailed):
-        topic = "login"
-    elif isinstance(error, Throttled):
-        topic = "throttled"
+    match error:
+        case TokenDenied():
+            pass
+        case TokenRefused():
+            topic = "login" if provider and provider.login == "oauth" else None
+        case AuthenticationFailed():
+            topic = "login"
+        case Throttled():
+            topic = "throttled"
     advice = _advice(provider, topic) if topic else ""
     if error.hint == AuthenticationFailed.default_hint:
         return advice or error.hint

@@ -34,6 +34,10 @@ class PullAccount(NamedTuple):
     account: Account
     connect: SourceFactory
     most_connections: int | None = None
+    options: PullOptions | None = None
+    """What is to be pulled from it, if not what is to be pulled from all."""
+    host: str = ""
+    """Accounts of one host are not all pulled at the same time."""
 
 
 class Around(NamedTuple):

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 
 from mailarchive.archive.archive import open_for_rehearsal, open_for_writing
 from mailarchive.archive.writer import Writer
 from mailarchive.clock import Clock, Stop
 from mailarchive.errors import ArchiveDamaged, ExitCode
+from mailarchive.ops.abreast import Lanes, side_by_side
 from mailarchive.ops.account_pull import AccountPull
 from mailarchive.ops.events import Notice, Observer
 from mailarchive.ops.options import Around, PullAccount, PullOptions
@@ -26,9 +28,11 @@ def pull(
     observer: Observer,
     clock: Clock,
     stop: Stop,
+    lanes: Lanes | None = None,
 ) -> PullReport:
     """Pull ``accounts`` into the archive at ``directory``, which is made if it does not exist.
 
+    They are pulled side by side, as many as ``lanes`` lets, which several archives may share.
     Setting ``stop`` ends the run after the messages in flight; the report then says "partial".
     A failing account never stops another. Raises ArchiveError and UsageError only.
     """
@@ -42,35 +46,51 @@ def pull(
         from mailarchive.ops.rehearsal import rehearse  # noqa: PLC0415 - start-up: only a dry run reads it
 
         with open_for_rehearsal(directory, tell) as catalog:
-            report.accounts.extend(rehearse(catalog, target, options, around) for target in accounts)
+            report.accounts.extend(rehearse(catalog, one, one.options or options, around) for one in accounts)
         _conclude(report, stop, len(accounts))
         return report
     try:
         with open_for_writing(directory, "pull", clock, tell, make=True) as writer:
-            return _pull_all(writer, accounts, options, around, report)
+            return _pull_all(writer, accounts, options, around, lanes or Lanes(), report)
     except ArchiveDamaged as error:
         if not error.retryable:
             raise
         tell(str(error))
     with open_for_writing(directory, "pull", clock, tell) as writer:
-        return _pull_all(writer, accounts, options, around, PullReport(str(directory)))
+        return _pull_all(writer, accounts, options, around, lanes or Lanes(), PullReport(str(directory)))
 
 
 def _pull_all(
-    writer: Writer, accounts: Sequence[PullAccount], options: PullOptions, around: Around, report: PullReport
+    writer: Writer,
+    accounts: Sequence[PullAccount],
+    options: PullOptions,
+    around: Around,
+    lanes: Lanes,
+    report: PullReport,
 ) -> PullReport:
     run = writer.begin("pull")
     mailboxes: dict[str, dict[str, int]] = {}
-    for target in accounts:
-        if around.stop.is_set():
-            break
-        account = AccountPull(writer, target, options, around)
-        report.accounts.append(account.run())
-        mailboxes |= {number: _counts(counted) for number, counted in account.counts.items() if _counts(counted)}
+    for account in side_by_side(accounts, partial(_pull_one, writer, options, around, lanes)):
+        if account is not None:
+            report.accounts.append(account.report)
+            mailboxes |= {number: _counts(counted) for number, counted in account.counts.items() if _counts(counted)}
     _conclude(report, around.stop, len(accounts))
     reached = [account.account for account in report.accounts if account.status != "failed"]
-    writer.end(run, report.exit_code, reached, _totals(report.accounts), mailboxes)
+    complete = [account.account for account in report.accounts if account.status == "complete"]
+    writer.end(run, report.exit_code, reached, _totals(report.accounts), mailboxes, complete)
     return report
+
+
+def _pull_one(
+    writer: Writer, options: PullOptions, around: Around, lanes: Lanes, target: PullAccount
+) -> AccountPull | None:
+    """Pull one account when there is a lane for it; None if the run has been stopped before."""
+    with lanes.of(target.host):
+        if around.stop.is_set():
+            return None
+        account = AccountPull(writer, target, target.options or options, around)
+        account.run()
+        return account
 
 
 def _counts(report: MailboxReport) -> dict[str, int]:

@@ -78,4 +78,7 @@ class PullReport:
     status: Status = "complete"
     exit_code: int = 0
     dry_run: bool = False
+    error: str = ""
+    """Why nothing could be pulled into this archive, where there are others."""
+    hint: str = ""
     accounts: list[AccountReport] = field(default_factory=list)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mailarchive.errors import ConnectionLost, ProtocolViolation, Stalled
 from mailarchive.remote.compression import Throughput
 from mailarchive.remote.deflate import Deflated
+from mailarchive.remote.tls import Certificate, certificate_of
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -38,6 +39,11 @@ class Transport(io.RawIOBase):
         self._is_held = False
         self._cut = False
         self._in_call = threading.Lock()
+
+    @property
+    def certificate(self) -> Certificate | None:
+        """What the server showed when TLS was set up; None without TLS."""
+        return certificate_of(self._sock)
 
     def readable(self) -> bool:
         return True

@@ -9,6 +9,7 @@ from mailarchive.config import Endpoint, account_of
 from mailarchive.model import Account
 from mailarchive.remote.compression import Compression
 from mailarchive.remote.patience import Crew, OnWait
+from mailarchive.remote.renewal import logged_in
 from mailarchive.sources.base import Source, SourceFactory
 from mailarchive.sources.retrying import RetryingSource
 
@@ -39,6 +40,12 @@ def most_connections(endpoint: Endpoint) -> int | None:
     return _MOST_CONNECTIONS.get(endpoint.protocol)
 
 
+def connect_once(endpoint: Endpoint, password: Callable[[], str], clock: Clock) -> Source:
+    """Return one connection to ``endpoint``, which is not made again if it is lost. Raises as SourceFactory does."""
+    opener = _OPENERS[endpoint.protocol](Compression("never", clock, None))
+    return opener(account_of(endpoint), endpoint, password)
+
+
 def connect(
     endpoint: Endpoint,
     password: Callable[[], str],
@@ -59,7 +66,7 @@ def connect(
     opener = _OPENERS[endpoint.protocol](Compression(endpoint.compress, clock, tell))
 
     def one_connection() -> Source:
-        return opener(account, endpoint, password)
+        return logged_in(partial(opener, account, endpoint), password)
 
     def lasting() -> Source:
         return RetryingSource(one_connection, clock=clock, stop=stop, on_wait=on_wait, waits=waits, crew=crew)

@@ -11,6 +11,7 @@ from mailarchive.model import Account
 from mailarchive.remote.compression import Compression
 from mailarchive.remote.line import Line
 from mailarchive.remote.patience import Crew, OnWait
+from mailarchive.remote.renewal import logged_in
 from mailarchive.targets.accounts import AccountTarget
 from mailarchive.targets.base import Target
 from mailarchive.targets.eml import EmlTarget
@@ -50,7 +51,7 @@ def connect(
     account, crew, compression = account_of(endpoint), Crew(), Compression(endpoint.compress, clock)
 
     def one_connection() -> AccountTarget:
-        return ImapTarget(account, endpoint, password, None, compression)
+        return logged_in(lambda given: ImapTarget(account, endpoint, given, None, compression), password)
 
     def lasting() -> Line[AccountTarget]:
         return Line(one_connection, clock=clock, stop=stop, on_wait=on_wait, waits=waits, crew=crew)
@@ -61,7 +62,7 @@ def connect(
 def connect_to_send(
     endpoint: Endpoint,
     recipient: str,
-    password: str,
+    password: Callable[[], str],
     *,
     sender: str | None,
     clock: Clock,
@@ -75,7 +76,7 @@ def connect_to_send(
     from mailarchive.targets.smtp import SmtpTarget, account_of  # noqa: PLC0415 - start-up: an export needs no network
 
     def one_connection() -> SmtpTarget:
-        return SmtpTarget(endpoint, recipient, password, sender=sender)
+        return logged_in(lambda given: SmtpTarget(endpoint, recipient, given, sender=sender), password)
 
     def lasting() -> "Line[SmtpTarget]":
         return Line(one_connection, clock=clock, stop=stop, on_wait=on_wait)

@@ -77,7 +77,7 @@ class Sending:
     ) -> RestoreReport:
         stop = stop or Stop()
         endpoint = endpoint or Endpoint("smtp", "", "127.0.0.1", self.server.port, "plain")
-        account, lines = connect_to_send(endpoint, self.to, "", sender=None, clock=self.clock, stop=stop)
+        account, lines = connect_to_send(endpoint, self.to, lambda: "", sender=None, clock=self.clock, stop=stop)
         target = ResendTarget(account, lines, self.to, resent, rate, waits)
         run = rehearse_resend if rehearse else resend
         options = options or RestoreOptions()

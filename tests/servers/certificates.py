@@ -21,11 +21,12 @@ class Certificate:
         return context
 
 
-def make_certificate(directory: Path) -> Certificate:
-    """Write an authority and a certificate for localhost and 127.0.0.1 into ``directory``."""
+def make_certificate(directory: Path, *names: str) -> Certificate:
+    """Write an authority and a certificate for localhost, 127.0.0.1 and ``names`` into ``directory``."""
     made = Certificate(directory / "ca.pem", directory / "server.pem", directory / "server.key")
     authority_key, request, extensions = (directory / name for name in ("ca.key", "server.csr", "server.ext"))
-    extensions.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n")
+    alternatives = ",".join(["DNS:localhost", "IP:127.0.0.1", *(f"DNS:{name}" for name in names)])
+    extensions.write_text(f"subjectAltName={alternatives}\nextendedKeyUsage=serverAuth\n")
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
     _openssl(
         "req",

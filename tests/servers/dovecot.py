@@ -22,7 +22,7 @@ from mailarchive.loopback.corpus import Mail
 from mailarchive.loopback.syntax import date_time
 from mailarchive.mail.mailbox_name import encode_name
 from tests.servers.certificates import make_certificate
-from tests.servers.dovecot_config import CONFIG, LMTP, POP3
+from tests.servers.dovecot_config import CONFIG, INTROSPECTION, LMTP, OAUTH, POP3
 
 INSTALL = "apt-get install -y dovecot-imapd"
 INSTALL_LMTP = "apt-get install -y dovecot-lmtpd"
@@ -63,6 +63,8 @@ class Dovecot:
     ``mail_format`` is one of FORMATS. ``separator`` and ``prefix`` shape the namespace. ``rawlog`` records
     every command (and answer) for ``commands()``. ``pop3`` (package dovecot-pop3d) serves POP3 as well, ``lmtp``
     (package dovecot-lmtpd) takes mail for whoever it is for into the INBOX, with a Return-Path before it.
+    ``introspection`` is the URL at which access tokens are asked about (RFC 7662), which then let in as well,
+    by ``mechanisms``.
     ``extra`` is appended to the configuration.
     """
 
@@ -79,6 +81,8 @@ class Dovecot:
         rawlog: bool = False,
         pop3: bool = False,
         lmtp: bool = False,
+        introspection: str = "",
+        mechanisms: str = "oauthbearer xoauth2",
         extra: str = "",
     ) -> None:
         self._format = mail_format
@@ -86,6 +90,7 @@ class Dovecot:
         self._rawlog = rawlog
         self._pop3 = pop3
         self._lmtp = lmtp
+        self._introspection, self._mechanisms = introspection, mechanisms
         self._extra = extra
         self._root = Path(tempfile.mkdtemp(prefix="dovecot-"))
         self.ports = Ports(*_free_ports(len(Ports._fields)))
@@ -309,12 +314,14 @@ class Dovecot:
                 rawlog="rawlog_dir = %h/rawlog" if self._rawlog else "",
                 protocols=" ".join(["imap", *(["pop3"] if self._pop3 else []), *(["lmtp"] if self._lmtp else [])]),
                 extra=self._extra
+                + (OAUTH.format(root=self._root, mechanisms=self._mechanisms) if self._introspection else "")
                 + (POP3.format(**self.ports._asdict()) if self._pop3 else "")
                 + (LMTP.format(**self.ports._asdict()) if self._lmtp else ""),
                 imap=self.ports.imap,
                 imaps=self.ports.imaps,
             )
         )
+        (self._root / "oauth2.conf").write_text(INTROSPECTION.format(url=self._introspection))
         self._root.chmod(0o755)
         for path in self._root.rglob("*"):
             _own(path)

@@ -88,6 +88,24 @@ service pop3-login {{
 }}
 """
 
+OAUTH = """
+auth_mechanisms = plain login {mechanisms}
+passdb {{
+  driver = oauth2
+  mechanisms = oauthbearer xoauth2
+  args = {root}/oauth2.conf
+}}
+"""
+
+INTROSPECTION = """
+introspection_mode = post
+introspection_url = {url}
+username_attribute = username
+active_attribute = active
+active_value = true
+scope = mail
+"""
+
 LMTP = """
 postmaster_address = postmaster@example.org
 lmtp_add_received_header = no

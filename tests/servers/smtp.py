@@ -1,6 +1,7 @@
 """Servers that take mail: aiosmtpd on the loopback interface, and one that follows a script for what that cannot do."""
 
 import asyncio
+import base64
 import contextlib
 import socket
 import ssl
@@ -121,6 +122,21 @@ class SmtpServer:
         if said and isinstance(server.transport, asyncio.WriteTransport):
             server.transport.abort()
         return "250 2.0.0 kept as 17"
+
+
+class TokenSmtpServer(SmtpServer):
+    """Takes access tokens by OAUTHBEARER (RFC 7628) that ``is_good`` finds to be the user's."""
+
+    def __init__(self, is_good: Callable[[str, str], bool], **options: Any) -> None:
+        super().__init__(auth_exclude_mechanism=("PLAIN", "LOGIN"), **options)
+        self._is_good = is_good
+
+    async def auth_OAUTHBEARER(self, server: SMTP, arguments: list[str]) -> AuthResult:  # noqa: N802 - a hook
+        response = base64.b64decode(arguments[1]) if len(arguments) > 1 else await server.challenge_auth("")
+        assert isinstance(response, bytes)
+        header, *pairs = response.decode().split("\1")
+        token = dict(pair.split("=", 1) for pair in pairs if pair)["auth"].removeprefix("Bearer ")
+        return AuthResult(success=self._is_good(header.split(",")[1].removeprefix("a="), token), handled=False)
 
 
 async def _end_others() -> None:

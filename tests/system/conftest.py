@@ -78,9 +78,9 @@ class Program:
         """Return the one JSON object that is printed."""
         return json.loads(self(*arguments, "--json", code=code).stdout)
 
-    def rows(self, *arguments: str) -> list[dict[str, Any]]:
+    def rows(self, *arguments: str, code: int = 0) -> list[dict[str, Any]]:
         """Return the JSON objects that are printed, one a line."""
-        return [json.loads(line) for line in self(*arguments, "--json").stdout.splitlines()]
+        return [json.loads(line) for line in self(*arguments, "--json", code=code).stdout.splitlines()]
 
 
 @pytest.fixture

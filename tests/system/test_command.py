@@ -2,20 +2,27 @@
 
 import json
 import os
+import platform
 import pty
+import shutil
 import signal
 import socket
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from mailarchive import __version__
+from mailarchive.cli.main import VERBS
 from tests.system.conftest import Program
 
 
 def test_the_version_needs_nothing_heavy(program: Program) -> None:
-    assert program("--version").stdout == f"mailarchive {__version__}\n"
+    first, second = program("--version").stdout.splitlines()
+    assert first == f"mailarchive {__version__}"
+    assert second.startswith(f"Python {platform.python_version()} ")
+    assert f"; typer {version('typer')}; " in second + "; "
     code = (
         "import sys; from mailarchive.cli.main import main; main(['--version']); "
         "heavy = {'imapclient', 'imaplib', 'rich', 'tqdm', 'zstandard', 'sqlite3', 'keyring', 'ssl', 'email'}; "
@@ -98,3 +105,42 @@ def test_ctrl_c_at_the_password_prompt_is_exit_code_130(program: Program) -> Non
         os.close(terminal)
     assert os.waitstatus_to_exitcode(status) == 130
     assert not program.archive.exists()
+
+
+def test_the_manual_page_has_every_command_and_option_and_is_sound(program: Program) -> None:
+    page = program("manual").stdout
+    for verb in VERBS:
+        assert f".SS mailarchive {verb}" in page
+    assert "\\-\\-max\\-download SIZE" in page
+    assert ".B 21\n" in page
+    if groff := shutil.which("groff"):
+        done = subprocess.run(
+            [groff, "-man", "-Tutf8", "-ww", "-z"], input=page, capture_output=True, text=True, check=True
+        )
+        assert done.stderr == ""
+
+
+@pytest.mark.parametrize(("words", "offered"), [("rest", "restore"), ("pull --paran", "--paranoid")])
+def test_bash_completes_commands_and_options(program: Program, words: str, offered: str) -> None:
+    script = program("completion", "bash").stdout
+    ask = f"COMP_WORDS=(mailarchive {words}); COMP_CWORD={words.count(' ') + 1}; _mailarchive_completion mailarchive"
+    shim = program.home / "mailarchive"
+    shim.write_text(f'#!/bin/sh\nexec {" ".join(program.command)} "$@"\n')
+    shim.chmod(0o755)
+    env = {**program.env, "PATH": f"{program.home}:{program.env['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-c", f"{script}\n{ask}; echo ${{COMPREPLY[@]}}"], env=env, capture_output=True, text=True, check=True
+    )
+    assert offered in done.stdout.split()
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_other_shells_get_a_script_too(program: Program, shell: str) -> None:
+    assert "_MAILARCHIVE_COMPLETE" in program("completion", shell).stdout
+
+
+@pytest.mark.parametrize("arguments", [(), ("account",)])
+def test_without_a_verb_the_help_is_shown(program: Program, arguments: tuple[str, ...]) -> None:
+    done = program(*arguments, code=2)
+    assert done.stdout.startswith("Usage: mailarchive")
+    assert done.stderr == ""

@@ -52,7 +52,7 @@ def test_a_known_account_is_pulled_by_name_and_all_without_any(site: Site) -> No
     for arguments in ((name,), ()):
         (account,) = site.program.json("pull", *arguments)["accounts"]
         assert (account["account"], account["status"], account["new"]) == (name, "complete", 0)
-    assert f"the archive knows {name}" in site.program("pull", "other", code=2).stderr
+    assert f"there are {name}" in site.program("pull", "other", code=2).stderr
 
 
 def test_flags_new_and_vanished_messages_are_counted(site: Site) -> None:

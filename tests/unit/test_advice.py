@@ -1,3 +1,4 @@
+from mailarchive.errors import AuthenticationFailed, TokenDenied, TokenRefused
 from mailarchive.model import Cursor, ListedMailbox, MailboxName, RemoteUid, UidValidity
 from mailarchive.ops import advice
 from mailarchive.ops.look import Look
@@ -56,6 +57,15 @@ def test_what_is_missing_is_told_with_what_to_do() -> None:
         "some providers limit what IMAP shows (look in the settings of the account)"
     )
     assert "export.imap.mail.yahoo.com" in advice.missing(look(10, announced=20), YAHOO)
+
+
+def test_who_logs_in_with_a_token_is_not_told_to_make_a_password() -> None:
+    microsoft = provider_of("outlook.office365.com")
+    assert "app password" in advice.hint_for(AuthenticationFailed("no"), GMAIL)
+    assert advice.hint_for(TokenRefused("no", hint="do this"), GMAIL) == "do this"
+    assert "IMAP must also be switched on" in advice.hint_for(TokenRefused("no", hint="do this"), microsoft)
+    assert advice.hint_for(TokenDenied("no", hint="log in"), GMAIL) == "log in"
+    assert advice.hint_for(TokenDenied("no", hint="log in"), microsoft) == "log in"
 
 
 def test_connections_are_as_many_as_wanted_and_allowed() -> None:

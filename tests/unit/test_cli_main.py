@@ -23,7 +23,7 @@ def _raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
 
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
-    assert capsys.readouterr().out == f"mailarchive {__version__}\n"
+    assert capsys.readouterr().out.startswith(f"mailarchive {__version__}\n")
 
 
 def test_without_a_verb_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:

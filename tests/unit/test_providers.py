@@ -1,4 +1,7 @@
-from mailarchive.providers import provider_of, providers
+import pytest
+
+from mailarchive.config import is_host
+from mailarchive.providers import provider_by_mx, provider_of, provider_of_domain, providers
 
 
 def name_of(host: str, port: int | None = None) -> str | None:
@@ -43,3 +46,73 @@ def test_where_yahoo_shows_everything_is_known() -> None:
     assert yahoo is not None
     assert provider_of(str(yahoo.export)) != yahoo
     assert 10_000 in yahoo.ceilings
+
+
+@pytest.mark.parametrize(
+    ("domain", "name"),
+    [
+        ("gmail.com", "Gmail"),
+        ("GoogleMail.com.", "Gmail"),
+        ("yahoo.co.uk", "Yahoo"),
+        ("aol.com", "AOL"),
+        ("hotmail.fr", "Microsoft"),
+        ("live.com", "Microsoft"),
+        ("msn.com", "Microsoft"),
+        ("outlook.com", "Microsoft"),
+        ("me.com", "iCloud"),
+        ("fastmail.fm", "Fastmail"),
+        ("gmx.de", "GMX"),
+        ("gmx.com", "GMX.com"),
+        ("web.de", "web.de"),
+        ("bk.ru", "mail.ru"),
+        ("ya.ru", "Yandex"),
+        ("zohomail.eu", "Zoho (EU)"),
+        ("proton.me", "Proton Mail Bridge"),
+    ],
+)
+def test_a_domain_of_addresses_tells_its_provider(domain: str, name: str) -> None:
+    provider = provider_of_domain(domain)
+    assert provider is not None
+    assert provider.name == name
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("aspmx.l.google.com", "Gmail"),
+        ("SMTP.Google.com.", "Gmail"),
+        ("example-org.mail.protection.outlook.com", "Microsoft"),
+        ("in1-smtp.messagingengine.com", "Fastmail"),
+        ("mx2.zoho.eu", "Zoho for domains (EU)"),
+        ("mx.yandex.net", "Yandex"),
+        ("mx01.mail.icloud.com", "iCloud"),
+        ("mail.protonmail.ch", "Proton Mail Bridge"),
+    ],
+)
+def test_who_receives_the_mail_of_a_domain_tells_its_provider(host: str, name: str) -> None:
+    provider = provider_by_mx(host)
+    assert provider is not None
+    assert provider.name == name
+
+
+def test_other_domains_and_receivers_tell_none() -> None:
+    for name in ("example.org", "mail.gmail.com", "google.com.example.org", "notgoogle.com", ""):
+        assert provider_of_domain(name) is None
+        assert provider_by_mx(name) is None
+
+
+def test_each_domain_is_of_one_provider_and_each_provider_with_domains_says_what_it_needs() -> None:
+    domains = [domain for provider in providers() for domain in provider.domains]
+    assert len(set(domains)) == len(domains)
+    assert all(is_host(domain) and domain == domain.lower() for domain in domains)
+    for provider in providers():
+        assert "login" in provider.advice
+        assert set(provider.starttls) <= {"imap", "pop3", "smtp"}
+
+
+def test_what_is_like_another_differs_only_where_it_says_so() -> None:
+    plain, custom = provider_of("imap.zoho.eu"), provider_of("imappro.zoho.eu")
+    assert plain is not None
+    assert custom is not None
+    assert custom.advice == plain.advice
+    assert custom.domains == ()

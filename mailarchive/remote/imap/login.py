@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from mailarchive.config import Auth
+from mailarchive.config import Endpoint
 from mailarchive.errors import AuthenticationFailed
 from mailarchive.remote import sasl
 from mailarchive.remote.imap.connect import Connected
@@ -12,27 +12,28 @@ from mailarchive.remote.imap.wire import Wire, astring
 Password = str | Callable[[], str]
 
 
-def log_in(connected: Connected, user: str, password: Password, auth: Auth) -> frozenset[str]:
+def log_in(connected: Connected, endpoint: Endpoint, password: Password) -> frozenset[str]:
     """Log in and return what the server can do then, in capitals.
 
     Raises AuthenticationFailed with the server's words, Throttled if it refuses only for now.
     """
-    wire, offered = connected.wire, connected.capabilities
+    wire, offered, user = connected.wire, connected.capabilities, endpoint.user
     if connected.authenticated:
         return _capabilities(wire, None, [])
     wire.is_logging_in = True
-    disabled, plain = _check_offer(wire.peer, offered, auth)
+    mechanism = _mechanism(wire.peer, offered, endpoint)
     secret = password if isinstance(password, str) else password()
     if "\0" in user + secret:
         raise AuthenticationFailed("a user name or password cannot hold a NUL")
     at_once = "SASL-IR" in offered
-    if auth == "xoauth2":
-        tag = _authenticate(wire, b"XOAUTH2", sasl.xoauth2(user, secret), at_once=at_once)
+    why = ""
+    if endpoint.takes_token:
+        tag = _authenticate(wire, mechanism, sasl.token_response(mechanism, endpoint, secret), at_once=at_once)
         if wire.go_ahead(tag):
-            # An error is told as a challenge, to be answered with nothing.
-            wire.send_line(b"")
-    elif plain and (disabled or not (user + secret).isascii()):
-        tag = _authenticate(wire, b"PLAIN", sasl.plain(user, secret), at_once=at_once)
+            why = sasl.error_words(wire.challenge)
+            wire.send_line(sasl.after_error(mechanism))
+    elif mechanism and ("LOGINDISABLED" in offered or not (user + secret).isascii()):
+        tag = _authenticate(wire, mechanism, sasl.plain(user, secret), at_once=at_once)
     else:
         wire.literal_plus = literal_plus(offered)
         tag = wire.start(b"LOGIN ", astring(user.encode()), b" ", astring(secret.encode()))
@@ -40,31 +41,31 @@ def log_in(connected: Connected, user: str, password: Password, auth: Auth) -> f
     answers = wire.collect(tag)
     status = wire.result(tag, of_account=True)
     if not status.ok:
-        hint = sasl.EXPIRED_HINT if auth == "xoauth2" else ""
-        raise AuthenticationFailed(f"{wire.peer} refused to log {user} in: {status.words}", hint=hint)
+        raise sasl.refused(wire.peer, endpoint, f"{status.words} ({why})" if why else status.words)
     wire.is_logging_in = False
     return _capabilities(wire, status, answers)
 
 
-def _check_offer(peer: str, offered: frozenset[str], auth: Auth) -> tuple[bool, bool]:
-    """Return whether LOGIN is disabled, and whether PLAIN is offered. Raises AuthenticationFailed if nothing fits."""
-    if auth == "xoauth2":
-        if "AUTH=XOAUTH2" not in offered:
-            raise AuthenticationFailed(f"{peer} accepts no access token (XOAUTH2)", hint="leave out --auth xoauth2")
-        return False, False
-    disabled, plain = "LOGINDISABLED" in offered, "AUTH=PLAIN" in offered
-    if disabled and not plain:
+def _mechanism(peer: str, offered: frozenset[str], endpoint: Endpoint) -> str:
+    """Return the mechanism to log in by, empty if only LOGIN is there. Raises AuthenticationFailed if nothing fits."""
+    mechanisms = {word.removeprefix("AUTH=") for word in offered if word.startswith("AUTH=")}
+    if endpoint.takes_token:
+        if mechanism := sasl.token_mechanism(mechanisms):
+            return mechanism
+        raise sasl.no_token_taken(peer, endpoint.auth)
+    mechanism = "PLAIN" if "PLAIN" in mechanisms else ""
+    if "LOGINDISABLED" in offered and not mechanism:
         raise AuthenticationFailed(
             f"{peer} accepts no password on this connection", hint="use imaps://, or imap:// with --starttls"
         )
-    return disabled, plain
+    return mechanism
 
 
-def _authenticate(wire: Wire, mechanism: bytes, response: bytes, *, at_once: bool) -> bytes:
+def _authenticate(wire: Wire, mechanism: str, response: bytes, *, at_once: bool) -> bytes:
     """Send AUTHENTICATE, with its answer in the same line where that is allowed (RFC 4959)."""
     if at_once:
-        return wire.start(b"AUTHENTICATE " + mechanism + b" " + response)
-    tag = wire.start(b"AUTHENTICATE " + mechanism)
+        return wire.start(b"AUTHENTICATE ", mechanism.encode(), b" ", response)
+    tag = wire.start(b"AUTHENTICATE ", mechanism.encode())
     if wire.go_ahead(tag):
         wire.send_line(response)
     return tag

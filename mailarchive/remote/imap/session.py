@@ -57,7 +57,7 @@ class ImapSession:
         connected = connect(endpoint, timeouts or Timeouts())
         self._wire: Wire = connected.wire
         try:
-            self.capabilities = log_in(connected, endpoint.user, password, endpoint.auth)
+            self.capabilities = log_in(connected, endpoint, password)
             self._wire.literal_plus = literal_plus(self.capabilities)
             self.pieces = Pieces(self._wire)
             if "ID" in self.capabilities:

@@ -15,6 +15,7 @@ from mailarchive.remote.imap.responses import Status, Untagged, read_status
 from mailarchive.remote.imap.scan import Part
 from mailarchive.remote.meter import Meter
 from mailarchive.remote.receiving import LARGEST_IN_MEMORY, Spool, spooled
+from mailarchive.remote.tls import Certificate
 from mailarchive.remote.transport import Transport
 from mailarchive.remote.words import printable
 
@@ -66,12 +67,14 @@ class Wire:
     ``exists`` is the number of messages in the selected mailbox, kept up to date by EXISTS and
     EXPUNGE; None until the server said it. Untagged data that nobody asked for is tolerated
     everywhere, as long as it comes to an end. ``is_logging_in`` makes a BYE say that nobody is let in.
+    ``challenge`` is what came with the last ``+``.
     ``is_due`` says whether ``before_mail`` should be called before more mail is asked for, once nothing is in flight.
     """
 
     def __init__(self, sock: socket.socket, peer: str, early: bytes = b"") -> None:
         self.peer = peer
         self.exists: int | None = None
+        self.challenge = b""
         self.literal_plus = 0
         self.is_logging_in = False
         self.is_due: Callable[[], bool] = bool  # False
@@ -86,6 +89,11 @@ class Wire:
         self._closed = False
         self._meter = Meter()
         self._slowness: Throttled | None = None
+
+    @property
+    def certificate(self) -> Certificate | None:
+        """What the server showed when TLS was set up; None without TLS."""
+        return self._transport.certificate
 
     @property
     def idle(self) -> bool:
@@ -267,7 +275,7 @@ class Wire:
         if tagged is not None and tagged[1] in self._waiting:
             self._complete(tagged[1], read_status(tagged[2].upper(), line[tagged.end() :]))
         elif line.startswith(b"+"):
-            self._go_ahead = True
+            self._go_ahead, self.challenge = True, line[1:].strip()
         elif line.strip():
             raise self.violation(f"{self.peer} sent a line that is no IMAP response: {printable(line, 80)}")
         return None

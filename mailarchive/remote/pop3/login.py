@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 from mailarchive.config import Endpoint
 from mailarchive.errors import AuthenticationFailed, SourceError, Throttled
@@ -20,17 +21,27 @@ _DECIDES = frozenset({"AUTH", "SYS/PERM", "SYS/TEMP", "IN-USE", "LOGIN-DELAY"})
 
 def log_in(connected: Connected, endpoint: Endpoint, password: Password) -> None:
     """Log in. Raises AuthenticationFailed with the server's words; Throttled if it refuses only for now."""
-    wire, user = connected.wire, endpoint.user
+    user = endpoint.user
     secret = password if isinstance(password, str) else password()
     if any(mark in user + secret for mark in "\0\r\n"):
         raise AuthenticationFailed("a user name or password cannot hold a NUL or a line break")
-    if endpoint.auth == "xoauth2":
-        status = _authenticate(wire, b"XOAUTH2", sasl.xoauth2(user, secret), at_once=not _takes_two_steps(connected))
+    if endpoint.takes_token:
+        status = _with_token(connected, endpoint, secret)
     else:
         status = _with_password(connected, endpoint, secret)
     del secret
     if not status.ok:
         raise _refusal(connected, endpoint, status)
+
+
+def _with_token(connected: Connected, endpoint: Endpoint, token: str) -> Status:
+    offered = connected.capabilities.get("SASL", "").split()
+    mechanism = sasl.token_mechanism(offered)
+    if mechanism is None and offered:
+        raise sasl.no_token_taken(connected.wire.peer, endpoint.auth)
+    mechanism = mechanism or "XOAUTH2"
+    response = sasl.token_response(mechanism, endpoint, token)
+    return _authenticate(connected.wire, mechanism, response, at_once=not _takes_two_steps(connected))
 
 
 def _with_password(connected: Connected, endpoint: Endpoint, secret: str) -> Status:
@@ -45,7 +56,7 @@ def _with_password(connected: Connected, endpoint: Endpoint, secret: str) -> Sta
         if status.ok or status.code in _DECIDES or not (has_plain or takes_user):
             return status
     if has_plain:
-        return _authenticate(wire, b"PLAIN", sasl.plain(user, secret), at_once=True)
+        return _authenticate(wire, "PLAIN", sasl.plain(user, secret), at_once=True)
     if not takes_user:
         raise AuthenticationFailed(
             f"{wire.peer} accepts no password on this connection",
@@ -60,20 +71,25 @@ def _with_password(connected: Connected, endpoint: Endpoint, secret: str) -> Sta
     return wire.run(word) if status.ok else status
 
 
-def _authenticate(wire: Wire, mechanism: bytes, response: bytes, *, at_once: bool) -> Status:
-    """Send AUTH (RFC 5034), with its answer in the same line where the server takes that."""
-    whole = b"AUTH " + mechanism + b" " + response
-    if at_once and (mechanism != b"PLAIN" or len(whole) + 2 <= _LONGEST_AUTH):
+def _authenticate(wire: Wire, mechanism: str, response: bytes, *, at_once: bool) -> Status:
+    """Send AUTH (RFC 5034), with its answer in the same line where the server takes that.
+
+    What the server tells of an error before it refuses is added to its words.
+    """
+    command = b"AUTH " + mechanism.encode()
+    whole = command + b" " + response
+    if at_once and (mechanism == "XOAUTH2" or len(whole) + 2 <= _LONGEST_AUTH):
         wire.start(whole)
     else:
-        wire.start(b"AUTH " + mechanism)
+        wire.start(command)
         if (status := wire.challenged()) is not None:
             return status
         wire.reply(response)
+    why = ""
     while (status := wire.challenged()) is None:
-        # XOAUTH2 tells an error as a challenge, to be answered with nothing.
-        wire.reply(b"")
-    return status
+        why = sasl.error_words(wire.challenge) or why
+        wire.reply(sasl.after_error(mechanism))
+    return replace(status, words=f"{status.words} ({why})") if why else status
 
 
 def _takes_two_steps(connected: Connected) -> bool:
@@ -94,5 +110,4 @@ def _refusal(connected: Connected, endpoint: Endpoint, status: Status) -> Source
         return SourceError(
             f"{peer} cannot let {user} in, and not because of the password: {words}", hint="ask who runs the server"
         )
-    hint = sasl.EXPIRED_HINT if endpoint.auth == "xoauth2" else ""
-    return AuthenticationFailed(f"{peer} refused to log {user} in: {words}", hint=hint)
+    return sasl.refused(peer, endpoint, words)

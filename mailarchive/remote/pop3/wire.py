@@ -12,6 +12,7 @@ from mailarchive.mail.body import MemoryBody
 from mailarchive.model import Body
 from mailarchive.remote.pop3.incoming import Incoming
 from mailarchive.remote.receiving import LARGEST_IN_MEMORY, Spool, spooled
+from mailarchive.remote.tls import Certificate
 from mailarchive.remote.transport import Transport
 from mailarchive.remote.words import printable
 
@@ -47,12 +48,19 @@ class Wire:
 
     def __init__(self, sock: socket.socket, peer: str, pace: Pace) -> None:
         self.peer = peer
+        self.challenge = b""
+        """What AUTH was last asked."""
         self._pace = pace
         self._transport = Transport(sock, peer)
         self._incoming = Incoming(self._transport, peer, min(QUIET_SECONDS, (sock.gettimeout() or 60.0) / 2))
         self._expected: deque[bool] = deque()
         """For each answer on its way whether a text follows it."""
         self._closed = False
+
+    @property
+    def certificate(self) -> Certificate | None:
+        """What the server showed when TLS was set up; None without TLS."""
+        return self._transport.certificate
 
     @property
     def is_quiet(self) -> bool:
@@ -86,6 +94,7 @@ class Wire:
         """Return the answer of AUTH, or None if the server waits for more (RFC 5034 section 4)."""
         line = self._incoming.line()
         if line == b"+" or line.startswith(b"+ "):
+            self.challenge = line[1:].strip()
             return None
         self._expected.popleft()
         return self._status(line)

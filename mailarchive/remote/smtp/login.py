@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from mailarchive.config import Endpoint
 from mailarchive.errors import AuthenticationFailed, ProtocolViolation
@@ -25,9 +26,9 @@ def log_in(wire: Wire, endpoint: Endpoint, offered: Extensions, password: Passwo
     secret = password if isinstance(password, str) else password()
     if any(mark in endpoint.user + secret for mark in "\0\r\n"):
         raise AuthenticationFailed("a user name or password cannot hold a NUL or a line break")
-    responses = _responses(mechanism, endpoint.user, secret)
+    responses = _responses(mechanism, endpoint, secret)
     try:
-        reply = _authenticated(wire, mechanism.encode(), responses).without([*responses[-1:], secret.encode()])
+        reply = _authenticated(wire, mechanism, responses).without([*responses[-1:], secret.encode()])
     except ProtocolViolation:
         raise ProtocolViolation(f"{wire.peer} answered the log-in with what is no SMTP reply") from None
     del secret
@@ -35,17 +36,16 @@ def log_in(wire: Wire, endpoint: Endpoint, offered: Extensions, password: Passwo
         return
     error = refusal(wire, "login", reply)
     if reply.code >= 500 and reply.enhanced[2:] != "4.5":
-        hint = sasl.EXPIRED_HINT if endpoint.auth == "xoauth2" else ""
-        error = AuthenticationFailed(f"{wire.peer} refused to log {endpoint.user} in: {reply.words}", hint=hint)
+        error = sasl.refused(wire.peer, endpoint, reply.words)
     raise error
 
 
 def _mechanism(peer: str, endpoint: Endpoint, offered: Extensions) -> str:
     mechanisms = offered.get("AUTH", "").split()
-    if endpoint.auth == "xoauth2":
-        if "XOAUTH2" not in mechanisms:
-            raise AuthenticationFailed(f"{peer} accepts no access token (XOAUTH2)", hint="leave out --auth xoauth2")
-        return "XOAUTH2"
+    if endpoint.takes_token:
+        if mechanism := sasl.token_mechanism(mechanisms):
+            return mechanism
+        raise sasl.no_token_taken(peer, endpoint.auth)
     for mechanism in ("PLAIN", "LOGIN"):
         if mechanism in mechanisms:
             return mechanism
@@ -56,22 +56,29 @@ def _mechanism(peer: str, endpoint: Endpoint, offered: Extensions) -> str:
     raise AuthenticationFailed(f"{peer} accepts no password on this connection", hint=hint)
 
 
-def _responses(mechanism: str, user: str, secret: str) -> list[bytes]:
+def _responses(mechanism: str, endpoint: Endpoint, secret: str) -> list[bytes]:
     if mechanism == "LOGIN":
-        return [base64.b64encode(word.encode()) for word in (user, secret)]
-    return [sasl.plain(user, secret) if mechanism == "PLAIN" else sasl.xoauth2(user, secret)]
+        return [base64.b64encode(word.encode()) for word in (endpoint.user, secret)]
+    if mechanism == "PLAIN":
+        return [sasl.plain(endpoint.user, secret)]
+    return [sasl.token_response(mechanism, endpoint, secret)]
 
 
-def _authenticated(wire: Wire, mechanism: bytes, responses: Sequence[bytes]) -> Reply:
-    """Send AUTH, with the response in the same line where that is allowed, and answer what the server asks."""
+def _authenticated(wire: Wire, mechanism: str, responses: Sequence[bytes]) -> Reply:
+    """Send AUTH, with the response in the same line where that is allowed, and answer what the server asks.
+
+    What the server tells of an error before it refuses is added to its words.
+    """
     left = list(responses)
-    command = b"AUTH " + mechanism
-    if mechanism != b"LOGIN" and len(command) + 1 + len(left[0]) <= _LONGEST_COMMAND:
+    command = b"AUTH " + mechanism.encode()
+    if mechanism != "LOGIN" and len(command) + 1 + len(left[0]) <= _LONGEST_COMMAND:
         command += b" " + left.pop(0)
     reply = wire.run(command)
+    why = ""
     for _attempt in range(len(left) + 1):
         if not reply.goes_on:
             break
-        # XOAUTH2 tells an error as a challenge, to be answered with nothing.
-        reply = wire.run(left.pop(0) if left else b"")
-    return reply
+        if not left:
+            why = sasl.error_words(b"".join(reply.lines))
+        reply = wire.run(left.pop(0) if left else sasl.after_error(mechanism))
+    return replace(reply, lines=(*reply.lines, f"({why})".encode())) if why else reply

@@ -1,0 +1,1 @@
+"""OAuth access tokens of accounts: got, kept, and renewed before they expire."""

@@ -1,0 +1,51 @@
+"""The metrics are what Prometheus can read."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mailarchive.ops.metrics import Run, lines, write_metrics
+from mailarchive.ops.report import AccountReport, MailboxReport
+from mailarchive.ops.status import AccountStatus
+
+NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
+SAMPLE = re.compile(r'[a-z_:][a-z0-9_:]*\{[a-z]+="(?:[^"\\\n]|\\.)*"(?:,[a-z]+="(?:[^"\\\n]|\\.)*")*\} [0-9.e+-]+')
+STATUSES = [
+    AccountStatus("work", "me@work", "/srv/mail", NOON, NOON, 7, 2, 1),
+    AccountStatus("odd", 'a"b\\c\nd@x', "/srv/mail", stale=True),
+]
+REPORT = AccountReport("me@work", "imap", downloaded_bytes=500, seconds=2.5, mailboxes=[MailboxReport("INBOX", new=3)])
+
+
+def test_every_line_is_a_comment_or_a_sample_and_each_metric_is_described_once() -> None:
+    found = list(lines(STATUSES, [Run("/srv/mail", 3, NOON, [REPORT])]))
+    described: list[str] = []
+    for line in found:
+        if line.startswith("# HELP"):
+            described.append(line.split()[2])
+        elif line.startswith("# TYPE"):
+            assert line == f"# TYPE {described[-1]} gauge"
+        else:
+            assert SAMPLE.fullmatch(line), line
+            assert line.startswith(described[-1] + "{")
+    assert len(set(described)) == len(described) == 12
+
+
+def test_values_and_labels() -> None:
+    found = list(lines(STATUSES, [Run("/srv/mail", 3, NOON, [REPORT])]))
+    assert (
+        f'mailarchive_last_complete_timestamp_seconds{{account="me@work",archive="/srv/mail"}} {NOON.timestamp():.0f}'
+        in found
+    )
+    assert 'mailarchive_stale{account="a\\"b\\\\c\\nd@x",archive="/srv/mail"} 1' in found
+    assert 'mailarchive_run_new_messages{account="me@work",archive="/srv/mail"} 3' in found
+    assert 'mailarchive_run_exit_code{archive="/srv/mail"} 3' in found
+
+
+def test_the_file_is_replaced_whole_and_others_can_read_it(tmp_path: Path) -> None:
+    file = tmp_path / "mail.prom"
+    write_metrics(file, STATUSES, [])
+    write_metrics(file, STATUSES[:1], [])
+    assert "odd" not in file.read_text()
+    assert file.stat().st_mode & 0o777 == 0o644
+    assert list(tmp_path.iterdir()) == [file]
