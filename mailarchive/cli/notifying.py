@@ -1,6 +1,5 @@
 """Tell somebody by mail that a pull was not complete."""
 
-import platform
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -55,6 +54,8 @@ def telling_errors(settings: Notify | None, directory: Path) -> Iterator[None]:
 
 
 def _send(settings: Notify, reports: Sequence[PullReport], exit_code: int) -> None:
+    import platform
+
     from mailarchive.ops.notification import notification
     from mailarchive.targets.registry import connect_to_send
     from mailarchive.targets.smtp import account_of

@@ -12,7 +12,7 @@ from mailarchive.cli.credentials import PasswordOptions
 from mailarchive.cli.failure import Failed
 from mailarchive.cli.log import LogFormat, begin_log
 from mailarchive.cli.notifying import tell, telling_errors, whom
-from mailarchive.cli.pull_report import as_one_object, exit_code, print_problems, print_summary, summary
+from mailarchive.cli.pull_report import as_one_object, exit_code, print_problems, print_summary, summary, total_line
 from mailarchive.cli.pulling import Running, run_pulls
 from mailarchive.cli.render import dump
 from mailarchive.cli.terminal import ReaderGone, is_watched, note_down, out
@@ -164,6 +164,8 @@ def pull(
         elif not quiet:
             for report in reports:
                 print_summary(report, verbose=verbose)
+            if not dry_run and sum(len(report.accounts) for report in reports) > 1:
+                out(total_line(reports))
     except ReaderGone:
         return code
     return code

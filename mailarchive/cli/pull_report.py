@@ -129,6 +129,16 @@ def summary(account: AccountReport, *, dry_run: bool) -> str:
     )
 
 
+def total_line(reports: Sequence[PullReport]) -> str:
+    """Return one line about all accounts of all archives."""
+    accounts = [account for report in reports for account in report.accounts]
+    complete = sum(account.status == "complete" for account in accounts)
+    new, failed = (sum(total(account, name) for account in accounts) for name in ("new", "failed"))
+    downloaded = size(sum(account.downloaded_bytes for account in accounts))
+    bad = f", {count(failed)} failed" if failed else ""
+    return f"{plural(len(accounts), 'account')}, {complete} complete: {count(new)} new{bad}, {downloaded} downloaded"
+
+
 def _today(account: AccountReport) -> str:
     """Return how much of what is to be fetched ``--max-download`` lets come today."""
     if account.max_download is None:

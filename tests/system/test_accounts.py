@@ -68,6 +68,7 @@ def test_all_accounts_are_pulled_into_their_archives(program: Program) -> None:
     assert (value["status"], value["exit_code"]) == ("complete", 0)
     assert new(value) == {"main": {"one": 2, "two": 1}, "other": {"three": 1}}
     assert new(program.json("pull")) == {"main": {"one": 0, "two": 0}, "other": {"three": 0}}
+    assert program("pull").stdout.splitlines()[-1] == "3 accounts, 3 complete: 0 new, 0 B downloaded"
     # Other commands look into the first archive.
     assert "two@" in program("mailboxes").stdout
     assert "three@" not in program("mailboxes").stdout
