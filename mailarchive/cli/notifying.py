@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from mailarchive.cli.credentials import PasswordOptions, password_for
@@ -28,7 +27,7 @@ def whom(text: str | None, config: Path | None) -> Notify | None:
     if notify is None:
         hint = '[notify] with smtp = "smtps://me@smtp.example.org"'
         raise UsageError(f"{file} does not say over which server to send mail", hint=hint)
-    return replace(notify, to=to, sender=notify.sender or to)
+    return notify._replace(to=to, sender=notify.sender or to)
 
 
 def tell(settings: Notify | None, reports: Sequence[PullReport], exit_code: int) -> None:

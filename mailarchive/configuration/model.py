@@ -1,10 +1,9 @@
 """What a configuration says, checked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from mailarchive.config import Endpoint
 
@@ -13,16 +12,14 @@ TokenStore = Literal["auto", "keyring", "file"]
 """Where tokens are kept; ``auto``: in the keyring if there is one, else in a file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
+class Credential(NamedTuple):
     """Where a secret is; never the secret. ``value`` is the command, the file, or the name, as the kind wants it."""
 
     kind: CredentialKind
     value: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class OAuth:
+class OAuth(NamedTuple):
     """How an account's access tokens are got, and where they are kept; never a token, nor a client's secret.
 
     With ``token_command`` that prints them and the rest is of no use. ``parameters`` go into the request for
@@ -48,8 +45,7 @@ class OAuth:
     trial_days: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AccountEntry:
+class AccountEntry(NamedTuple):
     """An account, under the name that the file gives it, and what is pulled from it to where.
 
     ``mailboxes`` and ``exclude`` are globs over printed names; ``every`` is how often it is meant to be pulled.
@@ -69,8 +65,7 @@ class AccountEntry:
     oauth: OAuth | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Notify:
+class Notify(NamedTuple):
     """Whom to tell that a run was not complete, from whom, and over which SMTP server."""
 
     endpoint: Endpoint
@@ -79,8 +74,7 @@ class Notify:
     credential: Credential | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Configuration:
+class Configuration(NamedTuple):
     """All of a configuration file; ``archives`` are its directories by name."""
 
     file: Path

@@ -1,7 +1,6 @@
 """Where access tokens come from: what is known of providers, what the file says of them, and of each account."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import quote
@@ -78,8 +77,8 @@ class OAuthReader:
         table.end()
         tenant = said.pop("tenant", None) or _tenant_of(endpoint.user)
         kept = self._file.parent / "tokens" / f"{quote(name, safe='@+ ')}.json"
-        found = replace(_KNOWN.get(provider, OAuth(provider, kept)), **said, file=kept)
-        found = replace(found, **{key: getattr(found, key).replace("{tenant}", tenant) for key in _URLS})
+        found = _KNOWN.get(provider, OAuth(provider, kept))._replace(**said, file=kept)
+        found = found._replace(**{key: getattr(found, key).replace("{tenant}", tenant) for key in _URLS})
         if not found.token_command:
             _check(account, found)
         return found

@@ -193,7 +193,7 @@ def test_that_a_login_has_ended_is_written_down_until_it_is_made_again(site: Sit
 
 
 def test_another_user_or_client_must_log_in_anew(site: Site) -> None:
-    holders = replace(site.holder, user="other"), replace(site.holder, oauth=replace(site.holder.oauth, client_id="x"))
+    holders = replace(site.holder, user="other"), replace(site.holder, oauth=site.holder.oauth._replace(client_id="x"))
     for holder in holders:
         with pytest.raises(AuthenticationFailed, match="another user or with another client_id") as caught:
             Keeper(holder, site.store, site.clock)()
@@ -226,7 +226,7 @@ def test_a_refresh_token_is_not_used_up_where_the_new_one_cannot_be_kept(site: S
     folder = site.holder.oauth.file.parent
     path = folder.with_name("blocked") / "me.json"
     folder.with_name("blocked").write_text("no folder")
-    holder = replace(site.holder, oauth=replace(site.holder.oauth, file=path))
+    holder = replace(site.holder, oauth=site.holder.oauth._replace(file=path))
     site.clock.sleep(3600, NEVER)
     with pytest.raises(TokenDenied, match="cannot write"):
         Keeper(holder, site.store, site.clock)()
@@ -262,7 +262,7 @@ def test_a_code_that_nobody_types_runs_out(site: Site) -> None:
 
 
 def test_a_client_that_the_server_does_not_know_is_told(site: Site) -> None:
-    holder = replace(site.holder, oauth=replace(site.holder.oauth, client_id="x"))
+    holder = replace(site.holder, oauth=site.holder.oauth._replace(client_id="x"))
     with pytest.raises(TokenDenied, match="invalid_client") as caught:
         by_device(holder, lambda _code: None, StillClock(), NEVER)
     assert "client_id and client_secret" in caught.value.hint
@@ -276,14 +276,14 @@ def test_a_browser_that_never_comes_back_is_not_waited_for_for_ever(site: Site) 
 def test_a_server_that_is_not_trusted_gets_nothing(site: Site, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     other = make_certificate(tmp_path / "other").ca
-    holder = replace(site.holder, oauth=replace(site.holder.oauth, ca_file=other))
+    holder = replace(site.holder, oauth=site.holder.oauth._replace(ca_file=other))
     with pytest.raises(TlsFailed, match="cannot be trusted"):
         by_device(holder, lambda _code: None, StillClock(), NEVER)
     assert len(site.server.forms) == 1
 
 
 def test_a_server_that_is_not_there_is_told(site: Site) -> None:
-    holder = replace(site.holder, oauth=replace(site.holder.oauth, device_url="https://127.0.0.1:1/device"))
+    holder = replace(site.holder, oauth=site.holder.oauth._replace(device_url="https://127.0.0.1:1/device"))
     with pytest.raises(SourceUnreachable, match=r"127\.0\.0\.1:1 cannot be reached"):
         by_device(holder, lambda _code: None, StillClock(), NEVER)
 

@@ -1,7 +1,6 @@
 """Tokens go into the keyring where there is one that answers, else into a file; the configuration may say which."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -164,4 +163,4 @@ def test_how_a_login_stands_is_told_for_accounts_whose_tokens_are_ours(tmp_path:
     found = token_standing(account)
     assert found is not None
     assert found.state == "good"
-    assert token_standing(replace(account, oauth=None)) is None
+    assert token_standing(account._replace(oauth=None)) is None
