@@ -77,6 +77,10 @@ class LabelRestore:
             return
         opened = target.open(ListedMailbox(self._all_mail.name))
         name = self._route.destination.name
+        if opened.cursor.uidvalidity != self._all_mail.uidvalidity:
+            raise MailboxUnavailable(
+                f"{self._all_mail.name} was made anew while it was filled", hint="run the same command again"
+            )
         box = self._common.log.mailbox(
             self._common.target, name.raw, name.delimiter, opened.cursor.uidvalidity, opened.cursor.uidnext
         )

@@ -3,6 +3,7 @@
 import threading
 from collections import deque
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -48,12 +49,13 @@ def restore(
     with open_for_writing(directory, "restore", clock, lambda text: observer(Notice(text))) as writer:
         with writer.catalog() as catalog:
             scope = scope_of(catalog, target.account, options)
-            is_broken_off = _is_broken_off(catalog) and target_number(catalog, target.account) is not None
+            is_known = target_number(catalog, target.account) is not None
+            settling = _settling(catalog, clock.now()) if is_known else 0.0
         warn(report.warnings, scope.warnings, observer)
         run = writer.begin("restore")
-        if is_broken_off:
-            observer(Notice(f"the last restore was broken off; {SETTLING:.0f} s for the server to be done with it"))
-            clock.sleep(SETTLING, stop)
+        if settling > 0:
+            observer(Notice(f"the last restore was broken off; {settling:.0f} s for the server to be done with it"))
+            clock.sleep(settling, stop)
         try:
             AccountRestore(writer, target, options, around, report, scope).run()
         finally:
@@ -63,10 +65,15 @@ def restore(
     return report
 
 
-def _is_broken_off(catalog: Catalog) -> bool:
-    """Return whether the last restore died: the server may still be at work on what it had sent."""
-    runs = [run for run in catalog.runs() if run.command == "restore"]
-    return bool(runs) and runs[-1].exit_code is None
+def _settling(catalog: Catalog, now: datetime) -> float:
+    """Return for how many seconds the server may still be at work on what the last restore had sent.
+
+    Of one that died it is not known when that was; one that was not complete may have lost connections.
+    """
+    last = next((run for run in reversed([*catalog.runs()]) if run.command == "restore"), None)
+    if last is None or last.exit_code == ExitCode.COMPLETE:
+        return 0.0
+    return SETTLING if last.end is None else min(SETTLING, SETTLING - (now - last.end).total_seconds())
 
 
 class _Owner(Protocol):

@@ -1,6 +1,6 @@
 """Which messages of an archive go to which mailbox of a target, and what that is known to have of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from mailarchive.archive.archive import Catalog
@@ -126,7 +126,8 @@ def _remembered(
 def _by_label(planned: Sequence[Route], all_mail: ListedMailbox) -> list[Route]:
     """Send each message to the mailbox with all mail, once, and let labels put it into the others.
 
-    Spam and trash have no part in that.
+    Spam and trash have no part in that; as a message is in one of these three places only, they get what the mailbox
+    with all mail does not.
     """
     places = [route for route in planned if gmail_names.is_place(route.destination)]
     labels = [
@@ -142,7 +143,15 @@ def _by_label(planned: Sequence[Route], all_mail: ListedMailbox) -> list[Route]:
     # There a message has one date and one set of flags, whichever mailboxes show it.
     as_sent = {item.message.digest: item for item in wanted}
     shown = [route._replace(wanted=[as_sent[item.message.digest] for item in route.wanted]) for route in labels]
-    return [first, *others, *shown]
+    return [first, *_elsewhere(others, set(as_sent)), *shown]
+
+
+def _elsewhere(others: Iterable[Route], taken: set[Digest]) -> Iterator[Route]:
+    """Yield routes without what is ``taken``, or wanted by one before."""
+    for route in others:
+        wanted = [item for item in route.wanted if item.message.digest not in taken]
+        taken |= {item.message.digest for item in wanted}
+        yield route._replace(wanted=distinct(wanted))
 
 
 def distinct(wanted: Iterable[Wanted]) -> list[Wanted]:

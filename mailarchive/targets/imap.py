@@ -159,6 +159,7 @@ class _Appending:
         self._waiting: deque[_Sent] = deque()
         self._octets = 0
         self._no_room = 0
+        self._is_full = False
         self._words = ""
 
     def run(self, messages: Iterable[Outbound]) -> Iterator[Outcome]:
@@ -176,10 +177,6 @@ class _Appending:
         if self._is_full:
             raise NoRoom(f"{self._name} takes no further message: {self._words}")
         self._session.heed()
-
-    @property
-    def _is_full(self) -> bool:
-        return self._no_room >= _FULL
 
     def _batches(self, messages: Iterable[Outbound]) -> Iterator[tuple[list[Outbound], int]]:
         """Yield messages for one command each, with their octets; one that is not in memory has its own."""
@@ -226,5 +223,6 @@ class _Appending:
 
     def _refused(self, place: int, error: MessageRefused) -> Outcome:
         self._no_room = self._no_room + 1 if error.code == NO_ROOM else 0
+        self._is_full = self._is_full or self._no_room >= _FULL
         self._words = str(error)
         return Outcome(place, None, str(error), error.code)

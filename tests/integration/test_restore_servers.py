@@ -51,6 +51,25 @@ def test_at_gmail_each_message_is_sent_once_and_labels_put_it_into_its_mailboxes
         assert (found.exit_code, found.problems) == (0, [])
 
 
+def test_at_gmail_nothing_is_moved_out_of_all_mail_by_what_is_in_the_trash_as_well(
+    archived: Callable[[LoopbackAccount], Path],
+) -> None:
+    old = source(mail(1), mail(2))
+    for name, use in (("Trash", "\\Trash"), ("Junk", "\\Junk")):
+        old.create(name, special_use=use)
+        old.append(name, mail(1), internaldate=DATE)
+        old.append(name, mail(3), internaldate=DATE)
+    root = archived(old)
+    with LoopbackServer(GmailAccount()) as server:
+        report = run(server, root)
+        assert (report.exit_code, report.total("sent")) == (0, 3)
+        assert sorted(octets(server.account, "INBOX")) == [mail(1), mail(2)]
+        assert octets(server.account, "[Gmail]/Spam") + octets(server.account, "[Gmail]/Trash") == [mail(3)]
+        again = run(server, root)
+        assert (again.total("sent"), again.total("removed")) == (0, 0)
+        assert verified(server, root).exit_code == 0
+
+
 def test_at_gmail_the_limit_of_a_day_is_no_full_mailbox(archived: Callable[[LoopbackAccount], Path]) -> None:
     root = archived(source(*(mail(number) for number in range(10))))
     with LoopbackServer(GmailAccount()) as server:
