@@ -95,7 +95,7 @@ class Letters:
                     continue
                 body, has_nul = bodies.pop(place)
                 if has_nul and not self._common.abilities.takes_nul:
-                    self._withhold(Withheld(place, NO_NUL, flaws=frozenset({Flaw.NUL})))
+                    self._withhold(Withheld(place, NO_NUL, flaws=self.flaws(item)))
                     continue
                 if not self._common.uploads.admit(body.size):
                     return

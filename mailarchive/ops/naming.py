@@ -123,7 +123,7 @@ class _Namer:
             name, changed = box.name, ""
         number = 2
         while (taken := self._by_raw.get(self._key(name.raw))) and taken[1] != parts:
-            name, changed = self._name((*parts[:-1], f"{parts[-1]}~{number}"))
+            name, changed = self._name((*parts[:-1], _with_number(parts[-1], number)))
             changed = changed or "another mailbox has its name"
             number += 1
         self._enter(box, name, parts, changed, use)
@@ -163,6 +163,13 @@ class _Namer:
             changed.append("the server has no mailboxes below others")
         joint = (self._delimiter or "-").encode("latin-1", "replace")
         return prefix + joint.join(encode_name(part) for part in clean), "; ".join(dict.fromkeys(changed))
+
+
+def _with_number(part: str, number: int) -> str:
+    """Return a part of a name with ``number`` behind it, cut so that both have room."""
+    while len(encode_name(f"{part}~{number}")) > _LONGEST:
+        part = part[: len(part) * 9 // 10]
+    return f"{part}~{number}"
 
 
 def _folded(raw: bytes, delimiter: str | None) -> bytes:

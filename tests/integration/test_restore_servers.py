@@ -104,6 +104,16 @@ def test_what_a_strict_server_refuses_is_listed_and_sent_mended_only_if_wanted(
         assert run(server, root).total("known") == 5
 
 
+def test_a_message_with_two_flaws_is_mended_of_both(archived: Callable[[LoopbackAccount], Path]) -> None:
+    root = archived(source(b"Subject: two\n\na\0b\n"))
+    strict = LoopbackAccount(capabilities=CAPABILITIES)
+    strict.refuses = frozenset({"bare-newline"})
+    with LoopbackServer(strict) as server:
+        report = run(server, root, ONE._replace(fix=True))
+        assert (report.exit_code, report.total("mended")) == (0, 1)
+        assert octets(strict, "INBOX") == [b"Subject: two\r\n\r\na b\r\n"]
+
+
 def test_literal8_carries_nul_where_it_is_offered(archived: Callable[[LoopbackAccount], Path]) -> None:
     root = archived(source(NUL, mail(1)))
     with LoopbackServer(LoopbackAccount(capabilities=CAPABILITIES | {"BINARY"})) as server:

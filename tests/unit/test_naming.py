@@ -257,3 +257,9 @@ def test_a_mailbox_that_is_there_under_an_odd_name_keeps_it() -> None:
 )
 def test_empty_parts_of_a_printed_name_are_seen(text: str, parts: Parts) -> None:
     assert read_name(text) == parts
+
+
+def test_long_names_that_begin_alike_are_numbered_one_after_the_other() -> None:
+    places = found(*(box(number, "x" * 250 + str(number)) for number in range(12)))
+    assert len({place.name.raw for place in places}) == 12
+    assert all(len(place.name.raw) <= 200 for place in places)
