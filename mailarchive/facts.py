@@ -215,6 +215,14 @@ class NotTaken(NamedTuple):
     digest: Digest
 
 
+class NotThere(NamedTuple):
+    """What one ``Restored`` of this box tells of by ``digest`` and ``uid`` is no longer there."""
+
+    box: int
+    digest: Digest
+    uid: int | None = None
+
+
 class Restored(NamedTuple):
     """A mailbox of a target has one more of this message, once for each such fact.
 
@@ -257,6 +265,7 @@ Fact = (
     | TargetMailboxSeen
     | Sending
     | NotTaken
+    | NotThere
     | Restored
     | Checkpoint
 )

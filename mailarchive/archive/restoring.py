@@ -1,6 +1,6 @@
 """What a restore writes down: targets, their mailboxes, and what each of them was given."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from mailarchive import facts as f
@@ -66,6 +66,10 @@ class RestoreLog:
     def not_taken(self, box: int, digest: Digest) -> None:
         """Record that what ``sending`` announced last of this message did not arrive."""
         self._writer.record(f.NotTaken(box, digest))
+
+    def not_there(self, box: int, gone: Iterable[tuple[Digest, int | None]]) -> None:
+        """Record in one write that a mailbox no longer has these messages, by digest and UID."""
+        self._writer.record(*(f.NotThere(box, *one) for one in gone))
 
     def restored(self, box: int, landed: Sequence[Landed]) -> None:
         """Record in one write that a mailbox has these messages."""

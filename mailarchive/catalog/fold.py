@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mailarchive import facts as f
-from mailarchive.catalog.fold_restores import RestoreFold
+from mailarchive.catalog.fold_restores import RESTORING, RestoreFold
 from mailarchive.catalog.rows import with_digests
 from mailarchive.catalog.schema import DIGEST_IS
 from mailarchive.model import Digest, RemoteUid
@@ -68,7 +68,7 @@ class Fold:
                 placed.append(fact)
             elif kind is f.MessageStored:
                 messages.append(fact)
-            elif kind is f.Restored or kind is f.Sending or kind is f.NotTaken:
+            elif kind in RESTORING:
                 restored.append(fact)
             elif handler := self._by_type.get(kind):
                 self._arrived(messages, placed)

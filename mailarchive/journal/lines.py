@@ -93,6 +93,7 @@ _NAMES: dict[type[Any], str] = {
     f.TargetMailboxSeen: "target_mailbox",
     f.Sending: "sending",
     f.NotTaken: "not_taken",
+    f.NotThere: "not_there",
     f.Restored: "restored",
     f.Checkpoint: "checkpoint",
 }

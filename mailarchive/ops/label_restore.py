@@ -10,7 +10,7 @@ from mailarchive.ops.mailbox_restore import MailboxRestore
 from mailarchive.ops.restore_common import Common
 from mailarchive.ops.restore_report import RestoredMailbox
 from mailarchive.ops.routes import Route
-from mailarchive.ops.standing import Standing
+from mailarchive.ops.standing import COPY, Standing
 from mailarchive.targets.accounts import AccountTarget
 
 _AT_A_TIME = 500
@@ -29,15 +29,15 @@ class LabelRestore:
 
     def prepare(self) -> bool:
         """Compare what is wanted with what the archive remembers; return whether there is something to do."""
-        known, validity = self._route.known, self._all_mail.uidvalidity
-        is_labelled = (
-            known is not None
-            and known.uidvalidity == validity
-            and not self._route.is_lost
-            and not self._common.options.again
-        )
-        self._standing.recall(known if is_labelled else None)
+        is_labelled = self._is_same and not self._route.is_lost and not self._common.options.again
+        self._standing.recall(self._route.known if is_labelled else None)
         return bool(self._standing.pending) or self._route.destination.listed is None
+
+    @property
+    def _is_same(self) -> bool:
+        """Whether what the archive remembers is of the mailbox with all mail that is there."""
+        known = self._route.known
+        return known is not None and known.uidvalidity == self._all_mail.uidvalidity
 
     def planned(self) -> tuple[str, int, int]:
         """Return what the mailbox is called; its messages are those of the one with all mail."""
@@ -84,6 +84,7 @@ class LabelRestore:
         box = self._common.log.mailbox(
             self._common.target, name.raw, name.delimiter, opened.cursor.uidvalidity, opened.cursor.uidnext
         )
+        before = {one.digest for one in self._route.have} if self._is_same else set()
         for start in range(0, len(found), _AT_A_TIME):
             if self._common.is_stopping():
                 return
@@ -93,10 +94,8 @@ class LabelRestore:
             except MessageRefused as error:
                 self.report.error = f"{name} cannot be filled: {error}"
                 return
-            landed = [
-                (place, Landed(self._standing.pending[place].message.digest, None, "copy")) for _uid, place in some
-            ]
-            self._common.log.restored(box, [one for _place, one in landed])
+            landed = [(place, Landed(self._standing.pending[place].message.digest, None, COPY)) for _uid, place in some]
+            self._common.log.restored(box, [one for _place, one in landed if one.digest not in before])
             self._standing.landed(landed)
             self.report.copied += len(landed)
             self._common.done(self.report.mailbox, len(landed), 0)

@@ -93,14 +93,14 @@ class MailboxCopies:
         """Copy ``groups``; return the UIDs of the copies by those of the originals, for each."""
         found: list[dict[int, int]] = []
         for group in groups:
-            group.restore.begin_copying()
+            group.restore.begin_copying(one.place for one in group.items)
         try:
             for group, copied in zip(groups, opened.copy(group.copying for group in groups), strict=True):
                 found.append(dict(copied))
                 there = [
                     (one.place, one.item, copied[one.original.uid]) for one in group.items if one.original.uid in copied
                 ]
-                group.restore.copied(there, is_all=len(there) == len(group.items))
+                group.restore.copied(there)
                 self.settled += len(there)
         except SourceError:
             for group in groups[len(found) :]:
@@ -109,7 +109,7 @@ class MailboxCopies:
         return found
 
     def _try_copy(self, target: AccountTarget, opened: OpenTarget) -> None:
-        """Copy one message, and see whether the copy has the date and the size of its original."""
+        """Copy one message, and see whether the copy has size, date and flags of its original."""
         first = next(self._dated(), None)
         if first is None:
             return
@@ -118,17 +118,18 @@ class MailboxCopies:
             _Group(group.restore, [item for item in group.items if (group.restore, item) != first])
             for group in self._groups
         ]
+        before = _told(opened, one.original.uid)
         (copied,) = self._copy(opened, [_Group(restore, [one])])
         uid = copied.get(one.original.uid)
         if uid is None:
             return
-        facts = next(iter(target.look(ListedMailbox(restore.name)).facts([uid])), None)
-        keeps = facts is not None and (facts.internaldate, facts.size) == (one.item.date, one.item.message.size)
-        self._common.copies.keeps = keeps
-        if not keeps:
+        changed = _changes(before, _told(target.look(ListedMailbox(restore.name)), uid))
+        self._common.copies.keeps = not changed
+        if changed:
             self._common.notes.note(
-                "the target changes the date of what it copies: what is in several mailboxes is sent to each; message "
-                f"{one.item.message.digest.hex()[:12]} in {restore.name}, by which this was found out, has another date"
+                f"the target changes the {changed} of what it copies: what is in several mailboxes is sent to each; "
+                f"message {one.item.message.digest.hex()[:12]} in {restore.name}, by which this was found out, is such"
+                " a copy"
             )
 
     def _dated(self) -> Iterator[tuple[MailboxRestore, Copyable]]:
@@ -144,6 +145,21 @@ def _is_alike(restore: MailboxRestore, one: Copyable, facts: Mapping[RemoteUid, 
     if there is None or there.size != item.message.size or there.internaldate != (item.date or there.internaldate):
         return False
     return {flag.lower() for flag in there.flags} == {flag.lower() for flag in kept}
+
+
+def _told(opened: OpenTarget, uid: int) -> MessageFacts:
+    """Return what the server tells of a message; nothing if it leaves it out."""
+    return next(iter(opened.facts([uid])), MessageFacts(uid))
+
+
+def _changes(before: MessageFacts, after: MessageFacts) -> str:
+    """Return in what a copy differs from its original; empty if in nothing."""
+    is_same = {
+        "size": before.size == after.size,
+        "date": before.internaldate == after.internaldate,
+        "flags": before.flags == after.flags,
+    }
+    return " and the ".join(word for word, same in is_same.items() if not same)
 
 
 def copies_of(restores: Sequence[MailboxRestore], names: Sequence[MailboxName], common: Common) -> list[MailboxCopies]:

@@ -16,7 +16,7 @@ from mailarchive.ops.outgoing_mail import Evidence
 from mailarchive.ops.restore_common import SETTLING, Common
 from mailarchive.ops.restore_report import RestoredMailbox
 from mailarchive.ops.routes import Route
-from mailarchive.ops.standing import Standing
+from mailarchive.ops.standing import COPY, Standing
 from mailarchive.ops.wanted import Wanted
 from mailarchive.targets.accounts import NO_ROOM, AccountTarget, OpenTarget, Outcome
 
@@ -47,7 +47,6 @@ class MailboxRestore:
         self._is_looked = False
         self._lost: float | None = None
         self._losses = 0
-        self._copying = 0
         self._lock = threading.Lock()
         self._suspicion: dict[int, int] = {}
 
@@ -138,10 +137,10 @@ class MailboxRestore:
         self._let_settle()
         opened = target.open(ListedMailbox(name))
         self._permanent = opened.permanent
-        if not self._is_looked or self._copying:
+        if not self._is_looked or self._standing.copying:
             self._recognise(opened.cursor)
             self._catch_up(opened, reader)
-            self._copying = 0
+            self._standing.copying.clear()
         return opened
 
     def _let_settle(self) -> None:
@@ -161,6 +160,8 @@ class MailboxRestore:
                 )
         elif known and known.uidvalidity != cursor.uidvalidity:
             standing.recall(None)
+        elif known and self._route.is_lost:
+            standing.recall(known)
         standing.uidvalidity = cursor.uidvalidity
 
     def _catch_up(self, opened: OpenTarget, reader: MessageReader) -> None:
@@ -174,14 +175,27 @@ class MailboxRestore:
         since = following if standing.since is None else standing.since
         self._box = self._announce(cursor, since)
         if not standing.is_begun:
-            standing.note_removed(uids, again=self._common.options.again)
+            self._note_removed(uids)
         if standing.pending and uids:
             landed, octets = standing.match(opened, uids, Evidence(reader), always=self._common.options.always)
+            self._common.uploads.reserve(octets)
             self._landed(landed, octets)
         if since != following:
             self._announce(cursor, following)
         standing.since = following
         self._is_looked = standing.is_begun = True
+
+    def _note_removed(self, uids: Sequence[int]) -> None:
+        """Note what was removed; what is to be sent again no longer counts as restored, in the archive as well.
+
+        A mailbox that was lost, and came into being again with the UIDVALIDITY that it had, is filled again.
+        """
+        standing, options = self._standing, self._common.options
+        again = options.again or self._route.is_lost
+        gone = standing.gone(uids, again=again and not options.always)
+        if gone and again:
+            self._common.log.not_there(self._box, [(one.digest, one.uid) for one in gone])
+        standing.note_removed(gone, again=again)
 
     def _announce(self, cursor: Cursor, uidnext: int) -> int:
         name = self._destination.name
@@ -254,6 +268,7 @@ class MailboxRestore:
             )
             self._landed(landed, octets, letters.kept)
             self.report.sent += len(landed)
+            self.report.mended += sum(one.sent is not None for _place, one in landed)
             self._losses = 0
 
     def _refuse(self, letters: Letters, reader: MessageReader, refused: Sequence[tuple[int, Outcome]]) -> None:
@@ -300,18 +315,18 @@ class MailboxRestore:
         """Return the flags of a message that the mailbox keeps."""
         return kept_flags(item.flags, self._permanent, self._common.abilities)
 
-    def begin_copying(self) -> None:
-        """Note that copies are about to be on their way."""
+    def begin_copying(self, places: Iterable[int]) -> None:
+        """Note what is about to be copied: unless ``copied`` tells of it, it is not known whether it arrived."""
         with self._lock:
-            self._copying += 1
+            self._standing.copying.update(places)
 
-    def copied(self, there: Sequence[tuple[int, Wanted, int]], *, is_all: bool) -> None:
-        """Write down copies, by place, with their UIDs; unless they are all that were on their way it is not known."""
-        landed = [(place, Landed(item.message.digest, uid, "copy")) for place, item, uid in there]
+    def copied(self, there: Sequence[tuple[int, Wanted, int]]) -> None:
+        """Write down copies, by place, with their UIDs."""
+        landed = [(place, Landed(item.message.digest, uid, COPY)) for place, item, uid in there]
         with self._lock:
             self._landed(landed, 0)
             self.report.copied += len(landed)
-            self._copying -= is_all
+            self._standing.copying.difference_update(place for place, _one in landed)
 
     def lose(self) -> None:
         """Note that the connection was lost with copies on their way."""

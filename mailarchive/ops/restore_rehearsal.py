@@ -120,7 +120,8 @@ class _Rehearsal:
         if standing.uidvalidity is not None and opened.cursor.uidvalidity != standing.uidvalidity:
             standing.recall(None)
         uids = numbers(opened.uids()) if opened.cursor.messages else []
-        standing.note_removed(uids, again=self._options.again)
+        again = self._options.again
+        standing.note_removed(standing.gone(uids, again=again and not self._options.always), again=again)
         if standing.pending and uids:
             landed, _octets = standing.match(opened, uids, Evidence(self._reader), always=self._options.always)
             standing.landed(landed)

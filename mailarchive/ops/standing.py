@@ -16,6 +16,8 @@ from mailarchive.ops.wanted import Wanted, missing
 from mailarchive.records import MENDED, KnownTargetMailbox
 from mailarchive.targets.accounts import OpenTarget
 
+COPY = "copy"
+"""How a target has a message that was copied there from another mailbox of it."""
 THERE = "there"
 """How a target has a message that was not sent to it by a restore."""
 
@@ -66,11 +68,14 @@ class Standing:
         self.uidvalidity: int | None = None
         self.unreadable: set[Digest] = set()
         """What turned out to be damaged."""
+        self.copying: set[int] = set()
+        """The places of what is being copied, or was when the connection was lost."""
         self.is_begun = False
         """Whether something may have been sent by this run."""
         self.place = place
         self._wanted = wanted
-        self._have = list(have)
+        self._remembered = tuple(have)
+        self._have = list(self._remembered)
         self._copies = copies
         self._refused: dict[int, _Refused] = {}
         self._kept_out: set[int] = set()
@@ -79,8 +84,7 @@ class Standing:
         """Compare with what is remembered of the mailbox; with nothing if it was made anew (None)."""
         self.since = None if known is None else known.uidnext
         self.uidvalidity = None if known is None else known.uidvalidity
-        if known is None:
-            self._have.clear()
+        self._have = [] if known is None else list(self._remembered)
         self.compare()
 
     def compare(self) -> None:
@@ -104,12 +108,19 @@ class Standing:
         """Return whether a mailbox with so many messages may well be as it was left."""
         return messages == len(self._have)
 
-    def note_removed(self, uids: Iterable[int], *, again: bool) -> None:
-        """Note what is no longer among ``uids``, those of all that is there; ``again``: it is pending again."""
-        there = set(uids)
-        gone = [one for one in self._have if one.uid is not None and one.uid not in there]
+    def gone(self, uids: Iterable[int], *, again: bool) -> list[Have]:
+        """Return what is no longer among ``uids``, those of all that is there.
+
+        ``again``: also what is there under a UID that was not told, so that it is looked for anew.
+        """
+        there = set(uids) if again else {None, *uids}
+        return [one for one in self._have if one.uid not in there]
+
+    def note_removed(self, gone: Sequence[Have], *, again: bool) -> None:
+        """Note what is ``gone``; ``again``: it is pending again."""
         if gone and again:
-            self._have = [one for one in self._have if one.uid is None or one.uid in there]
+            removed = set(gone)
+            self._have = [one for one in self._have if one not in removed]
             self.compare()
         elif gone:
             wanted = {item.message.digest for item in self._wanted}
@@ -136,9 +147,9 @@ class Standing:
         for match in found:
             place, item = looked_for[match.place]
             if place >= 0:
-                was_sent = self._count(match)
-                octets += item.message.size if was_sent and self.is_begun else 0
-                landed.append((place, self._found(place, match, evidence, was_sent=was_sent)))
+                one = self._found(place, match, evidence)
+                octets += self._count(one) * item.message.size
+                landed.append((place, one))
         return landed, octets
 
     def _as_sent(self, place: int) -> Wanted:
@@ -148,9 +159,12 @@ class Standing:
             return item
         return item._replace(message=item.message._replace(size=mended.size, header=mended.header))
 
-    def _found(self, place: int, match: Match, evidence: Evidence, *, was_sent: bool) -> Landed:
+    def _found(self, place: int, match: Match, evidence: Evidence) -> Landed:
         """Return what is known of a message that was found: of one that an earlier run sent also how."""
         item, mended = self.pending[place], self.mended.get(place)
+        was_sent = self.since is not None and match.uid >= self.since
+        if was_sent and place in self.copying:
+            return Landed(item.message.digest, match.uid, COPY)
         sent = mended.digest if mended else None
         is_as_sent = match.size in {None, item.message.size, *evidence.with_other_ends(item.message)}
         if was_sent and mended is None and match.size is not None and not is_as_sent:
@@ -167,15 +181,14 @@ class Standing:
                 found.append((-1, item))
         return found
 
-    def _count(self, match: Match) -> bool:
-        """Count a message that was found; return whether it was sent by us."""
-        was_sent = self.since is not None and match.uid >= self.since
-        if was_sent and self.is_begun:
-            self.report.sent += 1
-        elif was_sent:
-            self.report.known += 1
-        else:
-            self.report.there += 1
+    def _count(self, one: Landed) -> bool:
+        """Count a message that was found; return whether it was sent by this run."""
+        report, was_sent = self.report, one.how is None and self.is_begun
+        report.there += one.how == THERE
+        report.copied += one.how == COPY
+        report.known += one.how is None and not was_sent
+        report.sent += was_sent
+        report.mended += was_sent and one.sent is not None
         return was_sent
 
     def landed(
@@ -189,9 +202,7 @@ class Standing:
             item = self.pending.pop(place)
             have = Have(one.digest, one.uid, one.how if one.sent is None else MENDED)
             self._have.append(have)
-            if have.mended:
-                self.report.mended += 1
-            elif have.uid is not None:
+            if have.uid is not None and not have.mended:
                 self._offer(item, have.uid, kept(item) if kept else None)
 
     def uids(self) -> dict[Digest, int]:

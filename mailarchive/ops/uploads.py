@@ -27,6 +27,11 @@ class Uploads:
             self.is_spent = self.is_spent or not fits
             return fits
 
+    def reserve(self, octets: int) -> None:
+        """Note what was sent although nothing was heard of it."""
+        with self._lock:
+            self._spent += octets
+
     def release(self, octets: int) -> None:
         """Give back what was reserved for messages that did not arrive, as far as is known: they are admitted again."""
         with self._lock:

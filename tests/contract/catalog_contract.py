@@ -396,6 +396,18 @@ class CatalogContract:
         assert first.restored(1) == [(digest(2), None, "sending"), (digest(1), None, None)]
         assert first.restored(2) == [(digest(1), None, "sending")]
 
+    def test_what_is_not_there_any_more_was_not_restored(self, first: Catalog) -> None:
+        once, twice = f.Restored(1, digest(1), 5), f.Restored(1, digest(1), 6)
+        gone = f.NotThere(1, digest(1), 5)
+        fold(first, into(1, None), once, twice, f.Sending(1, digest(1)), gone, gone, f.Restored(2, digest(1), 5))
+        assert first.restored(1) == [(digest(1), 6, None), (digest(1), None, "sending")]
+        fold(first, once)
+        fold(first, gone._replace(box=2), f.NotThere(1, digest(1)), f.NotThere(1, digest(2), 6))
+        assert first.restored(1) == [(digest(1), 6, None), (digest(1), 5, None)]
+        fold(first, gone, gone, once)
+        assert first.restored(1) == [(digest(1), 6, None), (digest(1), 5, None)]
+        assert first.restored(2) == []
+
     def test_what_was_sent_to_a_target_since_a_moment_is_summed(self, first: Catalog) -> None:
         fold(first, into(1), into(2), f.TargetMailboxSeen(3, 2, ""), stored(3, size=7))
         fold(first, f.Restored(1, digest(1)), f.Restored(2, digest(1), sent=digest(7)), f.Restored(3, digest(3)))

@@ -3,6 +3,7 @@
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,6 +73,7 @@ def test_a_mended_copy_that_was_not_written_down_is_known_as_one_to_the_next_run
         run(server, root, ONE._replace(fix=True))
         report = run(server, tmp_path / "before")
         assert (report.exit_code, report.total("sent"), report.total("known")) == (0, 0, 2)
+        assert report.total("mended") == 0
         assert verified(server, tmp_path / "before").total("mended") == 1
         assert octets(server.account, "INBOX") == [mail(1), mend(LONG, {Flaw.LONG_LINE})]
 
@@ -143,6 +145,40 @@ def test_where_copying_ends_the_connection_all_is_sent(tmp_path: Path) -> None:
         assert octets(server.account, "Other") == [mail(1), mail(2)]
 
 
+def test_copies_whose_answer_is_lost_count_as_copied_and_not_as_sent(tmp_path: Path) -> None:
+    mails = [mail(number) for number in range(6)]
+    old = source(*mails)
+    also_in(old, "Other", *mails)
+    root = archive_of(old, tmp_path)
+    with LoopbackServer(account()) as server:
+        cut = CutWhenDone(name="UID COPY", skip=1)
+        with faulty(server, cut):
+            report = run(server, root, ONE._replace(max_upload=10 * sum(map(len, mails))))
+        assert cut.struck == 1
+        assert (report.exit_code, report.total("copied"), report.total("sent")) == (0, 6, 6)
+        assert report.total("sent_bytes") == sum(map(len, mails))
+        assert sorted(octets(server.account, "Other")) == sorted(mails)
+
+
+class MakesCrlf(LoopbackAccount):
+    """Makes all line ends CRLF, as many servers do."""
+
+    def append(self, mailbox: str | bytes, octets: bytes, **more: Any) -> int:
+        return super().append(mailbox, octets.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"), **more)
+
+
+def test_where_line_ends_are_changed_what_was_sent_is_copied_all_the_same(tmp_path: Path) -> None:
+    mails = [LF, LF.replace(b"lf", b"two")]
+    old = source(*mails)
+    also_in(old, "Other", *mails)
+    root = archive_of(old, tmp_path)
+    with LoopbackServer(MakesCrlf(capabilities=CAPABILITIES)) as server:
+        report = run(server, root)
+        assert (report.exit_code, report.total("copied"), report.total("sent")) == (0, 2, 2)
+        assert not any("copies" in note for note in report.notes)
+        assert run(server, root).total("known") == 4
+
+
 def test_a_mailbox_is_opened_once_to_copy_from_it_whatever_how_many_want_what_it_has(tmp_path: Path) -> None:
     mails = [mail(number) for number in range(6)]
     old = source(*mails)
@@ -200,6 +236,53 @@ def test_what_was_removed_is_noticed_in_a_mailbox_that_needs_nothing(tmp_path: P
         assert rehearsed(server, root, again).total("to_send") == 1
         assert run(server, root, again).total("sent") == 1
         assert sorted(octets(new, "INBOX")) == sorted([mail(1), mail(2), mail(3)])
+        report = run(server, root)
+        assert (report.total("known"), report.total("removed"), report.total("sent")) == (3, 0, 0)
+
+
+def test_a_copy_that_comes_to_the_archive_after_another_was_sent_again_is_sent(tmp_path: Path) -> None:
+    old = source(mail(1))
+    root = archive_of(old, tmp_path)
+    new = account()
+    with LoopbackServer(new) as server:
+        run(server, root)
+        new.expunge("INBOX", 1)
+        assert run(server, root, ONE._replace(again=True)).total("sent") == 1
+        old.append("INBOX", mail(1), internaldate=DATE, flags=FLAGS)
+        archive_of(old, tmp_path)
+        assert run(server, root).total("sent") == 1
+        assert octets(new, "INBOX") == [mail(1), mail(1)]
+
+
+def test_what_was_removed_is_sent_again_also_where_uids_are_not_told(tmp_path: Path) -> None:
+    root = archive_of(source(mail(1), mail(2), mail(3)), tmp_path)
+    new = LoopbackAccount(capabilities=CAPABILITIES - {"UIDPLUS"})
+    again = ONE._replace(again=True)
+    with LoopbackServer(new) as server:
+        run(server, root)
+        new.expunge("INBOX", 2)
+        assert rehearsed(server, root, again).total("to_send") == 1
+        report = run(server, root, again)
+        assert (report.total("sent"), report.total("known")) == (1, 2)
+        report = run(server, root, again)
+        assert (report.total("sent"), report.total("known")) == (0, 3)
+        assert sorted(octets(new, "INBOX")) == sorted([mail(1), mail(2), mail(3)])
+
+
+def test_a_deleted_mailbox_of_a_server_that_numbers_nothing_anew_is_filled_again_once(tmp_path: Path) -> None:
+    old = source(mail(1))
+    also_in(old, "Work", mail(1))
+    root = archive_of(old, tmp_path)
+    new = account()
+    with LoopbackServer(new) as server:
+        run(server, root)
+        uidvalidity = new["Work"].uidvalidity
+        new.delete("Work")
+        with faulty(server, ActBefore(name="SELECT", act=lambda: setattr(new["Work"], "uidvalidity", uidvalidity))):
+            assert run(server, root).exit_code == 0
+        assert len(octets(new, "Work")) == 1
+        report = run(server, root)
+        assert (report.total("known"), report.total("removed")) == (2, 0)
 
 
 def test_a_mailbox_that_was_given_another_name_is_not_filled_a_second_time(tmp_path: Path) -> None:
@@ -337,6 +420,18 @@ def test_what_is_sent_again_after_a_loss_is_not_counted_twice_for_the_day(tmp_pa
         with faulty(server, CutAtCommand(name="APPEND", times=2)):
             report = run(server, root, ONE._replace(max_upload=sum(map(len, mails))))
         assert (report.exit_code, report.total("sent")) == (0, 10)
+
+
+def test_what_arrived_although_its_answer_was_lost_counts_for_the_day(tmp_path: Path) -> None:
+    mails = [mail(number) for number in range(10)]
+    root = archive_of(source(*mails), tmp_path)
+    new = LoopbackAccount(capabilities=CAPABILITIES - {"MULTIAPPEND"})
+    with LoopbackServer(new) as server:
+        cut = CutWhenDone(name="APPEND", skip=3)
+        with faulty(server, cut):
+            report = run(server, root, ONE._replace(max_upload=sum(map(len, mails[:6]))))
+        assert (cut.struck, report.exit_code, report.total("sent")) == (1, 3, 6)
+        assert sorted(octets(new, "INBOX")) == sorted(mails[:6])
 
 
 def test_what_has_to_wait_for_another_day_is_said(tmp_path: Path) -> None:

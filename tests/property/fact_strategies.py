@@ -91,6 +91,7 @@ ordinary = st.one_of(
     ),
     st.builds(f.Sending, small, digests),
     st.builds(f.NotTaken, small, digests),
+    st.builds(f.NotThere, small, digests, st.none() | numbers),
     st.builds(
         f.Restored,
         small,
