@@ -1,10 +1,8 @@
 """Names at Gmail: which mailboxes show labels, and what labels may not be called; pure."""
 
 import re
-from collections.abc import Iterable
 
 from mailarchive.ops.naming import Destination, Parts
-from mailarchive.records import KnownMailbox
 
 _PLACES = frozenset({"\\All", "\\Junk", "\\Trash"})
 _LABELS = {
@@ -39,21 +37,18 @@ def label_of(destination: Destination) -> str:
     return next((_LABELS[use] for use in uses if use in _LABELS), "/".join(destination.name.parts))
 
 
-def as_labels(boxes: Iterable[KnownMailbox]) -> list[KnownMailbox]:
-    """Return ``boxes`` with names that Gmail takes for labels; those for a special use keep theirs."""
-    own = _PLACES.union(_LABELS)
-    return [
-        box if own & set(box.special_use) else box._replace(name=box.name._replace(parts=_allowed(box.name.parts)))
-        for box in boxes
-    ]
-
-
-def _allowed(parts: Parts) -> Parts:
+def as_label(parts: Parts) -> tuple[Parts, str]:
+    """Return a name as Gmail takes it for a label of the user's own, and what of it had to be changed."""
     if parts == ("INBOX",):
-        return parts
+        return parts, ""
+    changed: list[str] = []
     if len(parts) > 1 and parts[0].lower() in _OWN:
         parts = parts[1:]
+        changed.append("Gmail takes no label below its own")
     clean = [_SPACES.sub(" ", part.strip().replace("^", "_")) or "_" for part in parts]
+    if tuple(clean) != parts:
+        changed.append("Gmail takes no ^, and no spaces at the ends and side by side")
     if clean[0].lower() in _RESERVED and not (clean[0].upper() == "INBOX" and len(clean) > 1):
         clean[0] += "_"
-    return tuple(clean)
+        changed.append("Gmail keeps that name to itself")
+    return tuple(clean), "; ".join(changed)

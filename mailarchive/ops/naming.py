@@ -33,6 +33,25 @@ class Wishes:
     renames: Mapping[Parts, Parts] = field(default_factory=dict)
 
 
+def _as_it_is(parts: Parts) -> tuple[Parts, str]:
+    return parts, ""
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """What a target is like, as far as names matter.
+
+    ``fit`` returns a name as the target takes it and what of it had to be changed; it is asked of names that are not
+    there yet. ``filled`` are the names, as on the wire, of what earlier restores put messages into.
+    """
+
+    listed: Sequence[ListedMailbox]
+    prefix: bytes = b""
+    delimiter: str | None = "/"
+    fit: Callable[[Parts], tuple[Parts, str]] = _as_it_is
+    filled: Collection[bytes] = frozenset()
+
+
 @dataclass(slots=True)
 class Destination:
     """A mailbox of the target, and those of the archive that go there. ``listed`` is None if it must be made.
@@ -47,19 +66,21 @@ class Destination:
     changed: str = ""
 
 
-def destinations(
-    boxes: Iterable[KnownMailbox],
-    listed: Sequence[ListedMailbox],
-    prefix: bytes,
-    delimiter: str | None,
-    wishes: Wishes,
-) -> list[Destination]:
-    """Return where ``boxes`` go, INBOX first, then by name; two that would get one name by a change get two."""
-    boxes = list(boxes)
-    namer = _Namer(listed, prefix, delimiter, wishes)
-    for box in sorted(boxes, key=lambda box: (box.name.parts != (_INBOX,), box.account, str(box.name), box.number)):
+def destinations(boxes: Iterable[KnownMailbox], target: Naming, wishes: Wishes) -> list[Destination]:
+    """Return where ``boxes`` go, INBOX first, then by name; two that would get one name by a change get two.
+
+    Who came to the archive first has the first choice, so that a later one changes the name of none. For the same
+    reason ``boxes`` should be all of an account, also those that are not wanted.
+    """
+    boxes = sorted(boxes, key=lambda box: (box.name.parts != (_INBOX,), box.number))
+    namer = _Namer(target, wishes)
+    for box in boxes:
         namer.add(box, _bare(box, boxes))
-    return namer.found
+    return sorted(namer.found, key=lambda one: _by_name(one.sources[0]))
+
+
+def _by_name(box: KnownMailbox) -> tuple[bool, str, str, int]:
+    return box.name.parts != (_INBOX,), box.account, str(box.name), box.number
 
 
 def _bare(box: KnownMailbox, boxes: Iterable[KnownMailbox]) -> Parts:
@@ -73,13 +94,13 @@ def _bare(box: KnownMailbox, boxes: Iterable[KnownMailbox]) -> Parts:
 class _Namer:
     """Finds the destination of one mailbox after the other."""
 
-    def __init__(self, listed: Sequence[ListedMailbox], prefix: bytes, delimiter: str | None, wishes: Wishes) -> None:
+    def __init__(self, target: Naming, wishes: Wishes) -> None:
         self.found: list[Destination] = []
-        self._listed = {box.name.raw: box for box in listed}
-        self._below_inbox = {_folded(box.name.raw, delimiter): box for box in listed}
-        self._uses = {use: box for box in listed for use in box.special_use}
-        self._prefix = prefix
-        self._delimiter = delimiter
+        self._target = target
+        self._delimiter = target.delimiter
+        self._listed = {box.name.raw: box for box in target.listed}
+        self._below_inbox = {_folded(box.name.raw, target.delimiter): box for box in target.listed}
+        self._uses = {use: box for box in target.listed for use in box.special_use}
         self._wishes = wishes
         self._by_raw: dict[bytes, tuple[Destination, Parts]] = {}
 
@@ -90,7 +111,7 @@ class _Namer:
             self._put(box, renamed, None)
         elif self._wishes.into:
             self._put(box, (*self._wishes.into, *parts), None)
-        elif (twin := self._with_use(box)) is None:
+        elif (twin := self._with_use(box)) is None or self._name(parts)[0].raw in self._target.filled:
             self._put(box, parts, next(iter(set(box.special_use) & _USUAL.keys()), None))
         elif self._has_of(box.account, twin.name.raw):
             self._put(box, parts, None)
@@ -118,15 +139,21 @@ class _Namer:
         return None
 
     def _put(self, box: KnownMailbox, parts: Parts, use: str | None) -> None:
-        name, changed = self._name(parts)
+        fitting, unfit = self._fitting(parts)
+        name, changed = self._name(fitting)
         if changed and parts == box.name.parts and self._is_there(box.name):
             name, changed = box.name, ""
         number = 2
+        changed = "; ".join(filter(None, (unfit, changed)))
         while (taken := self._by_raw.get(self._key(name.raw))) and taken[1] != parts:
-            name, changed = self._name((*parts[:-1], _with_number(parts[-1], number)))
+            name, _again = self._name((*fitting[:-1], _with_number(fitting[-1], number)))
             changed = changed or "another mailbox has its name"
             number += 1
         self._enter(box, name, parts, changed, use)
+
+    def _fitting(self, parts: Parts) -> tuple[Parts, str]:
+        """Return a name as the target takes it, and what of it had to be changed; what is there fits."""
+        return (parts, "") if self._name(parts)[0].raw in self._listed else self._target.fit(parts)
 
     def _is_there(self, name: MailboxName) -> bool:
         """Return whether the server has a mailbox of exactly that name, odd as it may be."""
@@ -156,7 +183,7 @@ class _Namer:
             return b"INBOX", ""
         changed: list[str] = []
         clean = [_clean(part, self._delimiter, changed.append) for part in parts]
-        prefix = self._prefix
+        prefix = self._target.prefix
         if clean[0].upper() == _INBOX and prefix.upper().startswith(b"INBOX") and len(clean) > 1:
             del clean[0]
         if self._delimiter is None and len(clean) > 1:

@@ -9,16 +9,21 @@ from mailarchive.errors import ExitCode, UsageError
 from mailarchive.model import Account, MailboxName
 from mailarchive.ops.naming import Parts, matchless
 from mailarchive.ops.restore_options import RestoreOptions
-from mailarchive.ops.selection import selected_of
+from mailarchive.ops.selection import Selection, selected_of
 from mailarchive.ops.wanted import Past, past
 from mailarchive.records import KnownMailbox
 
 
 class Scope(NamedTuple):
-    """The mailboxes that are restored, as they were at the moment in question, and sentences of warning."""
+    """The mailboxes that are restored, as they were at the moment in question, and sentences of warning.
+
+    ``neighbours`` are all mailboxes of the accounts in question: what one of them is called at the target must not
+    depend on which others are restored.
+    """
 
     past: Past
     boxes: Sequence[KnownMailbox]
+    neighbours: Sequence[KnownMailbox]
     names: Mapping[int, str]
     warnings: Sequence[str]
 
@@ -39,7 +44,8 @@ def scope_of(catalog: Catalog, target: Account, options: RestoreOptions) -> Scop
             "nothing in the archive matches: no mailbox is to be restored", hint="see: mailarchive mailboxes"
         )
     names = {box.number: f"{box.account} {box.name}" for box in boxes}
-    return Scope(as_of, boxes, names, [*_warnings(catalog, boxes, target, options)])
+    neighbours = selected_of(there, Selection(account=options.selection.account))
+    return Scope(as_of, boxes, neighbours, names, [*_warnings(catalog, boxes, target, options)])
 
 
 def _check_account(boxes: Sequence[KnownMailbox], account: str | None) -> None:

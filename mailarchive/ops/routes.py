@@ -1,6 +1,7 @@
 """Which messages of an archive go to which mailbox of a target, and what that is known to have of them."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from mailarchive.archive.archive import Catalog
@@ -8,7 +9,7 @@ from mailarchive.errors import UsageError
 from mailarchive.model import Digest, ListedMailbox, MailboxName
 from mailarchive.ops import gmail_names
 from mailarchive.ops.copies import Copies
-from mailarchive.ops.naming import Destination, destinations
+from mailarchive.ops.naming import Destination, Naming, destinations
 from mailarchive.ops.restore_options import RestoreOptions
 from mailarchive.ops.restore_report import RestoredMailbox
 from mailarchive.ops.restore_scope import Scope
@@ -83,16 +84,25 @@ def routes(
 ) -> list[Route]:
     """Return where everything goes; ``target`` is its number in the archive. Raises UsageError if that is nothing."""
     all_mail = next((box for box in listed if "\\All" in box.special_use), None) if abilities.has_labels else None
-    boxes = scope.boxes if all_mail is None else gmail_names.as_labels(scope.boxes)
-    found = destinations(boxes, listed, abilities.prefix, abilities.delimiter, options.wishes)
+    known = {} if target is None else {box.raw: box for box in catalog.target_mailboxes(target)}
+    naming = Naming(listed, abilities.prefix, abilities.delimiter, filled=known.keys())
+    if all_mail is not None:
+        naming = replace(naming, fit=gmail_names.as_label)
+    found = _selected(destinations(scope.neighbours, naming, options.wishes), scope)
     planned = [Route(one, wanted_of(catalog, one.sources, options.selection, scope.past)) for one in found]
     planned = _with_something(planned, options.selection)
     if all_mail is not None:
         planned = _by_label(planned, all_mail)
-    known = {} if target is None else {box.raw: box for box in catalog.target_mailboxes(target)}
     taken = known.keys() | {route.destination.name.raw for route in planned}
     strange = [box for box in listed if box.name.raw not in taken]
     return [_remembered(catalog, route, known.get(route.destination.name.raw), strange) for route in planned]
+
+
+def _selected(found: Iterable[Destination], scope: Scope) -> list[Destination]:
+    """Leave out what nothing that is restored goes to."""
+    chosen = {box.number for box in scope.boxes}
+    some = (replace(one, sources=[box for box in one.sources if box.number in chosen]) for one in found)
+    return [one for one in some if one.sources]
 
 
 def copies_between(planned: Sequence[Route], abilities: Abilities) -> Copies:

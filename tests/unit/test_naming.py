@@ -1,6 +1,6 @@
 """Every mailbox of an archive finds one mailbox of a target, whatever that calls its own."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import pytest
 from hypothesis import given
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mailarchive.mail.mailbox_name import encode_name, mailbox_name
 from mailarchive.model import ListedMailbox, MailboxName
-from mailarchive.ops.naming import Destination, Parts, Wishes, destinations, matchless, read_name
+from mailarchive.ops.naming import Destination, Naming, Parts, Wishes, destinations, matchless, read_name
 from mailarchive.records import KnownMailbox
 
 PARTS = st.text(min_size=1, max_size=6).filter(str.strip)
@@ -30,8 +30,9 @@ def found(
     prefix: bytes = b"",
     delimiter: str | None = "/",
     wishes: Wishes = Wishes(),  # noqa: B008 - frozen
+    filled: Collection[bytes] = (),
 ) -> list[Destination]:
-    return destinations(boxes, listed, prefix, delimiter, wishes)
+    return destinations(boxes, Naming(listed, prefix, delimiter, filled=filled), wishes)
 
 
 def raws(places: list[Destination]) -> list[bytes]:
@@ -79,6 +80,22 @@ def test_two_names_that_a_change_makes_one_stay_two() -> None:
     ]
     assert all(place.changed for place in places)
     assert "another mailbox has its name" in places[1].changed
+
+
+def test_who_came_first_has_the_first_choice_whatever_is_added_later() -> None:
+    boxes = box(1, "x_y"), box(2, "x.y"), box(3, "x!y")
+    for some in (boxes[:1], boxes[:2], boxes):
+        for order in (some, reversed(some)):
+            raw = {place.sources[0].number: place.name.raw for place in found(*order, delimiter=".")}
+            assert raw == dict(list({1: b"x_y", 2: b"x_y~2", 3: b"x!y"}.items())[: len(some)])
+    assert raws(found(box(1, "x.y"), box(2, "x_y"), delimiter=".")) == [b"x_y", b"x_y~2"]
+
+
+def test_what_an_earlier_restore_filled_goes_on_although_there_is_another_for_its_use_now() -> None:
+    sent = box(1, "Gesendet", use="\\Sent")
+    listed = there(b"Gesendet"), there(b"Sent", "\\Sent")
+    assert raws(found(sent, listed=listed)) == [b"Sent"]
+    assert raws(found(sent, listed=listed, filled={b"Gesendet"})) == [b"Gesendet"]
 
 
 def test_the_mailbox_for_a_special_use_is_found_by_its_mark() -> None:
@@ -183,7 +200,7 @@ def test_what_no_server_takes_in_a_name_is_changed_and_told(parts: Parts, raw: b
 
 def test_a_server_without_hierarchy_has_names_side_by_side() -> None:
     places = found(box(1, "INBOX"), box(2, "Work", "2024"), box(3, "Work"), box(4, "Work-2024"), delimiter=None)
-    assert raws(places) == [b"INBOX", b"Work", b"Work-2024", b"Work-2024~2"]
+    assert raws(places) == [b"INBOX", b"Work", b"Work-2024~2", b"Work-2024"]
     assert "the server has no mailboxes below others" in places[-1].changed
 
 

@@ -1,6 +1,6 @@
 """Each message of an archive is sent to the right mailboxes of a target, and what they were given before is known."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -85,13 +85,16 @@ class Old:
         abilities: Abilities = PLAIN,
         options: RestoreOptions = EVERYTHING,
         target: int | None = 1,
+        only: Collection[str] = (),
     ) -> list[Route]:
         with self._writer.catalog() as catalog:
-            return routes(catalog, _scope(catalog), abilities, listed, options, target)
+            return routes(catalog, _scope(catalog, only), abilities, listed, options, target)
 
 
-def _scope(catalog: Catalog) -> Scope:
-    return Scope(Past(), catalog.mailboxes(), {}, [])
+def _scope(catalog: Catalog, names: Collection[str]) -> Scope:
+    boxes = catalog.mailboxes()
+    chosen = [box for box in boxes if not names or str(box.name) in names]
+    return Scope(Past(), chosen, boxes, {}, [])
 
 
 @pytest.fixture
@@ -247,6 +250,29 @@ def test_reserved_names_are_changed_at_gmail_only(old: Old) -> None:
         "Outbox_": digests(1),
     }
     assert plan(old.routes(there(*ALL_MAIL), abilities=PLAIN)) == {"Outbox": digests(1)}
+
+
+def test_wishes_come_before_what_gmail_reserves_and_changes_are_told(old: Old) -> None:
+    for name in ("Outbox", "Sent", "Bin"):
+        old.has(name, 1)
+    wishes = Wishes((), {("Outbox",): ("Out",), ("Sent",): ("[Gmail]", "Sent Mail"), ("Bin",): ("Spam",)})
+    listed = there("[Gmail]/All Mail", "\\All"), there("[Gmail]/Sent Mail", "\\Sent")
+    found = old.routes(*listed, abilities=GMAIL, options=RestoreOptions(wishes=wishes))
+    assert {str(route.destination.name) for route in found} == {"[Gmail]/All Mail", "Out", "[Gmail]/Sent Mail", "Spam_"}
+    changed = [route.destination.changed for route in found if route.destination.changed]
+    assert changed == ["Bin is called Spam_ there: Gmail keeps that name to itself"]
+    below = old.routes(there(*ALL_MAIL), abilities=GMAIL, options=RestoreOptions(wishes=Wishes(("Old",))))
+    assert {"Old/Outbox", "Old/Sent", "Old/Bin"} <= {str(route.destination.name) for route in below}
+
+
+def test_a_name_does_not_depend_on_what_else_is_restored(old: Old) -> None:
+    for name in ("a.b", "a_b", "c"):
+        old.has(name, 1)
+    dotted = PLAIN._replace(delimiter=".")
+    every = {route.destination.name.raw for route in old.routes(abilities=dotted)}
+    (alone,) = old.routes(abilities=dotted, only={"a_b"})
+    assert every == {b"a_b", b"a_b~2", b"c"}
+    assert alone.destination.name.raw == b"a_b~2"
 
 
 def test_gmail_that_hides_all_mail_is_filled_mailbox_by_mailbox(old: Old) -> None:
