@@ -91,7 +91,7 @@ def _numbered(some: int, of_all: int) -> str:
 
 
 def _refusal(refusal: Refusal, *, dry_run: bool) -> str:
-    verb = "was mended and sent" if refusal.mended else "will be refused" if dry_run else "was refused"
+    verb = f"{'will be' if dry_run else 'was'} {'mended and sent' if refusal.mended else 'refused'}"
     odd = f"; {refusal.odd}" if refusal.odd not in refusal.reason else ""
     fix = f" ({'' if refusal.mended else 'could be mended: '}{refusal.fix})" if refusal.fix else ""
     return (

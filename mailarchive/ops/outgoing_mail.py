@@ -16,7 +16,7 @@ from mailarchive.model import Body, Digest
 
 HELD = 1 << 20
 """Messages of more octets are read twice, first to see whether they are whole, and not held while others are sent."""
-LARGE = 8 << 20
+LARGE = 32 << 20
 """Of messages of more octets no mended copy is made."""
 
 

@@ -7,7 +7,7 @@ by the next one: it may arrive twice, and never not at all.
 
 import uuid
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -31,7 +31,7 @@ from mailarchive.errors import (
     UsageError,
 )
 from mailarchive.mail.resent import resent
-from mailarchive.model import Account
+from mailarchive.model import Account, Digest
 from mailarchive.ops.events import MailboxPlanned, MessagesDone, Notice, Observer
 from mailarchive.ops.options import Around
 from mailarchive.ops.outgoing_mail import body_of
@@ -105,6 +105,19 @@ def wanted_from(catalog: Catalog, scope: Scope, options: RestoreOptions) -> list
     return found
 
 
+def compared(
+    catalog: Catalog, target_number: int | None, target: ResendTarget, wanted: Sequence[Wanted], options: RestoreOptions
+) -> tuple[dict[int, Wanted], RestoredMailbox, Counter[Digest]]:
+    """Return what was not sent before, by place, the counts of what was, and how often it is in doubt of what."""
+    boxes = [] if target_number is None else catalog.target_mailboxes(target_number)
+    have = [one for box in boxes for one in catalog.restored(box.box)]
+    sent = () if options.always else [one.digest for one in have if one.how != SENDING]
+    pending, known = missing(wanted, Counter(sent))
+    counts = RestoredMailbox(target.recipient, wanted=len(wanted), known=known)
+    counts.damaged = len(wanted) - known - len(pending)
+    return pending, counts, Counter(one.digest for one in have if one.how == SENDING)
+
+
 class _Resending:
     """One run."""
 
@@ -127,7 +140,7 @@ class _Resending:
         self._log = RestoreLog(writer)
         self._box = RestoredMailbox(target.recipient)
         self._number = self._log.target(target.account)
-        self._doubts: Counter[bytes] = Counter()
+        self._doubts: Counter[Digest] = Counter()
         self._uploads = Uploads()
         self._to = 0
         self._late = self._failed_in_a_row = 0
@@ -157,15 +170,9 @@ class _Resending:
 
     def _compare(self, wanted: list[Wanted]) -> dict[int, Wanted]:
         with self._writer.catalog() as catalog:
-            boxes = [box.box for box in catalog.target_mailboxes(self._number)]
-            have = [one for box in boxes for one in catalog.restored(box)]
             self._uploads = uploads_of(catalog, self._number, self._options.max_upload, self._around.clock.now())
+            pending, self._box, self._doubts = compared(catalog, self._number, self._target, wanted, self._options)
         self._to = self._log.mailbox(self._number, b"", None, None, None)
-        self._doubts = Counter(one.digest for one in have if one.how == SENDING)
-        sent = () if self._options.always else [one.digest for one in have if one.how != SENDING]
-        pending, self._box.known = missing(wanted, Counter(sent))
-        self._box.wanted = len(wanted)
-        self._box.damaged = len(wanted) - self._box.known - len(pending)
         return pending
 
     def _send_all(self, pending: dict[int, Wanted]) -> None:
@@ -274,22 +281,13 @@ class _Resending:
 
     def _conclude(self, error: SourceError | None) -> None:
         report, box = self._report, self._box
-        codes = [ExitCode.COMPLETE]
-        if box.left or box.refused:
-            codes.append(ExitCode.PARTIAL)
-        if box.damaged:
-            codes.append(ExitCode.INTEGRITY)
+        code: int = ExitCode.COMPLETE
         if error is not None:
             report.error, report.hint = str(error), error.hint
-            is_partial = isinstance(error, TargetRefused) and box.sent
-            codes.append(ExitCode.PARTIAL if is_partial else error.exit_code)
+            code = ExitCode.PARTIAL if isinstance(error, TargetRefused) and box.sent else error.exit_code
         elif self._late:
             report.error, report.hint = f"messages that were not taken for now: {self._late}", _AGAIN
-        report.exit_code = max(codes)
-        if report.exit_code:
-            report.status = "partial" if box.settled else "failed"
-        if self._around.stop.signum:
-            report.exit_code = 128 + self._around.stop.signum
+        report.conclude(code, self._around.stop.signum)
 
 
 def _too_doubtful(error: Doubtful) -> Doubtful:

@@ -1,24 +1,21 @@
 """Say what sending on would do: log in, read every message, send nothing."""
 
-from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 
-from mailarchive.archive.archive import Catalog, open_for_reading
+from mailarchive.archive.archive import open_for_reading
 from mailarchive.archive.messages import MessageReader
 from mailarchive.clock import Clock, Stop
-from mailarchive.errors import ArchiveDamaged, ExitCode, MessageRefused
-from mailarchive.model import Account, Digest
+from mailarchive.errors import ArchiveDamaged, MessageRefused
 from mailarchive.ops.events import Notice, Observer, Progress
 from mailarchive.ops.options import Around
 from mailarchive.ops.outgoing_mail import body_of
-from mailarchive.ops.resend import LOST_ON_THE_WAY, ResendTarget, block_before, wanted_from
+from mailarchive.ops.resend import LOST_ON_THE_WAY, ResendTarget, block_before, compared, wanted_from
 from mailarchive.ops.restore_common import Notes, warn
 from mailarchive.ops.restore_options import RestoreOptions
 from mailarchive.ops.restore_report import RestoredMailbox, RestoreReport
 from mailarchive.ops.restore_scope import scope_of, target_number
-from mailarchive.ops.wanted import Wanted, missing
-from mailarchive.records import SENDING
+from mailarchive.ops.wanted import Wanted
 from mailarchive.targets.accounts import Line
 from mailarchive.targets.smtp import SmtpTarget
 
@@ -37,24 +34,14 @@ def rehearse_resend(
         scope = scope_of(catalog, target.account, options)
         wanted = wanted_from(catalog, scope, options)
         warn(report.warnings, (*scope.warnings, LOST_ON_THE_WAY), observer)
-        pending, known = missing(wanted, Counter(() if options.always else _sent(catalog, target.account)))
-        box = RestoredMailbox(target.recipient, wanted=len(wanted), known=known)
-        box.damaged = len(wanted) - known - len(pending)
+        number = target_number(catalog, target.account)
+        pending, box, _doubts = compared(catalog, number, target, wanted, options)
         report.mailboxes.append(box)
         rehearsal = _Rehearsal(archive.reader, target, box, Notes(report, scope.name), Around(observer, clock, stop))
         rehearsal.run(list(pending.values()))
     report.seconds = round(clock.monotonic() - started, 3)
-    if box.refused or box.damaged:
-        report.status, report.exit_code = "partial", ExitCode.PARTIAL
-    if stop.signum:
-        report.status, report.exit_code = "partial", 128 + stop.signum
+    report.conclude(signum=stop.signum)
     return report
-
-
-def _sent(catalog: Catalog, account: Account) -> Sequence[Digest]:
-    number = target_number(catalog, account)
-    boxes = [] if number is None else catalog.target_mailboxes(number)
-    return [one.digest for box in boxes for one in catalog.restored(box.box) if one.how != SENDING]
 
 
 class _Rehearsal:

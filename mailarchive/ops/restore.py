@@ -1,12 +1,9 @@
 """Put the archive, a part of it, or its state at a past date into another account: everything exactly once."""
 
-import threading
-from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Protocol
 
 from mailarchive.archive.archive import Catalog, open_for_writing
 from mailarchive.archive.messages import MessageReader
@@ -16,6 +13,7 @@ from mailarchive.clock import Clock, Stop
 from mailarchive.errors import ExitCode, MailboxUnavailable
 from mailarchive.model import ListedMailbox
 from mailarchive.ops import advice
+from mailarchive.ops.agenda import Agenda, Task
 from mailarchive.ops.events import MailboxPlanned, MessagesDone, Notice, Observer
 from mailarchive.ops.label_restore import LabelRestore
 from mailarchive.ops.mailbox_copies import MailboxCopies, copies_of
@@ -32,8 +30,6 @@ from mailarchive.targets.accounts import Abilities, AccountTarget, Line
 
 MOST_CONNECTIONS = 4
 WORTH_A_CONNECTION = 2
-_TICK = 0.5
-"""Seconds after which a worker that waits for others looks whether the run is to end."""
 
 
 def restore(
@@ -76,25 +72,6 @@ def _settling(catalog: Catalog, now: datetime) -> float:
     return SETTLING if last.end is None else min(SETTLING, SETTLING - (now - last.end).total_seconds())
 
 
-class _Owner(Protocol):
-    """What a piece of work is for. ``settled`` counts what was gained."""
-
-    is_given_up: bool
-
-    @property
-    def settled(self) -> int: ...
-
-    def fail(self, error: MailboxUnavailable) -> None:
-        """Note that it cannot be done."""
-
-
-class _Task(NamedTuple):
-    """A piece of work that one connection does."""
-
-    owner: _Owner
-    work: Callable[[AccountTarget, MessageReader], None]
-
-
 class AccountRestore:
     """One restore to an account with mailboxes."""
 
@@ -116,13 +93,10 @@ class AccountRestore:
         self._provider = advice.provider_for(target.account)
         connections = advice.connections(options.connections or MOST_CONNECTIONS, self._provider)
         self._workers: Workers[Line[AccountTarget]] = Workers(target.connect, connections, around.stop, around.clock)
-        self._changed = threading.Condition()
         self._restores: list[MailboxRestore | LabelRestore] = []
-        self._prepared: list[_Task] = []
-        self._queue: deque[_Task] = deque()
-        self._phases = iter((self._sending, self._copying, self._sending_rest, self._labelling))
-        self._at_work = 0
-        self._failed: set[_Task] = set()
+        self._prepared: list[Task] = []
+        phases = self._sending, self._copying, self._sending_rest, self._labelling
+        self._agenda = Agenda(phases, lambda: self._workers.is_stopping)
         self._uploads = Uploads()
         self._notes = Notes(report, scope.name)
         self._is_surveyed = False
@@ -172,7 +146,7 @@ class AccountRestore:
             )
             self._restores.append(one)
             if one.prepare():
-                self._prepared.append(_Task(one, one.send))
+                self._prepared.append(Task(one, one.send))
                 self._around.observer(MailboxPlanned(self._report.target, *one.planned()))
         names = [route.destination.name for route in planned]
         self._copies = lambda: copies_of(self._mailboxes, names, common)
@@ -192,25 +166,26 @@ class AccountRestore:
 
     # -- phases: each begins when the one before is done for all mailboxes ----------------------------------------
 
-    def _sending(self) -> list[_Task]:
+    def _sending(self) -> list[Task]:
         return self._prepared
 
-    def _copying(self) -> list[_Task]:
-        return [_Task(one, one.copy) for one in self._copies()]
+    def _copying(self) -> list[Task]:
+        return [Task(one, one.copy) for one in self._copies()]
 
-    def _sending_rest(self) -> list[_Task]:
-        return [_Task(one, one.send_rest) for one in self._mailboxes if one.is_unfinished]
+    def _sending_rest(self) -> list[Task]:
+        return [Task(one, one.send_rest) for one in self._mailboxes if one.is_unfinished]
 
-    def _labelling(self) -> list[_Task]:
+    def _labelling(self) -> list[Task]:
         labels = (one for one in self._restores if isinstance(one, LabelRestore))
-        return [_Task(one, one.label) for one in labels if one.is_unfinished]
+        return [Task(one, one.label) for one in labels if one.is_unfinished]
 
     # -- the workers -----------------------------------------------------------------------------------------------
 
     def _work(self, line: Line[AccountTarget]) -> None:
         """Do what is to be done, one task after the other, until nothing is left for anybody."""
         with self._writer.reading() as reader:
-            while (task := self._take()) is not None:
+            while (task := self._agenda.take()) is not None:
+                self._hire()
                 is_done = False
                 try:
                     line.do(partial(self._do, task, reader, line))
@@ -219,10 +194,10 @@ class AccountRestore:
                     task.owner.fail(error)
                     is_done = True
                 finally:
-                    self._give_back(task, is_done=is_done)
+                    self._agenda.give_back(task, is_done=is_done)
 
     @staticmethod
-    def _do(task: _Task, reader: MessageReader, line: Line[AccountTarget], target: AccountTarget) -> None:
+    def _do(task: Task, reader: MessageReader, line: Line[AccountTarget], target: AccountTarget) -> None:
         before = task.owner.settled
         try:
             task.work(target, reader)
@@ -230,40 +205,11 @@ class AccountRestore:
             if task.owner.settled > before:
                 line.progress()
 
-    def _take(self) -> _Task | None:
-        """Take what is to be done next; wait as long as others may leave something to do. Hire if more is waiting."""
-        with self._changed:
-            while (task := self._next()) is None and self._at_work and not self._workers.is_stopping:
-                self._changed.wait(_TICK)
-            if task is None or self._workers.is_stopping:
-                return None
-            self._at_work += 1
-            waiting = len(self._queue)
+    def _hire(self) -> None:
+        """Let another connection take part if more is to be done than those do that there are."""
         wants_more = self._options.connections is not None or self._workers.mostly_wait()
-        if waiting >= WORTH_A_CONNECTION and wants_more:
+        if self._agenda.waiting >= WORTH_A_CONNECTION and wants_more:
             self._workers.hire(self._work)
-        return task
-
-    def _next(self) -> _Task | None:
-        """Return the next task, of the next phase if nothing is left of this one and nobody is at work on it."""
-        while not self._queue and not self._at_work:
-            begin = next(self._phases, None)
-            if begin is None:
-                return None
-            self._queue.extend(begin())
-            self._changed.notify_all()
-        return self._queue.popleft() if self._queue else None
-
-    def _give_back(self, task: _Task, *, is_done: bool) -> None:
-        """Leave what failed to another connection, once."""
-        with self._changed:
-            self._at_work -= 1
-            if not is_done and task in self._failed:
-                task.owner.is_given_up = True
-            elif not is_done:
-                self._failed.add(task)
-                self._queue.append(task)
-            self._changed.notify_all()
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
@@ -275,17 +221,7 @@ class AccountRestore:
         left = report.total("left") or not self._is_surveyed
         if error is not None and left:
             report.error, report.hint = str(error), advice.hint_for(error, self._provider)
-        codes = [ExitCode.COMPLETE]
-        if left or report.total("refused") or any(one.error for one in report.mailboxes):
-            codes.append(ExitCode.PARTIAL)
-        if report.total("damaged"):
-            codes.append(ExitCode.INTEGRITY)
-        if error is not None and left:
-            codes.append(error.exit_code)
-        report.exit_code = max(codes)
-        if report.exit_code:
-            report.status = "partial" if any(one.settled for one in report.mailboxes) else "failed"
+        code = error.exit_code if error is not None and left else ExitCode.COMPLETE
+        report.conclude(code, self._around.stop.signum, is_partial=not self._is_surveyed)
         if self._uploads.is_spent:
             report.notes.append("--max-upload: no more may be sent today (UTC); the same command goes on tomorrow")
-        if self._around.stop.signum:
-            report.exit_code = 128 + self._around.stop.signum

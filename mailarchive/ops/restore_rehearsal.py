@@ -7,16 +7,16 @@ from pathlib import Path
 from mailarchive.archive.archive import open_for_reading
 from mailarchive.archive.messages import MessageReader
 from mailarchive.clock import Clock, Stop
-from mailarchive.errors import ArchiveDamaged, ExitCode, MailboxUnavailable
+from mailarchive.errors import ArchiveDamaged, MailboxUnavailable
 from mailarchive.mail.mending import Flaw
 from mailarchive.model import KEEPS_ALL, ListedMailbox, Permanent
 from mailarchive.ops.advice import provider_for
 from mailarchive.ops.copies import Original
 from mailarchive.ops.events import Notice, Observer, Progress
-from mailarchive.ops.letters import NO_NUL, split, too_large
+from mailarchive.ops.letters import NO_NUL, as_mended, split, too_large
 from mailarchive.ops.matching import numbers
 from mailarchive.ops.options import Around
-from mailarchive.ops.outgoing_mail import Evidence, body_of
+from mailarchive.ops.outgoing_mail import Evidence, body_of, flaws_of
 from mailarchive.ops.restore_common import Notes, warn
 from mailarchive.ops.restore_options import RestoreOptions, RestoreTarget
 from mailarchive.ops.restore_report import RestoredMailbox, RestoreReport
@@ -55,10 +55,7 @@ def rehearse(
             line.close()
     report.notes += [*_remarks(report, target, abilities, options)]
     report.seconds = round(clock.monotonic() - started, 3)
-    if report.total("refused") or report.total("damaged") or any(one.error for one in report.mailboxes):
-        report.status, report.exit_code = "partial", ExitCode.PARTIAL
-    if stop.signum:
-        report.status, report.exit_code = "partial", 128 + stop.signum
+    report.conclude(signum=stop.signum)
     return report
 
 
@@ -139,17 +136,25 @@ class _Rehearsal:
                 continue
             refusal = self._refusal(item)
             if refusal is None:
-                report.to_send += 1
-                report.to_send_bytes += item.message.size
+                self._count(report, item, item.message.size, permanent)
                 self._copies.landed(Original(standing.place, None, 0, item.flags, item.date), item.message.digest)
-                self._notes.dropped(split(item.flags, permanent, self._abilities)[1])
-            elif refusal[0]:
-                report.refused += 1
-                self._notes.refused(report.mailbox, item, refusal[0], refusal[1])
-            else:
+            elif not refusal[0]:
                 report.damaged += 1
+            elif self._options.fix and refusal[1]:
+                report.mended += 1
+                self._count(report, item, as_mended(self._reader, item.message, refusal[1]).size, permanent)
+                self._notes.refused(report.mailbox, item, *refusal, mended=True)
+            else:
+                report.refused += 1
+                self._notes.refused(report.mailbox, item, *refusal)
             self._done += item.message.size
             self._around.observer(Progress(self._done, self._total))
+
+    def _count(self, report: RestoredMailbox, item: Wanted, size: int, permanent: Permanent) -> None:
+        """Count a message that would be sent as ``size`` octets."""
+        report.to_send += 1
+        report.to_send_bytes += size
+        self._notes.dropped(split(item.flags, permanent, self._abilities)[1])
 
     def _is_copied(self, place: int, item: Wanted) -> bool:
         """Return whether another mailbox has the message by then, as it should be here."""
@@ -171,7 +176,7 @@ class _Rehearsal:
             self._notes.note(str(error))
             return "", frozenset()
         if has_nul:
-            return NO_NUL, frozenset({Flaw.NUL})
+            return NO_NUL, flaws_of(self._reader, item.message)
         return None
 
 

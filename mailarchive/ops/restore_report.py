@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from mailarchive.errors import ExitCode
+
 Status = Literal["complete", "partial", "failed"]
 
 
@@ -31,7 +33,7 @@ class RestoredMailbox:
     left: int = 0
     """Not tried: the run ended, or may send no more today."""
     mended: int = 0
-    """Among ``sent``: a mended copy was sent."""
+    """Among ``sent``, or ``to_send``: a mended copy."""
     to_send: int = 0
     to_send_bytes: int = 0
     to_copy: int = 0
@@ -64,6 +66,14 @@ class Refusal:
     mended: bool = False
 
 
+def exit_code(code: int, signum: int | None, *, is_partial: bool, is_damaged: bool) -> int:
+    """Return how a run about a target ends: a signal says it, else the worst of what there is."""
+    if signum:
+        return 128 + signum
+    partial = ExitCode.PARTIAL if is_partial else ExitCode.COMPLETE
+    return max(code, partial, ExitCode.INTEGRITY if is_damaged else ExitCode.COMPLETE)
+
+
 @dataclass(slots=True)
 class RestoreReport:
     """Counts of one restore."""
@@ -83,6 +93,18 @@ class RestoreReport:
     notes: list[str] = field(default_factory=list)
     dropped_flags: dict[str, int] = field(default_factory=dict)
     """Flags and keywords that the target does not keep, and how many messages have each."""
+
+    def conclude(self, code: int = ExitCode.COMPLETE, signum: int | None = None, *, is_partial: bool = False) -> None:
+        """Set exit code and status by the counts, and by what ended the run: an error's ``code``, or a signal.
+
+        ``is_partial`` says that the counts do not tell all that is missing.
+        """
+        is_partial = is_partial or any(self.total(name) for name in ("left", "refused"))
+        is_partial = is_partial or any(box.error for box in self.mailboxes)
+        self.exit_code = exit_code(code, signum, is_partial=is_partial, is_damaged=bool(self.total("damaged")))
+        if self.exit_code:
+            is_any = self.dry_run or any(box.settled for box in self.mailboxes)
+            self.status = "partial" if is_any else "failed"
 
     def total(self, name: str) -> int:
         """Return the sum of a count over all mailboxes."""

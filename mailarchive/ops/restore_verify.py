@@ -11,7 +11,7 @@ from typing import NamedTuple
 from mailarchive.archive.archive import open_for_reading
 from mailarchive.archive.messages import MessageReader
 from mailarchive.clock import Clock, Stop
-from mailarchive.errors import ExitCode, MailboxUnavailable
+from mailarchive.errors import MailboxUnavailable
 from mailarchive.model import Digest, HeaderDigest, MessageFacts, RemoteUid
 from mailarchive.ops.events import MailboxPlanned, MessagesDone, Notice, Observer
 from mailarchive.ops.halving import in_halves
@@ -20,6 +20,7 @@ from mailarchive.ops.matching import matches, numbers
 from mailarchive.ops.outgoing_mail import Evidence
 from mailarchive.ops.restore_common import warn
 from mailarchive.ops.restore_options import RestoreOptions, RestoreTarget
+from mailarchive.ops.restore_report import exit_code
 from mailarchive.ops.restore_scope import scope_of, target_number
 from mailarchive.ops.routes import Route, routes
 from mailarchive.ops.standing import Have
@@ -28,7 +29,7 @@ from mailarchive.targets.accounts import AccountTarget, OpenTarget
 
 _A_TIME = 500
 _MOST_SENTENCES = 1000
-_NOT_WELL = ("different", "missing", "removed", "damaged", "uncompared")
+_NOT_WELL = ("different", "missing", "removed", "uncompared")
 
 
 @dataclass(slots=True)
@@ -130,10 +131,8 @@ def verify_restore(
         finally:
             line.close()
     found.seconds = round(clock.monotonic() - started, 3)
-    if any(found.total(name) for name in _NOT_WELL) or any(box.error for box in found.mailboxes):
-        found.exit_code = ExitCode.PARTIAL
-    if stop.signum:
-        found.exit_code = 128 + stop.signum
+    is_partial = any(found.total(name) for name in _NOT_WELL) or any(box.error for box in found.mailboxes)
+    found.exit_code = exit_code(0, stop.signum, is_partial=is_partial, is_damaged=bool(found.total("damaged")))
     return found
 
 

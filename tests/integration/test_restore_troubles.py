@@ -481,6 +481,24 @@ def test_the_rehearsal_says_what_will_be_sent_and_copied(tmp_path: Path, missing
         assert done.total("copied") == (0 if missing else 4)
 
 
+def test_the_rehearsal_knows_what_will_be_sent_mended(tmp_path: Path) -> None:
+    nul = b"Subject: nul\r\nMessage-ID: <nul@x>\r\n\r\na\0b\0\r\n"
+    root = archive_of(source(nul, mail(1)), tmp_path)
+    new = LoopbackAccount(capabilities=CAPABILITIES - {"BINARY"})
+    with LoopbackServer(new) as server:
+        plan = rehearsed(server, root)
+        assert (plan.exit_code, plan.total("to_send"), plan.total("refused")) == (3, 1, 1)
+        plan = rehearsed(server, root, ONE._replace(fix=True))
+        assert (plan.exit_code, plan.total("to_send"), plan.total("mended"), plan.total("refused")) == (0, 2, 1, 0)
+        assert [refusal.mended for refusal in plan.refusals] == [True]
+        done = run(server, root, ONE._replace(fix=True))
+        assert (done.exit_code, done.total("sent"), done.total("mended")) == (0, 2, 1)
+        assert done.total("sent_bytes") == plan.total("to_send_bytes")
+        assert [(one.reason, one.odd, one.fix) for one in plan.refusals] == [
+            (one.reason, one.odd, one.fix) for one in done.refusals
+        ]
+
+
 def test_copies_need_room_too(tmp_path: Path) -> None:
     old = source(mail(1), mail(2))
     also_in(old, "Other", mail(1), mail(2))
