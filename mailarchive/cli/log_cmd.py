@@ -18,8 +18,21 @@ if TYPE_CHECKING:
 
 SHOWN = 20
 """So many messages of a run are shown without ``--all``."""
-_HEADER = ("RUN", "COMMAND", "BEGIN", "TIME", "EXIT", "NEW", "KNOWN", "FAILED", "GONE", "FLAGS", "DOWNLOADED")
-_ALIGN = "><<>>>>>>>>"
+_HEADER = (
+    "RUN",
+    "COMMAND",
+    "BEGIN",
+    "TIME",
+    "EXIT",
+    "NEW",
+    "KNOWN",
+    "FAILED",
+    "GONE",
+    "FLAGS",
+    "DOWNLOADED",
+    "RESTORED",
+)
+_ALIGN = "><<>>>>>>>>>"
 
 
 def log(
@@ -113,6 +126,7 @@ def _cells(row: "RunRow") -> tuple[str, ...]:
         count(row.gone),
         count(row.flags_changed),
         size(row.downloaded_bytes),
+        count(row.restored),
     )
 
 
@@ -131,4 +145,5 @@ def _as_object(row: "RunRow") -> dict[str, object]:
         "gone": row.gone,
         "flags_changed": row.flags_changed,
         "downloaded_bytes": row.downloaded_bytes,
+        "restored": row.restored,
     }

@@ -64,7 +64,10 @@ def print_problems(report: "RestoreReport | RestoreVerification") -> None:
 def _print_compared_problems(report: "RestoreVerification") -> None:
     _print_some(report.problems, report.unlisted)
     if report.total("missing"):
-        say("  hint: what is missing is sent by the same command without --verify")
+        say(
+            "  hint: what is missing is sent by the same command without --verify;"
+            " what the server refuses perhaps with --fix-for-target"
+        )
     if report.total("removed"):
         say("  hint: what was restored and has been removed is sent again with --again in place of --verify")
     if changed := report.total("changed"):

@@ -90,6 +90,8 @@ class RunRow:
     gone: int
     flags_changed: int
     downloaded_bytes: int
+    restored: int
+    """Messages sent to another account, or copied there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,4 +280,5 @@ def runs(directory: Path, tell: Tell = ignore_text) -> Iterator[RunRow]:
 def run_row(run: RunRecord) -> RunRow:
     """Return a run with its counts."""
     counts = {name: run.totals.get(name, 0) for name in RUN_COUNTS}
+    counts["restored"] = run.totals.get("restore_sent", 0) + run.totals.get("restore_copied", 0)
     return RunRow(run.number, run.command, run.begin, run.end, run.exit_code, **counts)

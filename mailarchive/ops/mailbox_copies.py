@@ -127,9 +127,8 @@ class MailboxCopies:
         self._common.copies.keeps = not changed
         if changed:
             self._common.notes.note(
-                f"the target changes the {changed} of what it copies: what is in several mailboxes is sent to each; "
-                f"message {one.item.message.digest.hex()[:12]} in {restore.name}, by which this was found out, is such"
-                " a copy"
+                f"{changed}: what is in several mailboxes is sent to each; message "
+                f"{one.item.message.digest.hex()[:12]} in {restore.name}, by which this was found out, is such a copy"
             )
 
     def _dated(self) -> Iterator[tuple[MailboxRestore, Copyable]]:
@@ -147,19 +146,22 @@ def _is_alike(restore: MailboxRestore, one: Copyable, facts: Mapping[RemoteUid, 
     return {flag.lower() for flag in there.flags} == {flag.lower() for flag in kept}
 
 
-def _told(opened: OpenTarget, uid: int) -> MessageFacts:
-    """Return what the server tells of a message; nothing if it leaves it out."""
-    return next(iter(opened.facts([uid])), MessageFacts(uid))
+def _told(opened: OpenTarget, uid: int) -> MessageFacts | None:
+    """Return what the server tells of a message."""
+    return next(iter(opened.facts([uid])), None)
 
 
-def _changes(before: MessageFacts, after: MessageFacts) -> str:
-    """Return in what a copy differs from its original; empty if in nothing."""
+def _changes(before: MessageFacts | None, after: MessageFacts | None) -> str:
+    """Return in a sentence what is wrong with a copy; empty if nothing is."""
+    if before is None or after is None:
+        return "the target does not show what it has copied"
     is_same = {
         "size": before.size == after.size,
         "date": before.internaldate == after.internaldate,
         "flags": before.flags == after.flags,
     }
-    return " and the ".join(word for word, same in is_same.items() if not same)
+    changed = [word for word, same in is_same.items() if not same]
+    return f"the target changes the {' and the '.join(changed)} of what it copies" if changed else ""
 
 
 def copies_of(restores: Sequence[MailboxRestore], names: Sequence[MailboxName], common: Common) -> list[MailboxCopies]:

@@ -7,7 +7,7 @@ from functools import partial
 
 from mailarchive.archive.messages import MessageReader
 from mailarchive.archive.restoring import Landed
-from mailarchive.errors import MailboxUnavailable, SourceError, Throttled
+from mailarchive.errors import MailboxUnavailable, NoRoom, SourceError, Throttled
 from mailarchive.mail.mending import Flaw
 from mailarchive.model import KEEPS_ALL, Cursor, Digest, ListedMailbox, MailboxName
 from mailarchive.ops.letters import Letters, Withheld, as_mended, kept_flags
@@ -25,6 +25,8 @@ _TOLD_AT_ONCE = 100
 _LOSSES_BEFORE_ALONE = 2
 _LOSSES_OF_ONE = 2
 """After so many lost connections nothing else is on the way; a message that then ends so many is given up."""
+_GIVEN_UP_IN_A_ROW = 3
+"""After so many it is not about the messages."""
 
 
 class MailboxRestore:
@@ -47,6 +49,7 @@ class MailboxRestore:
         self._is_looked = False
         self._lost: float | None = None
         self._losses = 0
+        self._given_up = self._in_vain = 0
         self._lock = threading.Lock()
         self._suspicion: dict[int, int] = {}
 
@@ -96,8 +99,13 @@ class MailboxRestore:
 
     @property
     def settled(self) -> int:
-        """How many messages need nothing more."""
-        return self._standing.settled
+        """How many messages need nothing more, but for those that were given up to no end."""
+        return self._standing.settled - self._in_vain
+
+    @property
+    def is_unheard(self) -> bool:
+        """Whether the connection was lost, and nobody has looked since what had arrived."""
+        return self._lost is not None
 
     @property
     def is_unfinished(self) -> bool:
@@ -123,8 +131,10 @@ class MailboxRestore:
             self._append(opened, reader, list(self._standing.pending))
 
     def fail(self, error: MailboxUnavailable) -> None:
-        """Note that the mailbox cannot be used."""
+        """Note that the mailbox cannot be used; if it has no room, no other has."""
         self.report.error, self.report.hint = str(error), error.hint
+        if isinstance(error, NoRoom):
+            self._common.uploads.is_full = True
 
     # -- looking ---------------------------------------------------------------------------------------------------
 
@@ -269,7 +279,7 @@ class MailboxRestore:
             self._landed(landed, octets, letters.kept)
             self.report.sent += len(landed)
             self.report.mended += sum(one.sent is not None for _place, one in landed)
-            self._losses = 0
+            self._losses = self._given_up = 0
 
     def _refuse(self, letters: Letters, reader: MessageReader, refused: Sequence[tuple[int, Outcome]]) -> None:
         """Note what was refused; what is odd about it can be mended, but not that there is no room for it."""
@@ -302,6 +312,8 @@ class MailboxRestore:
             self._suspicion[place] = self._suspicion.get(place, 0) + 1
             if self._suspicion[place] >= _LOSSES_OF_ONE:
                 self._standing.refuse(place, f"the connection ends whenever this message is sent: {error}")
+                self._given_up += 1
+                self._in_vain += self._given_up > _GIVEN_UP_IN_A_ROW
 
     # -- copies from other mailboxes -------------------------------------------------------------------------------
 

@@ -288,6 +288,8 @@ class _Resending:
         elif self._late:
             report.error, report.hint = f"messages that were not taken for now: {self._late}", _AGAIN
         report.conclude(code, self._around.stop.signum)
+        if self._uploads.is_spent:
+            report.wait_for_tomorrow()
 
 
 def _too_doubtful(error: Doubtful) -> Doubtful:

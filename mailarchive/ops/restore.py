@@ -1,5 +1,6 @@
 """Put the archive, a part of it, or its state at a past date into another account: everything exactly once."""
 
+import math
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -30,6 +31,9 @@ from mailarchive.targets.accounts import Abilities, AccountTarget, Line
 
 MOST_CONNECTIONS = 4
 WORTH_A_CONNECTION = 2
+UNHEARD = "restore_unheard"
+"""Counts, in the journal, mailboxes for which messages may still have been on their way when the run ended."""
+_SIGNALLED = 128
 
 
 def restore(
@@ -50,24 +54,26 @@ def restore(
         warn(report.warnings, scope.warnings, observer)
         run = writer.begin("restore")
         if settling > 0:
-            observer(Notice(f"the last restore was broken off; {settling:.0f} s for the server to be done with it"))
+            seconds = math.ceil(settling)
+            observer(Notice(f"the last restore was broken off; {seconds} s for the server to be done with it"))
             clock.sleep(settling, stop)
         try:
             AccountRestore(writer, target, options, around, report, scope).run()
         finally:
             totals = {name: report.total(name) for name in ("sent", "copied", "there", "refused", "damaged", "left")}
             counts = {name: count for name, count in totals.items() if count}
-            writer.end(run, report.exit_code, (), {f"restore_{name}": count for name, count in counts.items()}, {})
+            journaled = {f"restore_{name}": count for name, count in counts.items()}
+            writer.end(run, report.exit_code, (), journaled | ({UNHEARD: report.unheard} if report.unheard else {}), {})
     return report
 
 
 def _settling(catalog: Catalog, now: datetime) -> float:
     """Return for how many seconds the server may still be at work on what the last restore had sent.
 
-    Of one that died it is not known when that was; one that was not complete may have lost connections.
+    Of one that died it is not known when that was; one that was stopped may have left something on its way.
     """
     last = next((run for run in reversed([*catalog.runs()]) if run.command == "restore"), None)
-    if last is None or last.exit_code == ExitCode.COMPLETE:
+    if last is None or not (last.exit_code is None or last.exit_code > _SIGNALLED or last.totals.get(UNHEARD)):
         return 0.0
     return SETTLING if last.end is None else min(SETTLING, SETTLING - (now - last.end).total_seconds())
 
@@ -110,6 +116,7 @@ class AccountRestore:
             self._workers.wait()
         finally:
             self._report.mailboxes = [one.conclude() for one in self._restores]
+            self._report.unheard = sum(one.is_unheard for one in self._mailboxes)
             self._report.seconds = round(self._around.clock.monotonic() - started, 3)
             self._conclude()
 
@@ -125,7 +132,7 @@ class AccountRestore:
         with self._writer.catalog() as catalog:
             planned = routes(catalog, scope, abilities, listed, self._options, number)
             self._uploads = uploads_of(catalog, number, self._options.max_upload, self._around.clock.now())
-        self._report.notes += [route.destination.changed for route in planned if route.destination.changed]
+        self._report.notes += [route.changed_note for route in planned if route.changed_note]
         common = Common(
             log,
             number,
@@ -224,4 +231,4 @@ class AccountRestore:
         code = error.exit_code if error is not None and left else ExitCode.COMPLETE
         report.conclude(code, self._around.stop.signum, is_partial=not self._is_surveyed)
         if self._uploads.is_spent:
-            report.notes.append("--max-upload: no more may be sent today (UTC); the same command goes on tomorrow")
+            report.wait_for_tomorrow()

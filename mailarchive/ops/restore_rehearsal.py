@@ -9,7 +9,7 @@ from mailarchive.archive.messages import MessageReader
 from mailarchive.clock import Clock, Stop
 from mailarchive.errors import ArchiveDamaged, MailboxUnavailable
 from mailarchive.mail.mending import Flaw
-from mailarchive.model import KEEPS_ALL, ListedMailbox, Permanent
+from mailarchive.model import KEEPS_ALL, Digest, ListedMailbox, Permanent
 from mailarchive.ops.advice import provider_for
 from mailarchive.ops.copies import Original
 from mailarchive.ops.events import Notice, Observer, Progress
@@ -81,6 +81,7 @@ class _Rehearsal:
         self._around = around
         self._copies = copies_between(planned, abilities)
         self._standings = [self._recalled(place, route) for place, route in enumerate(planned)]
+        self._copied: set[tuple[int, Digest]] = set()
         self._done = 0
         self._total = sum(item.message.size for one in self._standings for item in one.pending.values())
 
@@ -95,8 +96,8 @@ class _Rehearsal:
         route, standing = self._planned[place], self._standings[place]
         destination, report = route.destination, standing.report
         report.made = destination.listed is None
-        if destination.changed:
-            self._notes.note(destination.changed)
+        if route.changed_note:
+            self._notes.note(route.changed_note)
         if (why := route.why_not(again=self._options.again)) is not None:
             report.made, report.error, report.hint, report.left = False, *why, len(standing.pending)
             return report
@@ -157,12 +158,14 @@ class _Rehearsal:
         self._notes.dropped(split(item.flags, permanent, self._abilities)[1])
 
     def _is_copied(self, place: int, item: Wanted) -> bool:
-        """Return whether another mailbox has the message by then, as it should be here."""
+        """Return whether another mailbox has the message by then, as it should be here; it is copied once."""
         digest = item.message.digest
-        return (
-            not self._copies.is_for(place, digest)
-            and self._copies.original(place, digest, item.flags, item.date) is not None
-        )
+        if self._copies.is_for(place, digest) or (place, digest) in self._copied:
+            return False
+        is_there = self._copies.original(place, digest, item.flags, item.date) is not None
+        if is_there:
+            self._copied.add((place, digest))
+        return is_there
 
     def _refusal(self, item: Wanted) -> tuple[str, frozenset[Flaw]] | None:
         """Return why a message will be refused, with an empty reason if it is damaged; None if it may well be taken."""

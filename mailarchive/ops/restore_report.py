@@ -94,6 +94,9 @@ class RestoreReport:
     dropped_flags: dict[str, int] = field(default_factory=dict)
     """Flags and keywords that the target does not keep, and how many messages have each."""
 
+    unheard: int = 0
+    """Mailboxes whose connection was lost, and at which nobody has looked since."""
+
     def conclude(self, code: int = ExitCode.COMPLETE, signum: int | None = None, *, is_partial: bool = False) -> None:
         """Set exit code and status by the counts, and by what ended the run: an error's ``code``, or a signal.
 
@@ -105,6 +108,11 @@ class RestoreReport:
         if self.exit_code:
             is_any = self.dry_run or any(box.settled for box in self.mailboxes)
             self.status = "partial" if is_any else "failed"
+
+    def wait_for_tomorrow(self) -> None:
+        """Say that nothing is wrong but that no more may be sent today."""
+        self.status = "partial" if self.exit_code == ExitCode.PARTIAL else self.status
+        self.notes.append("--max-upload: no more may be sent today (UTC); the same command goes on tomorrow")
 
     def total(self, name: str) -> int:
         """Return the sum of a count over all mailboxes."""

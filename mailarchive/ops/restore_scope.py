@@ -10,7 +10,7 @@ from mailarchive.model import Account, MailboxName
 from mailarchive.ops.naming import Parts, matchless
 from mailarchive.ops.restore_options import RestoreOptions
 from mailarchive.ops.selection import Selection, selected_of
-from mailarchive.ops.wanted import Past, past
+from mailarchive.ops.wanted import Past, has_any, past
 from mailarchive.records import KnownMailbox
 
 
@@ -43,6 +43,8 @@ def scope_of(catalog: Catalog, target: Account, options: RestoreOptions) -> Scop
         raise UsageError(
             "nothing in the archive matches: no mailbox is to be restored", hint="see: mailarchive mailboxes"
         )
+    if not has_any(catalog, boxes, options.selection, as_of):
+        raise UsageError("no message in the archive matches: nothing is restored", hint="see: mailarchive list")
     names = {box.number: f"{box.account} {box.name}" for box in boxes}
     neighbours = selected_of(there, Selection(account=options.selection.account))
     return Scope(as_of, boxes, neighbours, names, [*_warnings(catalog, boxes, target, options)])

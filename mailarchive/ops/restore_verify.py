@@ -142,6 +142,7 @@ class _Comparison:
     def __init__(self, route: Route, reader: MessageReader, found: RestoreVerification, *, full: bool) -> None:
         self.name = str(route.destination.name)
         self._route = route
+        self._reader = reader
         self._evidence = Evidence(reader)
         self._found = found
         self._full = full
@@ -167,7 +168,8 @@ class _Comparison:
         report.damaged = len(self._route.wanted) - len(whole)
         if self._route.destination.listed is None:
             report.missing = len(whole)
-            self.fail(f"mailbox {self.name} is not there")
+            moved = self._route.why_not(again=False)
+            self.fail(": ".join(moved) if moved else f"mailbox {self.name} is not there")
             return
         opened = self._opened(target)
         uids = numbers(opened.uids()) if opened.cursor.messages else []
@@ -175,6 +177,10 @@ class _Comparison:
         removed = Counter(one.digest for one in self._recorded() if one.uid is not None and one.uid not in set(uids))
         report.missing = report.removed = 0
         for item in absent:
+            if not self._reader.is_whole(item.message):
+                report.damaged += 1
+                self._problem(item, "is damaged in the archive")
+                continue
             was_there = removed[item.message.digest] > 0
             removed[item.message.digest] -= was_there
             report.removed += was_there

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from mailarchive.archive.archive import Catalog
-from mailarchive.errors import UsageError
 from mailarchive.model import Digest, ListedMailbox, MailboxName
 from mailarchive.ops import gmail_names
 from mailarchive.ops.copies import Copies
@@ -68,6 +67,11 @@ class Route(NamedTuple):
             return None
         return known if listed.cursor is None or listed.cursor.uidvalidity == known.uidvalidity else None
 
+    @property
+    def changed_note(self) -> str:
+        """What to say of a name that had to be changed, when the mailbox is filled for the first time."""
+        return self.destination.changed if self.known is None else ""
+
     def report(self) -> RestoredMailbox:
         """Return the counts to begin with."""
         sources = sorted({f"{box.account} {box.name}" for box in self.destination.sources})
@@ -82,7 +86,7 @@ def routes(
     options: RestoreOptions,
     target: int | None,
 ) -> list[Route]:
-    """Return where everything goes; ``target`` is its number in the archive. Raises UsageError if that is nothing."""
+    """Return where everything goes; ``target`` is its number in the archive."""
     all_mail = next((box for box in listed if "\\All" in box.special_use), None) if abilities.has_labels else None
     known = {} if target is None else {box.raw: box for box in catalog.target_mailboxes(target)}
     naming = Naming(listed, abilities.prefix, abilities.delimiter, filled=known.keys())
@@ -93,8 +97,8 @@ def routes(
     planned = _with_something(planned, options.selection)
     if all_mail is not None:
         planned = _by_label(planned, all_mail)
-    taken = known.keys() | {route.destination.name.raw for route in planned}
-    strange = [box for box in listed if box.name.raw not in taken]
+    wanted = {route.destination.name.raw for route in planned}
+    strange = [(box, known.get(box.name.raw)) for box in listed if box.name.raw not in wanted]
     return [_remembered(catalog, route, known.get(route.destination.name.raw), strange) for route in planned]
 
 
@@ -113,24 +117,33 @@ def copies_between(planned: Sequence[Route], abilities: Abilities) -> Copies:
 
 def _with_something(planned: Sequence[Route], selection: Selection) -> list[Route]:
     """Leave out mailboxes of which no message of the selected days is; those that are empty are made all the same."""
-    if not any(route.wanted for route in planned):
-        raise UsageError("no message in the archive matches: nothing is restored", hint="see: mailarchive list")
     is_of_days = selection.since is not None or selection.before is not None
     return [route for route in planned if route.wanted or not is_of_days]
 
 
 def _remembered(
-    catalog: Catalog, route: Route, known: KnownTargetMailbox | None, strange: Iterable[ListedMailbox]
+    catalog: Catalog,
+    route: Route,
+    known: KnownTargetMailbox | None,
+    strange: Iterable[tuple[ListedMailbox, KnownTargetMailbox | None]],
 ) -> Route:
+    """Add what is remembered; of a mailbox that is lost also as what it may be there now, one of ``strange``."""
     if known is None:
         return route
     have = [Have(*one) for one in catalog.restored(known.box)]
     route = route._replace(known=known, have=have)
     if not have or not route.is_lost or route.label is not None:
         return route
-    # Where a mailbox is given another name it keeps its UIDVALIDITY.
-    moved = (box.name for box in strange if box.cursor and box.cursor.uidvalidity == known.uidvalidity)
+    # Where a mailbox is given another name it keeps its UIDVALIDITY, and messages their UIDs.
+    alike = [(box, other) for box, other in strange if box.cursor and box.cursor.uidvalidity == known.uidvalidity]
+    moved = (box.name for box, other in alike if other is None or _has_same(catalog, other, have))
     return route._replace(moved=next(moved, None))
+
+
+def _has_same(catalog: Catalog, other: KnownTargetMailbox, have: Iterable[Have]) -> bool:
+    """Return whether one of the messages in another mailbox has the UID that it has in the one that is remembered."""
+    there = {(one.digest, one.uid) for one in catalog.restored(other.box)}
+    return any(one.uid is not None and (one.digest, one.uid) in there for one in have)
 
 
 def _by_label(planned: Sequence[Route], all_mail: ListedMailbox) -> list[Route]:

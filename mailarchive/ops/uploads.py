@@ -14,13 +14,15 @@ class Uploads:
         self.limit = limit
         self.is_spent = False
         """Whether something has to wait for another day."""
+        self.is_full = False
+        """Whether the target has no room: nothing more is admitted."""
         self._spent = spent
         self._lock = threading.Lock()
 
     def admit(self, octets: int) -> bool:
         """Reserve room for a message if it fits; the first of a day always does."""
-        if self.limit is None:
-            return True
+        if self.is_full or self.limit is None:
+            return not self.is_full
         with self._lock:
             fits = not self._spent or self._spent + octets <= self.limit
             self._spent += octets if fits else 0

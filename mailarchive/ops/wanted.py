@@ -72,6 +72,11 @@ def wanted_of(catalog: Catalog, sources: Sequence[KnownMailbox], selection: Sele
     return found
 
 
+def has_any(catalog: Catalog, sources: Iterable[KnownMailbox], selection: Selection, as_of: Past) -> bool:
+    """Return whether the mailboxes of the archive have anything."""
+    return any(True for box in sources for _item in _restorable(catalog, box, selection, as_of))
+
+
 def _restorable(catalog: Catalog, box: KnownMailbox, selection: Selection, as_of: Past) -> Iterator[Restorable]:
     for item in catalog.restorable(box.number, as_of.run):
         if is_within(item.date, selection):

@@ -34,6 +34,14 @@ _NOT_CONNECTED = re.compile(r"\bauthenticated but not connected\b", re.IGNORECAS
 """Exchange, to every command after a log-in that it accepted."""
 
 
+_LATER = re.compile(r"\bthrottl|\btoo many (?:\w+ ){0,2}requests\b|\btry again later\b|\btemporar", re.IGNORECASE)
+
+
+def is_for_now(code: str, words: str) -> bool:
+    """Return whether a refusal of a single message may be one that passes: others are to tell."""
+    return code in PASSING or _LATER.search(words) is not None
+
+
 def demand(
     peer: str, kind: str, code: str, words: str, *, of_account: bool = False, of_room: bool = False
 ) -> SourceError | None:

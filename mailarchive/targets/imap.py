@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from mailarchive.config import Endpoint
-from mailarchive.errors import MailboxUnavailable, MessageRefused, NoRoom
+from mailarchive.errors import MailboxUnavailable, MessageRefused, NoRoom, SourceError, Throttled
 from mailarchive.mail.body import MemoryBody
 from mailarchive.model import (
     KEEPS_ALL,
@@ -22,6 +22,7 @@ from mailarchive.model import (
 )
 from mailarchive.remote.imap import Compression, ImapMailbox, Password, Timeouts, number_sets
 from mailarchive.remote.imap.writing import WritingSession
+from mailarchive.remote.throttling import is_for_now
 from mailarchive.targets.accounts import NO_ROOM, Abilities, Copying, Outcome, Spool
 
 _MESSAGES_A_COMMAND = 400
@@ -31,8 +32,8 @@ _MANY_AHEAD, _SINGLE_AHEAD = 2, 100
 """How many commands are on the way at a time: with many messages each, and with one."""
 _OCTETS_AHEAD = 4 << 20
 _COPIES_AHEAD = 10
-_FULL = 3
-"""After so many messages in a row for which there is no room, no more are sent."""
+_ENOUGH = 3
+"""After so many messages in a row that are refused for want of room, or for now, no more are sent."""
 
 
 class ImapTarget:
@@ -158,24 +159,25 @@ class _Appending:
         self._ahead = 1 if alone else _MANY_AHEAD if many else _SINGLE_AHEAD
         self._waiting: deque[_Sent] = deque()
         self._octets = 0
-        self._no_room = 0
-        self._is_full = False
-        self._words = ""
+        self._held: list[Outcome] = []
+        """What was refused in a row, and not for what it is."""
+        self._enough: SourceError | None = None
 
     def run(self, messages: Iterable[Outbound]) -> Iterator[Outcome]:
         first = 0
         for batch, octets in self._batches(messages):
             while self._waiting and (len(self._waiting) >= self._ahead or self._octets + octets > _OCTETS_AHEAD):
                 yield from self._finish_oldest()
-            if self._is_full or self._session.is_asked_to_slow_down:
+            if self._enough or self._session.is_asked_to_slow_down:
                 break
             self._waiting.append(_Sent(self._session.start_append(self._name, batch), first, batch, octets))
             self._octets += octets
             first += len(batch)
         while self._waiting:
             yield from self._finish_oldest()
-        if self._is_full:
-            raise NoRoom(f"{self._name} takes no further message: {self._words}")
+        if self._enough is not None:
+            raise self._enough
+        yield from self._let_go()
         self._session.heed()
 
     def _batches(self, messages: Iterable[Outbound]) -> Iterator[tuple[list[Outbound], int]]:
@@ -206,23 +208,38 @@ class _Appending:
         try:
             stored = self._session.finish_append(tag, len(messages))
         except MessageRefused as error:
-            if self._is_full and error.code == NO_ROOM:
+            if self._enough is not None:
                 return
             if len(messages) == 1:
-                yield self._refused(first, error)
+                yield from self._refused(first, error)
                 return
         else:
-            self._no_room = 0
+            yield from self._let_go()
             uids = stored.uids if stored.uidvalidity == self._uidvalidity else []
             yield from (Outcome(first + n, uids[n] if uids else None) for n in range(len(messages)))
             return
         half = len(messages) // 2
         for start, part in ((first, messages[:half]), (first + half, messages[half:])):
-            if not self._is_full:
+            if self._enough is None:
                 yield from self._finish(self._session.start_append(self._name, part), start, part)
 
-    def _refused(self, place: int, error: MessageRefused) -> Outcome:
-        self._no_room = self._no_room + 1 if error.code == NO_ROOM else 0
-        self._is_full = self._is_full or self._no_room >= _FULL
-        self._words = str(error)
-        return Outcome(place, None, str(error), error.code)
+    def _refused(self, place: int, error: MessageRefused) -> Iterator[Outcome]:
+        """Yield a refusal, but hold back what may not be about the message; if enough were held back nothing is sent.
+
+        Then nothing is known of those messages.
+        """
+        outcome = Outcome(place, None, str(error), error.code)
+        if error.code != NO_ROOM and not is_for_now(error.code, str(error)):
+            yield from self._let_go()
+            yield outcome
+            return
+        self._held.append(outcome)
+        if len(self._held) >= _ENOUGH:
+            is_full = error.code == NO_ROOM
+            told = NoRoom(f"{self._name} takes no further message: {error}")
+            self._enough = told if is_full else Throttled(f"{self._name} takes no message for now: {error}")
+
+    def _let_go(self) -> Iterator[Outcome]:
+        """Yield what was held back: it is about the messages."""
+        held, self._held = self._held, []
+        yield from held

@@ -13,6 +13,7 @@ from mailarchive.loopback.gmail import GmailAccount
 from mailarchive.loopback.server import LoopbackServer
 from mailarchive.loopback.wire import Command, Wire
 from mailarchive.mail.mending import Flaw, mend
+from mailarchive.ops.naming import Wishes
 from mailarchive.ops.restore_common import SETTLING
 from mailarchive.ops.restore_options import RestoreOptions
 from mailarchive.ops.selection import Selection
@@ -300,6 +301,12 @@ def test_a_mailbox_that_was_given_another_name_is_not_filled_a_second_time(tmp_p
                 ("Work", True, 1)
             ]
         assert "Work" not in new
+        found = verified(server, root)
+        assert any("seems to be called Job" in box.error for box in found.mailboxes)
+        go_on = ONE._replace(wishes=Wishes(renames={("Work",): ("Job",)}))
+        assert (run(server, root, go_on).total("sent"), run(server, root, go_on).exit_code) == (0, 0)
+        report = run(server, root)
+        assert (report.exit_code, report.total("sent"), "Work" in new) == (3, 0, False)
         assert run(server, root, ONE._replace(again=True)).total("sent") == 1
 
 
@@ -345,6 +352,56 @@ def test_after_a_lost_connection_the_server_is_given_time_before_it_is_looked_ag
             assert run(server, root, clock=clock).exit_code == 0
         assert SETTLING in clock.sleeps
         assert octets(server.account, "INBOX") == [mail(1), mail(2)]
+
+
+def test_the_server_is_waited_for_only_if_something_may_be_on_its_way(tmp_path: Path) -> None:
+    old = source(mail(1), LF)
+    root = archive_of(old, tmp_path)
+    clock = StillClock()
+    with LoopbackServer(account(refuses=frozenset({"bare-newline"}))) as server:
+        assert run(server, root, clock=clock).exit_code == 3
+        before = clock.monotonic()
+        assert run(server, root, clock=clock).exit_code == 3
+        assert clock.monotonic() - before < SETTLING
+        for number in range(2, 9):
+            old.append("INBOX", mail(number))
+        archive_of(old, tmp_path)
+        with faulty(server, CutAtCommand(name="APPEND", times=ALWAYS)):
+            assert run(server, root, clock=clock).exit_code == 20
+        before = clock.monotonic()
+        run(server, root, clock=clock)
+        assert clock.monotonic() - before >= SETTLING
+
+
+def test_a_server_that_ends_every_connection_is_left_alone_after_a_while(tmp_path: Path) -> None:
+    root = archive_of(source(*(mail(number) for number in range(40))), tmp_path)
+    cut = CutAtCommand(name="APPEND", times=ALWAYS)
+    with LoopbackServer(account()) as server:
+        with faulty(server, cut):
+            report = run(server, root)
+        assert (report.exit_code, report.total("sent"), report.status) == (20, 0, "failed")
+        assert report.total("refused") <= 10
+        assert cut.struck < 25
+        assert run(server, root).exit_code == 0
+        assert len(octets(server.account, "INBOX")) == 40
+
+
+@pytest.mark.parametrize("words", ["[UNAVAILABLE] Try again later", "[LIMIT] Not now", "Too many requests, throttled"])
+@pytest.mark.parametrize("missing", [set[str](), {"MULTIAPPEND"}])
+def test_a_server_that_takes_nothing_for_now_is_left_alone(words: str, missing: set[str], tmp_path: Path) -> None:
+    root = archive_of(source(*(mail(number) for number in range(300))), tmp_path)
+    with LoopbackServer(LoopbackAccount(capabilities=CAPABILITIES - missing)) as server:
+        refusal = AnswerInstead(name="APPEND", skip=150 if missing else 0, times=ALWAYS, line=f"NO {words}")
+        with faulty(server, refusal):
+            report = run(server, root)
+        assert (report.exit_code, report.total("refused"), "for now" in report.error) == (3, 0, True)
+        assert report.total("left") == 300 - report.total("sent") > 0
+        assert refusal.struck <= 150
+        with faulty(server, AnswerInstead(name="APPEND", skip=2, times=2, line=f"NO {words}")):
+            report = run(server, root)
+        assert report.total("refused") + report.total("sent") + report.total("known") == 300
+        assert run(server, root).exit_code == 0
+        assert len(octets(server.account, "INBOX")) == 300
 
 
 def test_messages_that_end_the_connection_are_given_up_and_all_others_are_sent(tmp_path: Path) -> None:
@@ -479,6 +536,16 @@ def test_the_rehearsal_says_what_will_be_sent_and_copied(tmp_path: Path, missing
         plan, done = rehearsed(server, root), run(server, root)
         assert (plan.total("to_send"), plan.total("to_copy")) == (done.total("sent"), done.total("copied"))
         assert done.total("copied") == (0 if missing else 4)
+
+
+def test_the_rehearsal_counts_a_message_that_a_mailbox_has_twice_as_the_run_does(tmp_path: Path) -> None:
+    old = source(mail(1))
+    also_in(old, "Twice", mail(1))
+    also_in(old, "Twice", mail(1))
+    root = archive_of(old, tmp_path)
+    with LoopbackServer(account()) as server:
+        plan, done = rehearsed(server, root), run(server, root)
+        assert (plan.total("to_send"), plan.total("to_copy")) == (done.total("sent"), done.total("copied")) == (2, 1)
 
 
 def test_the_rehearsal_knows_what_will_be_sent_mended(tmp_path: Path) -> None:

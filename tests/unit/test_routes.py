@@ -20,7 +20,7 @@ from mailarchive.ops.copies import Copies
 from mailarchive.ops.naming import Destination, Wishes
 from mailarchive.ops.restore_options import RestoreOptions
 from mailarchive.ops.restore_report import RestoredMailbox
-from mailarchive.ops.restore_scope import Scope
+from mailarchive.ops.restore_scope import Scope, scope_of
 from mailarchive.ops.routes import Route, copies_between, distinct, routes
 from mailarchive.ops.selection import Selection
 from mailarchive.ops.standing import Have, Standing
@@ -90,6 +90,10 @@ class Old:
         with self._writer.catalog() as catalog:
             return routes(catalog, _scope(catalog, only), abilities, listed, options, target)
 
+    def scope(self, options: RestoreOptions) -> Scope:
+        with self._writer.catalog() as catalog:
+            return scope_of(catalog, NEW, options)
+
 
 def _scope(catalog: Catalog, names: Collection[str]) -> Scope:
     boxes = catalog.mailboxes()
@@ -141,7 +145,7 @@ def test_an_empty_mailbox_is_made_unless_days_are_selected(old: Old) -> None:
 def test_nothing_to_restore_is_a_usage_error(old: Old, selection: Selection) -> None:
     old.has("INBOX", 1)
     with pytest.raises(UsageError, match="nothing is restored"):
-        old.routes(options=RestoreOptions(selection))
+        old.scope(RestoreOptions(selection))
 
 
 def test_names_are_wished_for_and_messages_of_joined_mailboxes_come_once(old: Old) -> None:
@@ -200,9 +204,12 @@ def test_a_mailbox_has_not_moved_to_one_that_is_known_or_wanted_for_itself(old: 
     old.has("Work", 1)
     old.has("Play", 2)
     old.gave("Work", Landed(digest(1), 7), uidvalidity=42)
-    old.gave("Other", Landed(digest(1), 7), uidvalidity=42)
+    old.gave("Other", Landed(digest(1), 8), uidvalidity=42)
     found = old.routes(there("Play", uidvalidity=42), there("Other", uidvalidity=42))
     assert [route.moved for route in found] == [None, None]
+    old.gave("Other", Landed(digest(1), 7, "there"), uidvalidity=42)
+    other = there("Other", uidvalidity=42)
+    assert {route.moved for route in old.routes(there("Play", uidvalidity=42), other)} == {None, other.name}
 
 
 # -- Gmail -----------------------------------------------------------------------------------------------------------
