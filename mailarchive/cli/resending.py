@@ -1,6 +1,6 @@
 """The part of ``mailarchive restore`` that is about SMTP and LMTP, and what it shares with the rest."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -38,7 +38,7 @@ class Running:
 class Letter(NamedTuple):
     """What the command line says of envelopes."""
 
-    to: str | None
+    to: Sequence[str] | None
     sender: str | None
     is_resent: bool
     rate: int | None
@@ -59,9 +59,11 @@ def send(how: Running, letter: Letter) -> RestoreReport:
     from mailarchive.ops.resend_rehearsal import rehearse_resend
     from mailarchive.targets.registry import connect_to_send
 
-    if letter.to is None:
-        raise UsageError(f"{how.endpoint.protocol}:// needs an address to send to", hint="give --to me@new.example.org")
-    recipient = address(letter.to, "--to")
+    if not letter.to or len(letter.to) > 1:
+        raise UsageError(
+            f"{how.endpoint.protocol}:// needs one address to send to", hint="give --to me@new.example.org"
+        )
+    recipient = address(letter.to[0], "--to")
     sender = None if letter.sender is None else address(letter.sender, "--from")
     user, host = how.endpoint.user, how.endpoint.host
     secret = secret_for(how.endpoint, f"{user}@{host}", how.secrets) if user else lambda: ""

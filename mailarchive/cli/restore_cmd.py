@@ -66,7 +66,7 @@ def restore(
         typer.Option("--fix-for-target", help="Send a mended copy of messages that the target refuses, and list them."),
     ] = False,
     to: Annotated[
-        str | None, typer.Option("--to", metavar="ADDRESS", help="smtp, lmtp: whom to send each message to.")
+        list[str] | None, typer.Option("--to", metavar="ADDRESS", help="smtp, lmtp: whom to send each message to.")
     ] = None,
     sender: Annotated[
         str | None, typer.Option("--from", metavar="ADDRESS", help="smtp, lmtp: the sender on the envelope.")

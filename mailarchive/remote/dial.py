@@ -91,7 +91,8 @@ def translated(error: OSError, endpoint: Endpoint) -> SourceError:
         case TimeoutError():
             return SourceUnreachable(f"{peer} did not answer in time")
         case _:
-            return SourceUnreachable(f"{peer} cannot be reached: {error.strerror or type(error).__name__}")
+            hint = "check the path, and whether the server is running" if is_local_socket(endpoint) else ""
+            return SourceUnreachable(f"{peer} cannot be reached: {error.strerror or type(error).__name__}", hint=hint)
 
 
 def no_upgrade(endpoint: Endpoint, refusal: str = "") -> TlsFailed:

@@ -230,8 +230,10 @@ def test_what_has_no_meaning_by_smtp_is_an_error(pulled: Program, arguments: tup
 
 def test_it_must_be_said_whom_to_send_to_and_only_then(pulled: Program) -> None:
     done = pulled("restore", "lmtp://127.0.0.1:1", code=2)
-    assert "lmtp:// needs an address to send to" in done.stderr
+    assert "lmtp:// needs one address to send to" in done.stderr
     assert "hint: give --to" in done.stderr
+    done = pulled("restore", "smtp://127.0.0.1:1", "--to", TO, "--to", "other@example.org", code=2)
+    assert "smtp:// needs one address" in done.stderr
     done = pulled("restore", "smtp://127.0.0.1:1", "--to", "nobody", code=2)
     assert "--to 'nobody' is not an address" in done.stderr
     done = pulled("restore", "imap://me@127.0.0.1:1", "--to", TO, code=2)
