@@ -1,9 +1,8 @@
 """Where an account is and how to reach it."""
 
 import ipaddress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
 from mailarchive.errors import UsageError
@@ -45,8 +44,7 @@ _ALIASES = {"pops": "pop3s", "pop": "pop3"}
 _LONGEST_LABEL = 63
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """A server, a user there, and how the connection is protected. Never holds a password.
 
     For ``smtp`` and ``lmtp`` the user may be empty: nobody logs in. For ``lmtp`` the host may be the absolute path

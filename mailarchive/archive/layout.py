@@ -2,9 +2,9 @@
 
 import tomllib
 import uuid
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from mailarchive.clock import Clock
 from mailarchive.errors import ArchiveDamaged, ArchiveMissing, FormatTooNew, UsageError
@@ -44,8 +44,7 @@ Do not edit or delete anything else. To copy the archive, copy the directory.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """The paths of an archive below ``root``."""
 
     root: Path

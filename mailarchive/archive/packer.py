@@ -1,11 +1,14 @@
 """Packs full blocks on another core while new ones are filled; smaller where there is time for it."""
 
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mailarchive.clock import Clock
 from mailarchive.facts import BlockPacked
 from mailarchive.store.segments import SEGMENT_SIZE, pack, segments
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 MOST_WAITING = 3
 THOROUGH_COST = 3.5
@@ -30,7 +33,7 @@ class Packer:
         sizes = segments(mail)
         self._segment = max(sizes, default=1)
         self._end = sizes.get(self._segment, 0)
-        self._pool = ThreadPoolExecutor(1, "pack")
+        self._pool: ThreadPoolExecutor | None = None
         self._waiting: list[Future[BlockPacked]] = []
 
     def submit(self, block: int) -> None:
@@ -39,7 +42,15 @@ class Packer:
         has_time = self._seconds * THOROUGH_COST < BUSY * (now - self._last_came)
         self._last_came = now
         is_next = all(one.done() for one in self._waiting)
-        self._waiting.append(self._pool.submit(self._pack, block, thorough=has_time and is_next))
+        self._waiting.append(self._core().submit(self._pack, block, thorough=has_time and is_next))
+
+    def _core(self) -> "ThreadPoolExecutor":
+        """Return the thread that packs, which begins with the first block."""
+        if self._pool is None:
+            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - start-up: most runs fill no block
+
+            self._pool = ThreadPoolExecutor(1, "pack")
+        return self._pool
 
     def _pack(self, block: int, *, thorough: bool) -> BlockPacked:
         if self._end >= SEGMENT_SIZE:
@@ -69,4 +80,5 @@ class Packer:
 
     def close(self) -> None:
         """Wait for the block at hand and forget those that wait; they are packed by the next writer."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)

@@ -1,7 +1,6 @@
 """A selection of placements in the order of the blocks that hold their messages: a file that any process reads."""
 
 import sqlite3
-from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -14,8 +13,7 @@ _COLUMNS = MESSAGE.replace(",", ", m.")
 _DAY = 86_400
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """A placement on its way out; ``at`` is where its entry begins in an mbox of what is chosen of its mailbox."""
 
     message: MessageStored
@@ -38,8 +36,7 @@ class Restorable(NamedTuple):
     labels: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """Which placements: of these mailboxes; present (False), gone (True) or both; INTERNALDATE in [since, before)."""
 
     mailboxes: tuple[int, ...]

@@ -5,9 +5,9 @@ import stat
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 from mailarchive.cli.render import clean
 from mailarchive.cli.terminal import say
@@ -27,8 +27,7 @@ _WAYS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class PasswordOptions:
+class PasswordOptions(NamedTuple):
     """What the command line says about passwords."""
 
     command: str | None = None

@@ -17,6 +17,7 @@ from mailarchive.cli.terminal import ReaderGone, out
 from mailarchive.cli.tokens import secret_for, token_standing
 from mailarchive.clock import Clock, Stop, SystemClock
 from mailarchive.config import Endpoint, parse_url
+from mailarchive.configuration import configuration_file, load
 from mailarchive.errors import MailArchiveError
 
 if TYPE_CHECKING:
@@ -49,9 +50,12 @@ def doctor(
 ) -> int:
     """Reach each account's server step by step, log in, and look at the archive; nothing is changed anywhere.
 
+    Who else can get at passwords, tokens and the configuration is said as well.
+
     Exit code 3 if there is a problem.
     """
     from mailarchive.ops.doctor import exit_code
+    from mailarchive.ops.permissions import of_configuration
 
     named = options.named_archive(archive)
     directory = options.archive_directory(named, config)
@@ -65,9 +69,13 @@ def doctor(
         )
 
     found: dict[str, list[Finding]] = {}
+    general: list[Finding] = []
     try:
         chosen = choose(accounts or [], directory if named else None, directory, config, read_url)
         secrets, clock = PasswordOptions(password_command, password_file), SystemClock()
+        general += of_configuration(load(configuration_file(config)))
+        if not as_json:
+            _print("configuration", general, quiet=quiet)
         with stoppable() as stop:
             for one in chosen:
                 name = one.entry.name if one.entry else one.account
@@ -80,18 +88,23 @@ def doctor(
         pass
     except Exception as error:
         raise Failed(error, {"accounts": []}) from error
-    code = exit_code([finding for findings in found.values() for finding in findings])
+    code = exit_code([*general, *(finding for findings in found.values() for finding in findings)])
     if as_json:
         listed = [{"account": name, "findings": [asdict(one) for one in findings]} for name, findings in found.items()]
-        out(dump({"exit_code": code, "accounts": listed}))
+        out(dump({"exit_code": code, "configuration": [asdict(one) for one in general], "accounts": listed}))
     return code
 
 
 def _findings(chosen: Chosen, secrets: PasswordOptions, clock: Clock, stop: Stop) -> "Iterable[Finding]":
     from mailarchive.ops.doctor import Finding, Patient, examine
+    from mailarchive.ops.permissions import of_account, secret_file
     from mailarchive.sources.registry import connect
 
     entry = chosen.entry
+    if secrets.file is not None:
+        yield from secret_file("password file", secrets.file)
+    elif entry is not None:
+        yield from of_account(entry)
     try:
         secret = secret_for(chosen.endpoint, chosen.account, secrets, entry)
         yield from _token_health(entry)

@@ -1,6 +1,6 @@
 """What is known of the provider, where it helps: hints, and mailboxes that end at a round number."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from mailarchive.errors import AuthenticationFailed, MailArchiveError, Throttled, TokenDenied, TokenRefused
@@ -50,8 +50,7 @@ def remark(found: Look, provider: Provider | None, report: AccountReport) -> Non
         (report.warnings if suspicion.certain else report.notes).append(suspicion.text)
 
 
-@dataclass(frozen=True, slots=True)
-class Ceiling:
+class Ceiling(NamedTuple):
     """A mailbox that shows a round number of messages. ``certain`` says whether there surely are more."""
 
     text: str

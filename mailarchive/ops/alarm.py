@@ -1,7 +1,7 @@
 """Say it loudly when much of a mailbox has vanished from the server."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from mailarchive.archive.writer import Writer
 
@@ -9,8 +9,7 @@ LEAST_ALARMING = 20
 """So many messages of a mailbox must vanish at once before anybody is alarmed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Emptied:
+class Emptied(NamedTuple):
     """A mailbox of ``before`` messages of which ``gone`` have vanished."""
 
     number: int
@@ -31,7 +30,7 @@ def alarms(writer: Writer, emptied: Sequence[Emptied], share: float) -> list[str
     writer.checkpoint()
     with writer.catalog() as catalog:
         run = catalog.run_number()
-        counted = [replace(one, gone=catalog.left_for_good(one.number, run)) for one in suspects]
+        counted = [one._replace(gone=catalog.left_for_good(one.number, run)) for one in suspects]
     return [
         f"{one.gone} of {one.before} messages of {one.name} have vanished from the server since the last run; "
         "the archive keeps them all (see: mailarchive list --gone)"

@@ -147,7 +147,10 @@ def archive(directory: Path, account: Account, clock: Clock, every: timedelta | 
 
 def _kept(directory: Path) -> Iterator[Finding]:
     mode = stat.S_IMODE(directory.stat().st_mode)
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+    if mode & (stat.S_IWGRP | stat.S_IWOTH):
+        sentence = f"others can write to {directory}, and what they change is no longer what was received"
+        yield Finding("permissions", "warning", sentence, f"chmod 700 {directory}")
+    elif mode & (stat.S_IRWXG | stat.S_IRWXO):
         yield Finding("permissions", "warning", f"others may look into {directory}", f"chmod 700 {directory}")
     elif not os.access(directory, os.W_OK):
         yield Finding("permissions", "problem", f"nothing can be written to {directory}", "look who owns it")

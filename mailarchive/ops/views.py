@@ -1,7 +1,7 @@
 """Which mailboxes of Gmail only show messages of the one with all mail, and which label each of them shows; pure."""
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mailarchive.mail.mailbox_name import decode_name, encode_name, mailbox_name
 from mailarchive.model import LABELLED, Cursor, ListedMailbox, MailboxName, UidValidity
@@ -23,8 +23,7 @@ _SYSTEM = {
 _SHOWN_NOWHERE = frozenset({"", "\\all", "\\junk", "\\spam", "\\trash"})
 
 
-@dataclass(frozen=True, slots=True)
-class Views:
+class Views(NamedTuple):
     """The mailboxes that only show messages of ``source``, which has all mail: each shows those with one label."""
 
     source: ListedMailbox

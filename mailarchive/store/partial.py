@@ -7,10 +7,9 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 from mailarchive.clock import Clock
 from mailarchive.files import remove, replace_durably, storage, write_all
@@ -50,8 +49,7 @@ def spool(partial: Path) -> BinaryIO:
     return cast("BinaryIO", _SpoolFile(fd, partial))
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """Which message it is; ``mailbox`` is the server's own name."""
 
     account: str
@@ -66,8 +64,7 @@ class Key:
         return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
-@dataclass(frozen=True, slots=True)
-class About:
+class About(NamedTuple):
     """What is recorded of a partial message: ``length`` octets are durable, and have the hash ``sha256``."""
 
     key: Key

@@ -2,7 +2,6 @@
 
 import base64
 import traceback
-from dataclasses import replace
 
 import pytest
 
@@ -36,7 +35,7 @@ def test_imap_takes_it_with_the_command() -> None:
         line.say(f"{tag} OK [CAPABILITY IMAP4rev1] in")
 
     with scripted(script, "imap") as (place, heard):
-        endpoint = replace(place, user="me", auth="oauth")
+        endpoint = place._replace(user="me", auth="oauth")
         ImapSource(account_of(endpoint), endpoint, TOKEN).close()
     assert heard[1].split(b" ")[1:] == [b"AUTHENTICATE", b"OAUTHBEARER", response(endpoint)]
 
@@ -52,7 +51,7 @@ def test_imap_tells_an_error_as_a_challenge() -> None:
         line.say(f"{tag} NO no")
 
     with scripted(script, "imap") as (place, heard):
-        endpoint = replace(place, user="me", auth="oauth")
+        endpoint = place._replace(user="me", auth="oauth")
         with pytest.raises(AuthenticationFailed, match=WORDS) as caught:
             ImapSource(account_of(endpoint), endpoint, TOKEN)
     assert heard[2:4] == [response(endpoint), b"AQ=="]
@@ -73,7 +72,7 @@ def test_pop3_takes_it_in_two_steps_and_tells_an_error_as_a_challenge() -> None:
         line.say("-ERR no")
 
     with scripted(script, "pop3") as (place, heard):
-        endpoint = replace(place, user="me", auth="oauth")
+        endpoint = place._replace(user="me", auth="oauth")
         with pytest.raises(AuthenticationFailed, match=WORDS) as caught:
             Pop3Source(account_of(endpoint), endpoint, TOKEN)
     assert heard[2:4] == [response(endpoint), b"AQ=="]
@@ -88,7 +87,7 @@ def test_pop3_without_a_mechanism_for_it_is_not_sent_one() -> None:
         assert b"AUTH" not in line.hear()
 
     with scripted(script, "pop3") as (place, _heard):
-        endpoint = replace(place, user="me", auth="oauth")
+        endpoint = place._replace(user="me", auth="oauth")
         with pytest.raises(AuthenticationFailed, match="accepts no access token") as caught:
             Pop3Source(account_of(endpoint), endpoint, TOKEN)
     assert "use a password" in caught.value.hint
@@ -105,7 +104,7 @@ def test_smtp_takes_it_and_tells_an_error_as_a_challenge() -> None:
         line.say("535 5.7.8 no")
 
     with scripted(script) as (place, heard):
-        endpoint = replace(place, user="me", auth="oauth")
+        endpoint = place._replace(user="me", auth="oauth")
         with pytest.raises(AuthenticationFailed, match=WORDS) as caught:
             SmtpTarget(endpoint, "you@example.org", lambda: TOKEN)
     assert heard[1:4] == [b"AUTH OAUTHBEARER", response(endpoint), b"AQ=="]

@@ -1,7 +1,6 @@
 """An account is tried by logging in and listing, once; what is wrong is said with what to do."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -37,7 +36,7 @@ def test_pop3_and_tls_are_tried_too(start_dovecot: Callable[..., Dovecot]) -> No
     ):
         assert "INBOX" in try_account(endpoint, lambda: dovecot.password, SystemClock()).mailboxes
         with pytest.raises(TlsFailed):
-            try_account(replace(endpoint, ca_file=None), lambda: dovecot.password, SystemClock())
+            try_account(endpoint._replace(ca_file=None), lambda: dovecot.password, SystemClock())
 
 
 def test_names_that_no_mailbox_has_are_known() -> None:

@@ -2,16 +2,18 @@
 
 import fcntl
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mailarchive.config import Endpoint
+from mailarchive.configuration import AccountEntry, OAuth
 from mailarchive.loopback.account import LoopbackAccount
 from mailarchive.loopback.server import LoopbackServer
 from mailarchive.ops.doctor import habits
+from mailarchive.ops.permissions import of_account
 from tests.servers.dovecot import Dovecot
 from tests.system.conftest import Program
 
@@ -125,3 +127,82 @@ def test_habits_of_the_provider_are_told() -> None:
     ]
     assert any("2.5 GB be downloaded a day" in note for note in notes)
     assert not list(habits(Endpoint("imap", "me", "imap.example.org", 993, "tls")))
+
+
+@pytest.fixture
+def configured(tmp_path: Path, program: Program) -> Iterator[Path]:
+    """A configuration with an account whose password is in a file of mode 0600; yields its folder."""
+    folder = tmp_path / "mine"
+    folder.mkdir(mode=0o700)
+    (folder / "secret").write_text("secret\n")
+    (folder / "secret").chmod(0o600)
+    with LoopbackServer(LoopbackAccount()) as server:
+        (folder / "config.toml").write_text(
+            f'[archives]\nmain = "{program.archive}"\n'
+            f'[accounts.me]\nhost = "127.0.0.1"\nport = {server.port}\ntls = "plain"\nuser = "user"\n'
+            'password.file = "secret"\n'
+        )
+        program.environment["MAILARCHIVE_CONFIG"] = str(folder / "config.toml")
+        yield folder
+
+
+def test_secrets_that_only_their_owner_can_get_at_are_fine(configured: Path, program: Program) -> None:
+    value = program.json("doctor")
+    assert levels(value)["password file"] == "fine"
+    assert [one["level"] for one in value["configuration"]] == ["fine"]
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
+def test_a_password_that_others_can_read_is_a_problem(configured: Path, program: Program, mode: int) -> None:
+    (configured / "secret").chmod(mode)
+    found = findings(program.json("doctor", code=3))
+    assert found["password file"]["level"] == "problem"
+    assert found["password file"]["hint"] == f"chmod 600 {configured / 'secret'}"
+    given = program.json("doctor", "me", "--password-file", str(configured / "secret"), code=3)
+    assert levels(given)["password file"] == "problem"
+
+
+def test_a_folder_in_which_others_can_replace_the_configuration_is_a_problem(
+    configured: Path, program: Program
+) -> None:
+    configured.chmod(0o777)
+    value = program.json("doctor", code=3)
+    assert [(one["level"], one["hint"]) for one in value["configuration"]] == [("problem", f"chmod go-w {configured}")]
+    assert "!! configuration: others can write" in program("doctor", "--quiet", code=3).stdout
+
+
+def test_a_configuration_that_others_can_write_to_is_refused_with_what_to_do(
+    configured: Path, program: Program
+) -> None:
+    (configured / "config.toml").chmod(0o622)
+    assert f"chmod go-w {configured / 'config.toml'}" in program("doctor", code=2).stderr
+
+
+def test_an_archive_that_others_can_write_to_is_a_warning(configured: Path, program: Program) -> None:
+    program("pull", "--quiet")
+    program.archive.chmod(0o770)
+    found = findings(program.json("doctor"))
+    assert found["permissions"]["level"] == "warning"
+    assert "others can write" in found["permissions"]["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("file", "folder", "expected"),
+    [
+        (0o600, 0o700, [("fine", "")]),
+        (0o640, 0o700, [("problem", "chmod 600 {file}")]),
+        (0o600, 0o755, [("fine", ""), ("warning", "chmod 700 {folder}")]),
+        (0o600, 0o770, [("fine", ""), ("problem", "chmod go-w {folder}")]),
+    ],
+)
+def test_tokens_and_their_folder_are_looked_at(
+    tmp_path: Path, file: int, folder: int, expected: list[tuple[str, str]]
+) -> None:
+    tokens = tmp_path / "tokens" / "me.json"
+    tokens.parent.mkdir()
+    tokens.write_text("{}")
+    tokens.chmod(file)
+    tokens.parent.chmod(folder)
+    entry = AccountEntry("me", Endpoint("imap", "me", "localhost", 993, "tls"), tmp_path, oauth=OAuth("x", tokens))
+    hints = [(level, hint.format(file=tokens, folder=tokens.parent)) for level, hint in expected]
+    assert [(one.level, one.hint) for one in of_account(entry)] == hints

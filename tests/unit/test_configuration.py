@@ -3,6 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 from mailarchive.config import Endpoint
@@ -157,7 +158,16 @@ def test_the_file_is_where_it_is_named_else_where_the_platform_keeps_it(
     assert configuration_file(Path("/b.toml")) == Path("/b.toml")
     monkeypatch.delenv("MAILARCHIVE_CONFIG")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    assert configuration_file().name == "config.toml"
+    assert configuration_file() == tmp_path / "mailarchive" / "config.toml"
+
+
+@pytest.mark.parametrize("directory", [None, "", "relative", "/etc/mine"])
+def test_the_platforms_place_is_that_of_platformdirs(directory: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MAILARCHIVE_CONFIG", raising=False)
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    if directory is not None:
+        monkeypatch.setenv("XDG_CONFIG_HOME", directory)
+    assert configuration_file() == platformdirs.user_config_path("mailarchive", appauthor=False) / "config.toml"
 
 
 @pytest.mark.parametrize(("text", "size"), [("2GB", 2 * 10**9), ("1.5 KiB", 1536), ("7", 7), ("0", None), ("iB", None)])

@@ -116,3 +116,10 @@ def test_what_is_like_another_differs_only_where_it_says_so() -> None:
     assert custom is not None
     assert custom.advice == plain.advice
     assert custom.domains == ()
+
+
+def test_patterns_are_names_or_domains_behind_a_star() -> None:
+    for provider in providers():
+        for pattern in (*provider.hosts, *provider.mx):
+            assert "*" not in pattern.removeprefix("*.")
+            assert pattern == pattern.lower()

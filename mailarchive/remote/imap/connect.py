@@ -3,9 +3,8 @@
 import contextlib
 import imaplib
 import ssl
-from dataclasses import dataclass
 from io import BufferedReader
-from typing import cast
+from typing import NamedTuple, cast
 
 import imapclient
 from imapclient.imap4 import IMAP4WithTimeout
@@ -23,8 +22,7 @@ _LONGEST_GREETING = 1 << 20
 """Octets up to log-in; imaplib keeps all of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Connected:
+class Connected(NamedTuple):
     """A connection that has been greeted, with what the server said it can do before log-in."""
 
     wire: Wire

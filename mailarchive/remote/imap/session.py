@@ -1,8 +1,8 @@
 """One logged-in session: the commands that look and none that changes anything."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from mailarchive import __version__
 from mailarchive.config import Endpoint
@@ -28,8 +28,7 @@ _OCTETS_PER_UID = 22
 _IDENTITY = b'ID ("name" "mailarchive" "version" "%s")' % __version__.encode()
 
 
-@dataclass(frozen=True, slots=True)
-class Selected:
+class Selected(NamedTuple):
     """What EXAMINE said of a mailbox, and facts of messages if they were asked for."""
 
     name: MailboxName
