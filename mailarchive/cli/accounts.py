@@ -34,6 +34,8 @@ def choose(
     ``given`` is the archive that the user named: then only the accounts that go there; ``default`` is where all others
     go. Raises UsageError.
     """
+    if config is not None and not configuration_file(config).exists():
+        raise UsageError(f"there is no configuration at {config}", hint="name another file with --config")
     configuration = load(configuration_file(config))
     entries = {name: entry for name, entry in configuration.accounts.items() if given in {None, entry.archive}}
     if not targets and entries:

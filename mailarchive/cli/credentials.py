@@ -144,7 +144,8 @@ def _from_file(path: Path) -> str:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UsageError(f"the password file {path} cannot be read: {reason}") from None
     if stat.S_ISREG(mode) and mode & (stat.S_IRGRP | stat.S_IROTH):
-        say(f"mailarchive: others can read the password file {clean(str(path))}; protect it with: chmod 600 FILE")
+        name = clean(str(path))
+        say(f"mailarchive: others can read the password file {name}; protect it with: chmod 600 {name}")
     return _first_line(octets, "the password file holds")
 
 

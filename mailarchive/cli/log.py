@@ -1,10 +1,12 @@
 """What is said on standard error, kept for machines: with its moment, as text or JSON, in a file of bounded size."""
 
 import json
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from mailarchive.cli.render import clean
 from mailarchive.cli.terminal import also_to
 from mailarchive.errors import StorageFailed
 
@@ -35,12 +37,22 @@ def begin_log(file: Path | None, form: LogFormat) -> None:
 
 def _logger(file: Path) -> "Logger":
     """Return a logger of our own, which no other library writes to."""
-    from logging import INFO, Logger
+    from logging import INFO, Logger, LogRecord
     from logging.handlers import RotatingFileHandler
+
+    class Handler(RotatingFileHandler):
+        """Says once that the file cannot be written; the run goes on without it."""
+
+        has_failed = False
+
+        def handleError(self, record: LogRecord) -> None:  # noqa: ARG002, N802 - as logging calls it
+            if not self.has_failed:
+                self.has_failed = True
+                sys.stderr.write(f"mailarchive: the log {clean(str(file))} cannot be written\n")
 
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        handler = RotatingFileHandler(file, "a", _LARGEST, _OLDER, "utf-8", errors="backslashreplace")
+        handler = Handler(file, "a", _LARGEST, _OLDER, "utf-8", errors="backslashreplace")
     except OSError as error:
         sentence = f"the log {file} cannot be written: {error.strerror}"
         raise StorageFailed(sentence, hint="name another --log-file") from None

@@ -115,7 +115,7 @@ def _job(every: timedelta | None, config: Path | None) -> "Job":
         )
     spans = [entry.every for entry in entries if entry.every is not None]
     archives = list(dict.fromkeys(entry.archive for entry in entries))
-    command = [*_program(), "pull", "--quiet", *(["--config", str(file)] if config is not None else [])]
+    command = [*_program(), "pull", "--quiet", "--config", str(file)]
     return Job(
         command,
         every or min(spans, default=_DEFAULT),

@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from mailarchive.files import replace_durably
+from mailarchive.files import replace_durably, storage
 from mailarchive.ops.report import AccountReport
 from mailarchive.ops.status import AccountStatus
 
@@ -27,9 +27,15 @@ class _Sample(NamedTuple):
 def write_metrics(file: Path, statuses: Iterable[AccountStatus], runs: Iterable[Run]) -> None:
     """Put the metrics of accounts, and of runs that ended just now, into ``file``, whole or not at all.
 
-    Raises StorageFailed.
+    What is no regular file (a pipe, /dev/stdout) is written to as it is. Raises StorageFailed.
     """
-    replace_durably(file, "".join(f"{line}\n" for line in lines([*statuses], [*runs])).encode(), mode=0o644)
+    octets = "".join(f"{line}\n" for line in lines([*statuses], [*runs])).encode()
+    with storage(file):
+        file = file.resolve()
+        if file.exists() and not file.is_file():
+            file.write_bytes(octets)
+            return
+    replace_durably(file, octets, mode=0o644)
 
 
 def lines(statuses: Sequence[AccountStatus], runs: Sequence[Run]) -> Iterator[str]:

@@ -55,7 +55,9 @@ def test_systemd(program: Program) -> None:
     assert "loginctl enable-linger" in done.stderr
     assert called(program) == ["systemctl --user daemon-reload", "systemctl --user enable --now mailarchive.timer"]
     service = (units / "mailarchive.service").read_text()
-    assert f"ExecStart={program.environment['MAILARCHIVE_COMMAND']} pull --quiet\n" in service
+    config = program.environment["MAILARCHIVE_CONFIG"]
+    command = f"{program.environment['MAILARCHIVE_COMMAND']} pull --quiet --config {config}"
+    assert f"ExecStart={command}\n" in service
     assert f"ReadWritePaths=-{program.home}/main\n" in service
     assert "LoadCredential=work\n" in service
     assert "00/1:" in (units / "mailarchive.timer").read_text()

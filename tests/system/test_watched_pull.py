@@ -133,6 +133,14 @@ def test_a_log_has_what_is_said_and_the_summary(program: Program, server: Loopba
 
 def test_a_log_that_cannot_be_is_said(program: Program, server: LoopbackServer, tmp_path: Path) -> None:
     assert "the log" in program("pull", url_of(server), "--log-file", str(tmp_path), code=15).stderr
+    done = program("pull", url_of(server), "--log-file", "/dev/full")
+    assert done.stderr.count("the log /dev/full cannot be written") == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_a_configuration_that_is_named_must_be_there(program: Program, tmp_path: Path) -> None:
+    done = program("pull", "--config", str(tmp_path / "none.toml"), code=2)
+    assert "there is no configuration at" in done.stderr
 
 
 @pytest.fixture

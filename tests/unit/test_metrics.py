@@ -1,6 +1,8 @@
 """The metrics are what Prometheus can read."""
 
+import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -49,3 +51,16 @@ def test_the_file_is_replaced_whole_and_others_can_read_it(tmp_path: Path) -> No
     assert "odd" not in file.read_text()
     assert file.stat().st_mode & 0o777 == 0o644
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_link_and_what_is_no_regular_file_stay_what_they_are(tmp_path: Path) -> None:
+    file, link, pipe = tmp_path / "mail.prom", tmp_path / "link", tmp_path / "pipe"
+    link.symlink_to(file)
+    write_metrics(link, STATUSES, [])
+    assert link.is_symlink()
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(pipe.read_text)
+        write_metrics(pipe, STATUSES, [])
+        assert read.result(5) == file.read_text()
+    assert pipe.is_fifo()
