@@ -98,7 +98,7 @@ def _account(table: Table, name: str, file: Path, archives: Mapping[str, Path], 
 def _notify(table: Table, file: Path) -> Notify:
     url = table.take("smtp", "a URL like smtps://me@smtp.example.org", taking.text, "")
     if not url:
-        table.fail("smtp", "is missing", "it names the server, like smtps://me@smtp.example.org")
+        table.miss("smtp", "it names the server, like smtps://me@smtp.example.org")
     try:
         endpoint = parse_target_url(url)
     except UsageError as error:
@@ -118,13 +118,13 @@ def _endpoint(table: Table, address: str, file: Path) -> Endpoint:
     protocol: Protocol = table.take("protocol", "'imap' or 'pop3'", taking.one_of(_PROTOCOLS), "imap")
     security: Security = table.take("tls", "'tls', 'starttls' or 'plain'", taking.one_of(_SECURITIES), "tls")
     if "host" not in table:
-        table.fail("host", "is missing", "it names the server, like imap.example.org")
+        table.miss("host", "it names the server, like imap.example.org")
     host = table.take("host", "a host name", taking.host, "")
     scheme = protocol + ("s" if security == "tls" else "")
     port = table.take("port", "a number from 1 to 65535", taking.number(1, 65535), default_port(scheme))
     user = table.take("user", "a user name", taking.text, address)
     if not user:
-        table.fail("user", "is missing", "it is the name to log in with, often the mail address")
+        table.miss("user", "it is the name to log in with, often the mail address")
     auth: Auth = table.take("auth", "'password', 'oauth' or 'xoauth2'", taking.one_of(_AUTHS), "password")
     compress: Compress = table.take("compress", "'auto', 'always' or 'never'", taking.one_of(_COMPRESSIONS), "auto")
     ca_file = table.take("ca_file", "the path of a PEM file", taking.path_from(file), None)

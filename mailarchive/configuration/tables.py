@@ -12,6 +12,7 @@ from mailarchive.errors import UsageError
 Value = TypeVar("Value")
 Keys = tuple[str, ...]
 _LONG = 40
+_ALIKE = 0.7
 _DISCREET = frozenset({"password", "client_secret"})
 """In tables of these names people put secrets by mistake."""
 
@@ -59,6 +60,12 @@ class Table:
                 hint = f"did you mean {near[0]}?" if near else f"it may have: {', '.join(sorted(self._known))}"
                 self.fail(key, "is not known", hint)
 
+    def miss(self, key: str, hint: str) -> NoReturn:
+        """Raise UsageError about a key that must be there; about one that looks like it if there is such a one."""
+        if near := get_close_matches(key, self._values, 1, _ALIKE):
+            self.fail(near[0], "is not known", f"did you mean {key}?")
+        self.fail(key, "is missing", hint)
+
     def fail(self, key: str, what: str, hint: str = "") -> NoReturn:
         """Raise UsageError about the value of ``key``, or about the whole table if it has none of that name."""
         keys = (*self._keys, key) if key in self._values else self._keys
@@ -95,6 +102,8 @@ def parse(file: Path, text: str) -> Table:
         place = f"{file}, line {line[1]}" if line else str(file)
         what = re.sub(r" \(at .*\)$", "", str(error))
         raise UsageError(f"{place}: this is not TOML: {what}", hint="see https://toml.io") from None
+    except (RecursionError, ValueError):
+        raise UsageError(f"{file}: it has values within values, or numbers, beyond all measure") from None
     return Table(file, text, (), values)
 
 
