@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mailarchive.errors import UsageError
-from mailarchive.files import make_directory, replace_durably, storage
+from mailarchive.files import make_directory, remove, replace_durably
 from mailarchive.ops.timetable import LABEL, NAME, Job, block_of, cron_line, launch_agent, service, timer, with_block
 
 _PATIENCE = 60
@@ -59,21 +59,29 @@ class Systemd(Scheduler):
         return [*files, Step("run systemctl --user daemon-reload"), Step(f"run {enable}")]
 
     def install(self, job: Job) -> None:
+        was_there = self._timer.exists()
         make_directory(self._service.parent)
         replace_durably(self._service, service(job).encode())
         replace_durably(self._timer, timer(job).encode())
-        run(["systemctl", "--user", "daemon-reload"])
-        run(self._enable())
+        try:
+            run(["systemctl", "--user", "daemon-reload"])
+            run(self._enable())
+        except UsageError:
+            if not was_there:
+                self._remove_files()
+            raise
 
     def remove(self) -> bool:
         if not self._timer.exists() and not self._service.exists():
             return False
         run(["systemctl", "--user", "disable", "--now", self._timer.name])
-        for path in (self._timer, self._service):
-            with storage(path):
-                path.unlink(missing_ok=True)
+        self._remove_files()
         run(["systemctl", "--user", "daemon-reload"])
         return True
+
+    def _remove_files(self) -> None:
+        for path in (self._timer, self._service):
+            remove(path)
 
     def show(self) -> list[Step]:
         return [Step(str(path), path.read_text()) for path in (self._service, self._timer) if path.exists()]
@@ -142,8 +150,7 @@ class Launchd(Scheduler):
         if not self._file.exists():
             return False
         _done(["launchctl", "bootout", f"gui/{os.getuid()}/{LABEL}"])
-        with storage(self._file):
-            self._file.unlink()
+        remove(self._file)
         return True
 
     def show(self) -> list[Step]:

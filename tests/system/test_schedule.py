@@ -69,6 +69,12 @@ def test_systemd(program: Program) -> None:
     assert program("schedule", "remove", "--systemd").stdout == "Nothing was scheduled.\n"
 
 
+def test_what_systemd_does_not_take_is_not_left_behind(program: Program) -> None:
+    (program.home / "tools" / "systemctl").write_text("#!/bin/sh\necho 'Failed to connect to bus' >&2; exit 1\n")
+    assert "Failed to connect to bus" in program("schedule", "install", "--systemd", code=2).stderr
+    assert list((program.home / "xdg" / "systemd" / "user").iterdir()) == []
+
+
 def test_cron_keeps_what_is_there(program: Program) -> None:
     crontab = program.home / "crontab"
     program("schedule", "install", "--cron", "--every", "1d")
