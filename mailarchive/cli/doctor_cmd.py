@@ -12,7 +12,6 @@ from mailarchive.cli.accounts import Chosen, choose
 from mailarchive.cli.credentials import PasswordOptions
 from mailarchive.cli.failure import Failed
 from mailarchive.cli.render import clean, dump
-from mailarchive.cli.signals import stoppable
 from mailarchive.cli.terminal import ReaderGone, out
 from mailarchive.cli.tokens import secret_for, token_standing
 from mailarchive.clock import Clock, Stop, SystemClock
@@ -76,14 +75,13 @@ def doctor(
         general += of_configuration(load(configuration_file(config)))
         if not as_json:
             _print("configuration", general, quiet=quiet)
-        with stoppable() as stop:
-            for one in chosen:
-                name = one.entry.name if one.entry else one.account
-                found[name] = []
-                for finding in _findings(one, secrets, clock, stop):
-                    found[name].append(finding)
-                if not as_json:
-                    _print(name, found[name], quiet=quiet)
+        for one in chosen:
+            name = one.entry.name if one.entry else one.account
+            found[name] = []
+            for finding in _findings(one, secrets, clock):
+                found[name].append(finding)
+            if not as_json:
+                _print(name, found[name], quiet=quiet)
     except ReaderGone:
         pass
     except Exception as error:
@@ -95,7 +93,7 @@ def doctor(
     return code
 
 
-def _findings(chosen: Chosen, secrets: PasswordOptions, clock: Clock, stop: Stop) -> "Iterable[Finding]":
+def _findings(chosen: Chosen, secrets: PasswordOptions, clock: Clock) -> "Iterable[Finding]":
     from mailarchive.ops.doctor import Finding, Patient, examine
     from mailarchive.ops.permissions import of_account, secret_file
     from mailarchive.sources.registry import connect
@@ -111,7 +109,7 @@ def _findings(chosen: Chosen, secrets: PasswordOptions, clock: Clock, stop: Stop
     except MailArchiveError as error:
         yield Finding("password", "problem", str(error), error.hint)
         return
-    factory = connect(chosen.endpoint, secret, clock=clock, stop=stop)
+    factory = connect(chosen.endpoint, secret, clock=clock, stop=Stop())
     yield from examine(Patient(chosen.endpoint, factory, Path(chosen.archive), entry.every if entry else None), clock)
 
 

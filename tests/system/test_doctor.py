@@ -1,6 +1,7 @@
 """`doctor` says at which step something fails, and what to do."""
 
 import fcntl
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -206,3 +207,13 @@ def test_tokens_and_their_folder_are_looked_at(
     entry = AccountEntry("me", Endpoint("imap", "me", "localhost", 993, "tls"), tmp_path, oauth=OAuth("x", tokens))
     hints = [(level, hint.format(file=tokens, folder=tokens.parent)) for level, hint in expected]
     assert [(one.level, one.hint) for one in of_account(entry)] == hints
+
+
+def test_ctrl_c_ends_it_at_once(program: Program) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        process = program.start("doctor", f"imap://me@127.0.0.1:{silent.getsockname()[1]}", "--insecure-plaintext")
+        connection, _peer = silent.accept()
+        with connection:
+            process.send_signal(signal.SIGINT)
+            _said, words = process.communicate(timeout=20)
+    assert (process.returncode, words) == (130, "")
