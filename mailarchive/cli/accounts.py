@@ -10,7 +10,7 @@ from mailarchive.errors import ArchiveMissing, UsageError
 
 ReadUrl = Callable[[str, str], Endpoint]
 """Makes an endpoint of a URL and the security that is known of it, if any is."""
-_HINT = "give a URL: mailarchive pull imaps://user@host"
+_HINT = "give a URL: mailarchive pull imaps://user@host; or set an account up: mailarchive account add me@example.org"
 
 
 class Chosen(NamedTuple):
@@ -41,6 +41,11 @@ def choose(
     if not targets and entries:
         return [Chosen(entry.endpoint, entry.archive, entry) for entry in entries.values()]
     chosen = _Choice(entries, default, read)
+    if not targets and configuration.accounts and not chosen.knows_any:
+        raise UsageError(
+            f"no account of the configuration goes into {default}",
+            hint="leave out --archive, or give the account that archive in the configuration",
+        )
     found = [chosen.one(target) for target in targets] if targets else chosen.all_known()
     names = [(one.account, one.archive) for one in found]
     if len(set(names)) < len(names):
@@ -74,6 +79,11 @@ class _Choice:
             f"{shown} is neither a URL nor an account of the configuration or of {self._archive}{known_ones}",
             hint=_HINT,
         )
+
+    @property
+    def knows_any(self) -> bool:
+        """Whether the archive knows an account."""
+        return bool(self._accounts_of_archive())
 
     def all_known(self) -> list[Chosen]:
         """Return the accounts that the archive knows. Raises UsageError if it knows none."""

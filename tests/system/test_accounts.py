@@ -79,6 +79,9 @@ def test_some_are_named_and_an_archive_chooses_those_that_go_there(program: Prog
     value = program.json("pull", "--archive", str(program.home / "main"))
     assert {one["account"].partition("@")[0]: one["new"] for one in value["accounts"]} == {"one": 2, "two": 0}
     assert not (program.home / "other").exists()
+    done = program("pull", "--archive", str(program.home / "third"), code=2)
+    assert f"no account of the configuration goes into {program.home}/third" in done.stderr
+    assert "leave out --archive" in done.stderr
 
 
 def test_what_the_command_line_says_comes_first(program: Program) -> None:

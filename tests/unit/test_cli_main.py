@@ -78,7 +78,8 @@ def test_errors_are_json_too(capsys: pytest.CaptureFixture[str], tmp_path: Path)
         "archive": str(tmp_path),
         "accounts": [],
         "error": "no account to pull from",
-        "hint": "give a URL: mailarchive pull imaps://user@host",
+        "hint": "give a URL: mailarchive pull imaps://user@host; "
+        "or set an account up: mailarchive account add me@example.org",
     }
     assert main(["list", "--json", "--nope"]) == 2
     assert json.loads(capsys.readouterr().out)["status"] == "failed"
