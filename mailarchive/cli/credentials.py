@@ -1,13 +1,17 @@
 """Where an account's password comes from; it is never stored, never an argument, never printed."""
 
 import os
+import selectors
+import shlex
 import stat
 import subprocess
 import sys
-import threading
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from threading import Lock
+from time import monotonic
+from typing import IO, NamedTuple, cast
 
 from mailarchive.cli.render import clean
 from mailarchive.cli.terminal import say
@@ -18,6 +22,7 @@ VARIABLE = "MAILARCHIVE_PASSWORD"
 SERVICE = "mailarchive"
 PATIENCE = 300
 """Seconds for the password command: somebody may have to type a PIN."""
+_TICK = 0.1
 LARGEST = 64 * 1024
 """Octets that the password command or file may hold."""
 
@@ -57,6 +62,37 @@ def password_for(account: str, options: PasswordOptions, credential: Credential 
     raise AuthenticationFailed(f"there is no password for {account}", hint=_WAYS.format(account=account))
 
 
+def is_command(options: PasswordOptions, credential: Credential | None) -> bool:
+    """Return whether a password comes from a command, which may take its time."""
+    if options.command is not None or options.file is not None:
+        return options.command is not None
+    return credential is not None and credential.kind == "command"
+
+
+class Asked:
+    """Asks for a password when it is called first, and knows the answer from then on. Thread-safe."""
+
+    def __init__(self, ask: Callable[[], str]) -> None:
+        self._ask = ask
+        self._answer: str | AuthenticationFailed | None = None
+        self._lock = Lock()
+
+    def __call__(self) -> str:
+        """Return the password. Raises AuthenticationFailed, also for what is wrong with the command."""
+        with self._lock:
+            if self._answer is None:
+                self._answer = self._asked()
+        if isinstance(self._answer, AuthenticationFailed):
+            raise self._answer
+        return self._answer
+
+    def _asked(self) -> str | AuthenticationFailed:
+        try:
+            return self._ask()
+        except (AuthenticationFailed, UsageError) as error:
+            return AuthenticationFailed(str(error), hint=error.hint)
+
+
 def by_reference(account: str, credential: Credential) -> str:
     """Return the password that a configuration refers to. Raises UsageError, AuthenticationFailed."""
     match credential.kind:
@@ -92,7 +128,7 @@ def _from_systemd(name: str) -> str:
         raise AuthenticationFailed(
             f"the systemd credential {name} is only there in a service", hint=f"LoadCredential={name}:FILE in its unit"
         )
-    return _from_file(Path(directory) / Path(name).name)
+    return _first_line(_content(Path(directory) / Path(name).name)[0], "the password file holds")
 
 
 def from_command(command: str, account: str, what: str = "password command") -> str:
@@ -122,31 +158,55 @@ def from_command(command: str, account: str, what: str = "password command") -> 
 
 
 def _output(process: subprocess.Popen[bytes]) -> bytes | None:
-    """Return what the process prints; None, and the process is killed, if that is too much or takes too long."""
-    late = threading.Timer(PATIENCE, process.kill)
-    late.start()
+    """Return what the process prints; None, and the process is killed, if that is too much or takes too long.
+
+    A process that it leaves behind, and that holds on to its output, is not waited for.
+    """
+    pipe = cast("IO[bytes]", process.stdout).fileno()
+    deadline, output = monotonic() + PATIENCE, b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(pipe, selectors.EVENT_READ)
+        while len(output) <= LARGEST and monotonic() < deadline:
+            has_ended = process.poll() is not None
+            if not selector.select(0 if has_ended else _TICK):
+                if has_ended:
+                    return output
+            elif piece := os.read(pipe, LARGEST):
+                output += piece
+            elif _ends(process, deadline):
+                return output
+            else:
+                break
+    process.kill()
+    return None
+
+
+def _ends(process: subprocess.Popen[bytes], deadline: float) -> bool:
     try:
-        output = process.stdout.read(LARGEST + 1) if process.stdout else b""
-        if len(output) > LARGEST:
-            process.kill()
-        process.wait()
-        return output if len(output) <= LARGEST and late.is_alive() else None
-    finally:
-        late.cancel()
+        process.wait(max(0, deadline - monotonic()))
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def _from_file(path: Path) -> str:
+    octets, mode = _content(path)
+    if stat.S_ISREG(mode) and mode & 0o077:
+        raise UsageError(
+            f"others can get at the password file {path} (its mode is {stat.S_IMODE(mode):04o})",
+            hint=f"chmod 600 {shlex.quote(str(path))}; if somebody has read it, change the password",
+        )
+    return _first_line(octets, "the password file holds")
+
+
+def _content(path: Path) -> tuple[bytes, int]:
+    """Return what a file holds, and its mode. Raises UsageError."""
     try:
         with path.expanduser().open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            octets = file.read(LARGEST)
+            return file.read(LARGEST), os.fstat(file.fileno()).st_mode
     except (OSError, RuntimeError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UsageError(f"the password file {path} cannot be read: {reason}") from None
-    if stat.S_ISREG(mode) and mode & (stat.S_IRGRP | stat.S_IROTH):
-        name = clean(str(path))
-        say(f"mailarchive: others can read the password file {name}; protect it with: chmod 600 {name}")
-    return _first_line(octets, "the password file holds")
 
 
 def _first_line(octets: bytes, holder: str) -> str:

@@ -69,7 +69,7 @@ def _secrets(chosen: Sequence[Chosen], secrets: PasswordOptions) -> list[Secret 
     found: list[Secret | MailArchiveError] = []
     for one in chosen:
         try:
-            found.append(secret_for(one.endpoint, one.account, secrets, one.entry))
+            found.append(secret_for(one.endpoint, one.account, secrets, one.entry, is_alone=len(chosen) == 1))
         except MailArchiveError as error:
             found.append(error)
     reasons = [secret for secret in found if isinstance(secret, MailArchiveError)]
@@ -95,19 +95,12 @@ def _account(
     def tell(sentence: str) -> None:
         watcher(Detail(f"{account.name}: {sentence}"))
 
-    factory = (
-        _refusing(secret)
-        if isinstance(secret, MailArchiveError)
-        else connect(
-            endpoint,
-            secret,
-            clock=clock,
-            stop=stop,
-            on_wait=telling(watcher, account.name),
-            waits=how.waits,
-            tell=tell,
-        )
-    )
+    if isinstance(secret, MailArchiveError):
+        factory = _refusing(secret)
+    else:
+        on_wait = telling(watcher, account.name)
+        connected = connect(endpoint, secret, clock=clock, stop=stop, on_wait=on_wait, waits=how.waits, tell=tell)
+        factory = _with_secret(secret, connected)
     return PullAccount(account, factory, most_connections(endpoint), _options(chosen, how.wanted), endpoint.host)
 
 
@@ -123,6 +116,16 @@ def _options(chosen: Chosen, wanted: PullOptions) -> PullOptions:
         max_download=wanted.max_download or entry.max_download,
         newest_first=wanted.newest_first or entry.newest_first,
     )
+
+
+def _with_secret(secret: Secret, connected: SourceFactory) -> SourceFactory:
+    """Ask for the secret before there is a connection: a server waits only so long for a log-in."""
+
+    def open_source() -> Source:
+        secret()
+        return connected()
+
+    return open_source
 
 
 def _refusing(error: MailArchiveError) -> SourceFactory:

@@ -5,7 +5,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mailarchive.cli.credentials import SERVICE, PasswordOptions, by_reference, from_command, password_for
+from mailarchive.cli.credentials import (
+    SERVICE,
+    Asked,
+    PasswordOptions,
+    by_reference,
+    from_command,
+    is_command,
+    password_for,
+)
 from mailarchive.clock import SystemClock
 from mailarchive.config import RECENT, Endpoint, account_of
 from mailarchive.configuration import AccountEntry, OAuth, configuration_file, load
@@ -24,15 +32,26 @@ _AWAY = (
 )
 
 
-def secret_for(endpoint: Endpoint, account: str, options: PasswordOptions, entry: AccountEntry | None = None) -> Secret:
+def secret_for(
+    endpoint: Endpoint,
+    account: str,
+    options: PasswordOptions,
+    entry: AccountEntry | None = None,
+    *,
+    is_alone: bool = True,
+) -> Secret:
     """Return what gives the password of ``account``, or a good access token, for each connection to ``endpoint``.
 
-    A password is asked for at once. ``entry`` is what the configuration says of the account. Raises UsageError,
+    A password is asked for at once; but from a command only when it is needed, if the account ``is_alone`` not, and
+    would hold up the others. ``entry`` is what the configuration says of the account. Raises UsageError,
     AuthenticationFailed.
     """
     if endpoint.auth == "oauth" and options.command is None and options.file is None:
         return access_tokens(entry if entry and entry.oauth else entry_for(endpoint, options.config))
-    password = password_for(account, options, entry.credential if entry else None)
+    credential = entry.credential if entry else None
+    if not is_alone and is_command(options, credential):
+        return Asked(lambda: password_for(account, options, credential))
+    password = password_for(account, options, credential)
     return lambda: password
 
 

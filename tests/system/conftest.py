@@ -16,6 +16,12 @@ from mailarchive.loopback.demo import demo_account
 from mailarchive.loopback.server import LoopbackServer
 
 
+def keep_secret(file: Path, secret: str) -> None:
+    """Write a file that only its owner can get at."""
+    file.touch(0o600)
+    file.write_text(secret, encoding="utf-8")
+
+
 @dataclass(frozen=True)
 class Program:
     """The installed command, with a home and an archive of its own."""

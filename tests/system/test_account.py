@@ -17,7 +17,7 @@ from tests.servers.certificates import Certificate, make_certificate
 from tests.servers.dovecot import Dovecot
 from tests.servers.nameserver import NameServer, Records
 from tests.servers.web import Page, WebServer
-from tests.system.conftest import Program
+from tests.system.conftest import Program, keep_secret
 from tests.system.dialogue import dialogue
 
 SECRET = "hunter2 pass"
@@ -87,7 +87,7 @@ def place(
         url = "https://autoconfig.example.org/mail/config-v1.1.xml"
         network = lookups({}, {url: Page(AUTOCONFIG.format(port=server.port).encode())})
         environment = {"MAILARCHIVE_CONFIG": str(tmp_path / "conf" / "config.toml"), "MAILARCHIVE_ARCHIVE": ""}
-        (tmp_path / "pw.secret").write_text(f"{SECRET}\n")
+        keep_secret(tmp_path / "pw.secret", f"{SECRET}\n")
         (tmp_path / "pw.secret").chmod(0o600)
         program = Program(tmp_path, environment)
         yield Place(program, server, [*network, "--ca-file", str(certificate.ca)])
@@ -173,7 +173,7 @@ def test_a_server_that_dns_names_outside_of_the_domain_is_agreed_to_first(
     lookups: Callable[[Records, dict[str, Page]], list[str]],
 ) -> None:
     dovecot = start_dovecot()
-    (place.program.home / "dovecot.secret").write_text(f"{dovecot.password}\n")
+    keep_secret(place.program.home / "dovecot.secret", f"{dovecot.password}\n")
     network = lookups({("_imaps._tcp.example.org", "SRV"): [f"0 0 {dovecot.ports.imaps} localhost."]}, {})
     words = [
         "account", "add", "user@example.org", "--user", dovecot.user, "--password-file", "dovecot.secret",
@@ -188,7 +188,7 @@ def test_a_server_that_dns_names_outside_of_the_domain_is_agreed_to_first(
 
 
 def test_what_does_not_work_is_not_added(place: Place) -> None:
-    (place.program.home / "wrong.secret").write_text("wrong\n")
+    keep_secret(place.program.home / "wrong.secret", "wrong\n")
     words = ["account", "add", "me@example.org", *place.by_host, "--password-file", "wrong.secret"]
     done = place.program(*words, code=12)
     assert "refused to log me in" in done.stderr
@@ -300,7 +300,7 @@ def test_what_a_provider_wants_is_said(place: Place) -> None:
 
 def test_each_account_is_checked_and_the_worst_is_the_exit_code(place: Place) -> None:
     add = ["account", "add", "me@example.org", *place.by_host, "--no-check"]
-    (place.program.home / "wrong.secret").write_text("wrong\n")
+    keep_secret(place.program.home / "wrong.secret", "wrong\n")
     place.program(*add, "--name", "good", "--password-file", "pw.secret", "--exclude", "Wrok", "--mailbox", "*")
     place.program(*add, "--name", "bad", "--password-file", "wrong.secret", "--archive", "b")
     assert "bad: 127.0.0.1" in place.program("account", "check", code=12).stderr

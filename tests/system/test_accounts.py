@@ -11,7 +11,7 @@ from mailarchive.archive.lock import Lock
 from mailarchive.clock import SystemClock
 from mailarchive.loopback.account import LoopbackAccount
 from mailarchive.loopback.server import LoopbackServer
-from tests.system.conftest import Program
+from tests.system.conftest import Program, keep_secret
 
 
 def account(name: str, *subjects: str) -> LoopbackAccount:
@@ -36,8 +36,7 @@ def program(tmp_path: Path, servers: dict[str, LoopbackServer]) -> Program:
     """Return a command whose configuration has all three accounts, two in one archive and one in another."""
     lines = [f'[archives]\nmain = "{tmp_path}/main"\nother = "{tmp_path}/other"\n']
     for name, server in servers.items():
-        (tmp_path / f"{name}.secret").write_text(f"secret of {name}\n")
-        (tmp_path / f"{name}.secret").chmod(0o600)
+        keep_secret(tmp_path / f"{name}.secret", f"secret of {name}\n")
         archive = "other" if name == "three" else "main"
         lines.append(
             f'[accounts.{name}]\nuser = "{name}"\nhost = "127.0.0.1"\nport = {server.port}\ntls = "plain"\n'
@@ -148,6 +147,13 @@ def test_a_password_comes_from_where_the_configuration_says(
 def test_a_password_that_is_not_there_is_told(program: Program, password: str, sentence: str) -> None:
     change(program, 'password.file = "one.secret"', password)
     assert sentence in program("pull", "one", code=12).stderr
+
+
+def test_a_password_command_that_takes_its_time_holds_up_no_other_account(program: Program) -> None:
+    """It ends only when the mail of the others is there, in the same archive and in another one."""
+    waiting = "for tail in main other; do until grep -q placed $tail/journal/tail.jsonl; do sleep 0.1; done; done"
+    change(program, 'password.file = "one.secret"', f"password.command = '{waiting}; cat one.secret'")
+    assert new(program.json("pull")) == {"main": {"one": 2, "two": 1}, "other": {"three": 1}}
 
 
 def test_an_archive_that_is_locked_is_waited_for_if_that_is_wanted(program: Program) -> None:

@@ -14,7 +14,7 @@ from mailarchive.loopback.account import LoopbackAccount
 from mailarchive.loopback.faults import Fault, FetchAnswer
 from mailarchive.loopback.server import LoopbackServer
 from mailarchive.loopback.wire import Wire
-from tests.system.conftest import Program, Site
+from tests.system.conftest import Program, Site, keep_secret
 
 COUNTS = ("listed", "new", "known", "linked", "failed", "excluded", "gone", "flags_changed")
 
@@ -153,7 +153,7 @@ def test_an_unreachable_server_is_exit_code_20_and_does_not_stop_the_others(site
 @pytest.mark.parametrize("way", ["file", "command"])
 def test_a_password_comes_from_a_file_or_a_command(site: Site, tmp_path: Path, way: str) -> None:
     secret = tmp_path / "secret"
-    secret.write_text(f"{site.account.password}\n", encoding="utf-8")
+    keep_secret(secret, f"{site.account.password}\n")
     secret.chmod(0o600)
     words = ("--password-file", str(secret)) if way == "file" else ("--password-command", f"cat '{secret}'")
     assert Program(tmp_path)("pull", site.url, "--quiet", *words).stderr == ""

@@ -12,7 +12,7 @@ import keyring.backends.fail
 import pytest
 
 from mailarchive.cli import credentials
-from mailarchive.cli.credentials import PasswordOptions, password_for
+from mailarchive.cli.credentials import Asked, PasswordOptions, password_for
 from mailarchive.errors import AuthenticationFailed, UsageError
 
 
@@ -84,14 +84,14 @@ def test_the_file_comes_before_the_environment(
     assert capsys.readouterr().err == ""
 
 
-def test_a_file_that_others_can_read_is_warned_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o622])
+def test_a_file_that_others_can_get_at_is_refused(tmp_path: Path, mode: int) -> None:
     file = tmp_path / "password"
     file.write_text("from-file", encoding="utf-8")
-    file.chmod(0o644)
-    assert password_for("me@host", PasswordOptions(file=file)) == "from-file"
-    said = capsys.readouterr().err
-    assert "others can read the password file" in said
-    assert "from-file" not in said
+    file.chmod(mode)
+    with pytest.raises(UsageError, match="others can get at the password file") as caught:
+        password_for("me@host", PasswordOptions(file=file))
+    assert caught.value.hint.startswith(f"chmod 600 {file}")
 
 
 def test_a_file_that_cannot_be_read_is_a_usage_error(tmp_path: Path) -> None:
@@ -161,6 +161,30 @@ def test_a_password_command_that_never_ends_is_ended(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(credentials, "PATIENCE", 0.2)
     with pytest.raises(UsageError, match="did not end"):
         password_for("me@host", PasswordOptions("exec sleep 600"))
+
+
+def test_what_a_password_command_leaves_behind_is_not_waited_for() -> None:
+    assert password_for("me@host", PasswordOptions("echo found; sleep 600 &")) == "found"
+
+
+def test_a_child_of_a_password_command_does_not_keep_it_from_being_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(credentials, "PATIENCE", 0.2)
+    with pytest.raises(UsageError, match="did not end"):
+        password_for("me@host", PasswordOptions("sleep 600; echo late"))
+
+
+def test_a_command_is_asked_once_and_what_is_wrong_with_it_stops_its_account_only() -> None:
+    asked: list[int] = []
+
+    def ask() -> str:
+        asked.append(1)
+        raise UsageError("the password command failed", hint="see why")
+
+    password = Asked(ask)
+    for _ in range(2):
+        with pytest.raises(AuthenticationFailed, match="command failed"):
+            password()
+    assert len(asked) == 1
 
 
 def test_a_password_command_that_prints_for_ever_is_ended() -> None:
