@@ -45,9 +45,10 @@ def login(
     if as_json:
         out(dump(_facts(entry, tokens)))
     else:
-        renewal = "it is renewed by itself" if tokens.refresh else "log in again then"
-        end = f"the access token is good until {when(tokens.expires)}" if tokens.expires else "there is an access token"
-        out(f"{clean(entry.name)} is logged in: {end}, and {renewal}; kept in {clean(store(entry).place)}")
+        end = f"is good until {when(tokens.expires)}" if tokens.expires else "has no end that the provider tells"
+        renewal = "; it is renewed by itself" if tokens.refresh else "; log in again then"
+        out(f"{clean(entry.name)} is logged in, with tokens in {clean(store(entry).place)}")
+        out(f"The access token {end}{renewal}.")
     return ExitCode.COMPLETE
 
 

@@ -127,6 +127,11 @@ def store(entry: AccountEntry) -> "TokenStore":
     return keyring if is_wanted else FileStore(oauth.file)
 
 
+def is_in_keyring(entry: AccountEntry) -> bool:
+    """Return whether the tokens of an account are ours, and kept in the keyring of the system."""
+    return bool(entry.oauth and not entry.oauth.token_command) and isinstance(store(entry), KeyringStore)
+
+
 class KeyringStore:
     """Keeps the tokens in the keyring of the system."""
 
@@ -163,7 +168,7 @@ class KeyringStore:
         except Exception as error:  # noqa: BLE001 - each desktop's backend fails in its own way
             sentence = f"the system keyring cannot be read ({type(error).__name__})"
             raise AuthenticationFailed(sentence, hint=_AWAY.format(name=self._name)) from None
-        return Tokens.load(kept) if kept else None
+        return Tokens.load(kept, self.place) if kept else None
 
     def save(self, tokens: "Tokens") -> None:
         import keyring

@@ -139,11 +139,12 @@ class AuthorizationServer:
             raise self._denied(OAuth2Error(_text(told, "error_description")), _text(told, "error"))
         code, user_code = _text(told, "device_code"), _text(told, "user_code")
         url = _text(told, "verification_uri") or _text(told, "verification_url")
-        if not (code and user_code and url):
+        if not (code and user_code and _is_of_the_web(url)):
             raise ProtocolViolation(f"{self._peer} gave no device code")
         seconds = _seconds(told.get("expires_in")) or _DEVICE_SECONDS
         interval = _seconds(told.get("interval")) or _DEVICE_INTERVAL
-        return DeviceCode(code, user_code, url, _text(told, "verification_uri_complete"), seconds, interval)
+        complete = _text(told, "verification_uri_complete")
+        return DeviceCode(code, user_code, url, complete if _is_of_the_web(complete) else "", seconds, interval)
 
     def poll(self, device: DeviceCode) -> Grant | int:
         """Return the tokens, or how many seconds more to leave between questions if the user is not done."""
@@ -205,6 +206,15 @@ class AuthorizationServer:
 def _as_if_secure(url: str) -> str:
     """Return the URL as the library wants it: the way back to this machine itself has no TLS (RFC 8252 section 7.3)."""
     return f"https://localhost/?{urlsplit(url).query}"
+
+
+def _is_of_the_web(url: str) -> bool:
+    """Return whether a user may be told to open ``url``, which a server named."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in {"https", "http"} and bool(parts.hostname) and url.isprintable()
 
 
 def _text(told: Mapping[str, Any], key: str) -> str:

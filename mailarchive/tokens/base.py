@@ -6,7 +6,10 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any, Protocol
 
+from mailarchive.errors import UsageError
+
 VERSION = 1
+_LOGIN = "log in again, which replaces them: mailarchive account login (see mailarchive account list for the name)"
 _MOMENTS = frozenset({"granted", "issued", "expires", "refresh_expires", "refused"})
 
 
@@ -38,14 +41,16 @@ class Tokens:
         return json.dumps({"version": VERSION, **values}, indent=1)
 
     @classmethod
-    def load(cls, text: str) -> "Tokens | None":
-        """Return what ``dump`` made; None if it is something else."""
+    def load(cls, text: str, place: str) -> "Tokens":
+        """Return what ``dump`` made. Raises UsageError if it is something else; ``place`` is where it was found."""
         try:
             said: Mapping[str, Any] = json.loads(text)
             values: dict[str, Any] = {one.name: _value(one.name, said[one.name]) for one in fields(cls)}
-            return cls(**values) if said["version"] == VERSION else None
+            if said["version"] == VERSION:
+                return cls(**values)
         except (ValueError, KeyError, TypeError, RecursionError):
-            return None
+            pass
+        raise UsageError(f"what is kept in {place} are no tokens that can be read", hint=_LOGIN)
 
 
 def _value(name: str, value: object) -> object:

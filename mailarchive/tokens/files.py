@@ -35,7 +35,7 @@ class FileStore:
             raise UsageError(f"{self._path} cannot be read: {error.strerror}") from None
         if mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise UsageError(f"others can get at the tokens in {self._path}", hint=f"chmod 600 {self._path}")
-        return Tokens.load(octets.decode("utf-8", "replace"))
+        return Tokens.load(octets.decode("utf-8", "replace"), self.place)
 
     def save(self, tokens: Tokens) -> None:
         make_directory(self._path.parent)

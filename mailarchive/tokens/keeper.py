@@ -109,7 +109,7 @@ class Keeper:
             raise
         except TokenDenied as error:
             if error.code not in ENDED:
-                raise
+                raise TokenDenied(str(error), hint=error.hint or holder.login, code=error.code) from None
             self._store.save(replace(tokens, refused=tokens.refused or self._clock.now()))
             words = f"the login of {holder.name} has ended: {error}"
             raise TokenDenied(words, hint=why_ended(holder.oauth, holder.login), code=error.code) from None

@@ -13,6 +13,8 @@ __all__ = ["DeviceCode", "Grant", "by_browser", "by_device", "missing_scopes"]
 
 BROWSER_SECONDS = 15 * 60.0
 _LONGEST_INTERVAL = 60.0
+_LONGEST_DEVICE_SECONDS = 3600
+_SHORT = 120
 _NOT_OF_MAIL = frozenset({"offline_access", "openid", "email", "profile"})
 """Scopes that providers do not name among those that they granted."""
 
@@ -47,13 +49,14 @@ def by_device(holder: Holder, show: Callable[[DeviceCode], None], clock: Clock, 
     server = holder.server()
     device = server.device_code()
     show(device)
-    end = clock.monotonic() + device.seconds
-    interval = float(device.interval)
+    seconds = min(device.seconds, _LONGEST_DEVICE_SECONDS)
+    end = clock.monotonic() + seconds
+    interval = min(float(device.interval), _LONGEST_INTERVAL)
     while clock.monotonic() < end and not clock.sleep(interval, stop):
         answer, interval = _asked(server, device, interval)
         if answer is not None:
             return answer
-    raise _too_late(device.seconds)
+    raise _too_late(seconds)
 
 
 def missing_scopes(holder: Holder, grant: Grant) -> list[str]:
@@ -74,6 +77,5 @@ def _asked(server: AuthorizationServer, device: DeviceCode, interval: float) -> 
 
 
 def _too_late(seconds: float) -> AuthenticationFailed:
-    return AuthenticationFailed(
-        f"nobody logged in within {seconds / 60:.0f} minutes", hint="run the same command again"
-    )
+    span = f"{seconds / 60:.0f} minutes" if seconds >= _SHORT else f"{seconds:.0f} seconds"
+    return AuthenticationFailed(f"nobody logged in within {span}", hint="run the same command again")

@@ -18,6 +18,7 @@ from mailarchive.errors import (
     SourceUnreachable,
     TlsFailed,
     TokenDenied,
+    UsageError,
 )
 from mailarchive.remote.oauth import Grant
 from mailarchive.tokens.base import Tokens
@@ -210,12 +211,19 @@ def test_without_a_refresh_token_the_end_is_the_end(site: Site) -> None:
 def test_what_is_kept_is_whole_or_nothing(site: Site) -> None:
     path = site.holder.oauth.file
     text = path.read_text()
-    assert Tokens.load(text) == site.kept()
-    for broken in (text[: len(text) // 2], "[]", "{}", text.replace('"version": 1', '"version": 2'), "[" * 100_000):
-        assert Tokens.load(broken) is None
+    assert Tokens.load(text, "here") == site.kept()
     values = json.loads(text)
-    assert Tokens.load(json.dumps({**values, "issued": "2024-01-01T00:00:00"})) is None
-    assert Tokens.load(json.dumps({**values, "access": 7})) is None
+    for broken in (
+        text[: len(text) // 2],
+        "[]",
+        "{}",
+        text.replace('"version": 1', '"version": 2'),
+        "[" * 100_000,
+        json.dumps({**values, "issued": "2024-01-01T00:00:00"}),
+        json.dumps({**values, "access": 7}),
+    ):
+        with pytest.raises(UsageError, match="what is kept in here are no tokens that can be read"):
+            Tokens.load(broken, "here")
     assert values["access"] not in repr(site.kept())
     site.store.remove()
     site.store.remove()
@@ -259,6 +267,21 @@ def test_a_code_that_nobody_types_runs_out(site: Site) -> None:
     with pytest.raises(TokenDenied, match="expired_token") as caught:
         by_device(site.holder, lambda _code: None, StillClock(), NEVER)
     assert "run the same command again" in caught.value.hint
+
+
+def test_a_server_cannot_make_one_wait_for_ever(site: Site) -> None:
+    site.server.interval = 10**6
+    site.server.pending = ["authorization_pending"]
+    clock = StillClock()
+    assert by_device(site.holder, lambda _code: None, clock, NEVER)
+    assert clock.sleeps == [60, 60]
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "file:///etc/passwd", "https://", "https://a\x1b[2Jb/"])
+def test_only_a_url_of_the_web_is_shown(site: Site, url: str) -> None:
+    site.server.activation = url
+    with pytest.raises(ProtocolViolation, match="gave no device code"):
+        by_device(site.holder, lambda _code: None, StillClock(), NEVER)
 
 
 def test_a_client_that_the_server_does_not_know_is_told(site: Site) -> None:

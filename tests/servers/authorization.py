@@ -56,6 +56,8 @@ class AuthorizationServer:
     pending: list[str] = field(default_factory=list)
     answers: list[tuple[int, bytes]] = field(default_factory=list)
     interval: int = 1
+    activation: str = ""
+    """Where a device code is typed, if not at the usual place."""
 
     def __post_init__(self) -> None:
         self.tokens: dict[str, Issued] = {}
@@ -189,7 +191,7 @@ class AuthorizationServer:
         return 200, {
             "device_code": code,
             "user_code": "WDJB-MJHT",
-            "verification_uri": f"{self.url}/activate",
+            "verification_uri": self.activation or f"{self.url}/activate",
             "expires_in": 600,
             "interval": self.interval,
         }

@@ -86,7 +86,8 @@ def site(tmp_path: Path, start_dovecot: Callable[..., Dovecot]) -> Iterator[Site
 def test_a_browser_that_comes_back_logs_in_and_pulls_renew_the_token_themselves(site: Site, protocol: str) -> None:
     site.configure(protocol=protocol)
     done = site.program("account", "login", "me")
-    assert "me is logged in: the access token is good until" in done.stdout
+    assert "me is logged in, with tokens in" in done.stdout
+    assert "The access token is good until" in done.stdout
     assert "it is renewed by itself" in done.stdout
     assert site.tokens.stat().st_mode & 0o777 == 0o600
     assert site.tokens.parent.stat().st_mode & 0o777 == 0o700
