@@ -161,7 +161,7 @@ class TokenDenied(AuthenticationFailed):
     ``code`` is what that says (RFC 6749 section 5.2), empty if it was not asked.
     """
 
-    default_hint = "log in again with: mailarchive account login NAME"
+    default_hint = "log in again with mailarchive account login, and the name of the account"
 
     def __init__(self, message: str, *, hint: str = "", code: str = "") -> None:
         super().__init__(message, hint=hint)
@@ -211,7 +211,7 @@ class Throttled(SourceError):
 
     exit_code = ExitCode.PARTIAL
     retryable = True
-    default_hint = "run the same command again later (it goes on where it stopped), or let it wait with --wait"
+    default_hint = "run the same command again later; it goes on where it stopped (pull and restore can wait: --wait)"
 
     def __init__(
         self,
@@ -249,7 +249,7 @@ class ProtocolViolation(SourceError):
     """The server answered something that the protocol does not allow."""
 
     retryable = True
-    default_hint = "run the same command again with --verbose and report what it shows"
+    default_hint = "run the same command again with MAILARCHIVE_DEBUG=1 and report what it shows"
 
 
 class MailboxUnavailable(SourceError):

@@ -107,13 +107,13 @@ def _outcomes(entries: Sequence[AccountEntry]) -> list[_Outcome]:
         except MailArchiveError as error:
             return _Outcome(entry, error=error)
 
-    secrets = [_secret(entry) for entry in entries]
+    secrets = [_secret(entry, is_alone=len(entries) == 1) for entry in entries]
     return side_by_side(range(len(entries)), attempt)
 
 
-def _secret(entry: AccountEntry) -> Secret | MailArchiveError:
+def _secret(entry: AccountEntry, *, is_alone: bool) -> Secret | MailArchiveError:
     try:
-        return secret_for(entry.endpoint, account_of(entry.endpoint).name, PasswordOptions(), entry)
+        return secret_for(entry.endpoint, account_of(entry.endpoint).name, PasswordOptions(), entry, is_alone=is_alone)
     except MailArchiveError as error:
         return error
 

@@ -25,6 +25,11 @@ class Chosen(NamedTuple):
         """Its name in the archive."""
         return account_of(self.endpoint).name
 
+    @property
+    def name(self) -> str:
+        """What the configuration calls it; empty if it does not name it."""
+        return self.entry.name if self.entry else ""
+
 
 def choose(
     targets: Sequence[str], given: Path | None, default: Path, config: Path | None, read: ReadUrl

@@ -46,6 +46,17 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
 
 
 _DISTRIBUTION = re.compile(r"^([a-z]+)-([^-\n]+)\.dist-info$", re.MULTILINE)
+_LIBRARIES = (
+    "imapclient",
+    "zstandard",
+    "typer",
+    "tqdm",
+    "oauthlib",
+    "dnspython",
+    "tomlkit",
+    "platformdirs",
+    "keyring",
+)
 _COMPLETING = "_MAILARCHIVE_COMPLETE"
 """Set by a shell that asks what may follow; then typer answers in place of the command."""
 
@@ -150,7 +161,7 @@ def _runs_on() -> str:
 
     beside = [path.name for path in Path(typer.__file__).parents[1].iterdir()]
     found = dict(_DISTRIBUTION.findall("\n".join(beside)))
-    libraries = [f"{name} {found[name]}" for name in ("imapclient", "zstandard", "typer", "tqdm") if name in found]
+    libraries = [f"{name} {found[name]}" for name in _LIBRARIES if name in found]
     python = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
     return "; ".join((python, *libraries))
 

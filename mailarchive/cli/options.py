@@ -71,7 +71,10 @@ def span(text: str | None, option: str) -> timedelta | None:
         return None
     found = span_of(text)
     if found is None:
-        raise UsageError(f"{option} {text!r} is not a span of time", hint="write it like 30m, 6h or 3d")
+        raise UsageError(
+            f"{option} {text!r} is not a span of time",
+            hint="write it like 30m, 6h, 3d or 2w: minutes, hours, days, weeks",
+        )
     return found
 
 

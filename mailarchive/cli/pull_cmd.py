@@ -16,7 +16,7 @@ from mailarchive.cli.pull_report import as_one_object, exit_code, print_problems
 from mailarchive.cli.pulling import Running, run_pulls
 from mailarchive.cli.render import dump
 from mailarchive.cli.terminal import ReaderGone, is_watched, note_down, out
-from mailarchive.cli.watchdog import pinged, put_metrics
+from mailarchive.cli.watchdog import check_metrics, pinged, put_metrics
 from mailarchive.config import Auth, Compress, Endpoint, parse_url
 from mailarchive.ops.options import PullOptions
 
@@ -68,6 +68,10 @@ def pull(
     wait_lock: Annotated[
         str | None,
         typer.Option("--wait-lock", metavar="TIME", help="Wait so long for an archive that is being written: 10m."),
+    ] = None,
+    random_delay: Annotated[
+        str | None,
+        typer.Option("--random-delay", metavar="TIME", help="Begin after a random part of this time: 5m."),
     ] = None,
     compress: Annotated[
         Compress,
@@ -145,9 +149,11 @@ def pull(
         is_quiet = quiet or as_json
         waits = wait or (is_watched() and not is_quiet)
         patience = options.span(wait_lock, "--wait-lock") or timedelta()
-        how = Running(wanted, secrets, quiet=is_quiet, verbose=verbose, waits=waits, lock_patience=patience)
+        delay = options.span(random_delay, "--random-delay") or timedelta()
+        how = Running(wanted, secrets, is_quiet, verbose, waits, patience, delay)
         settings = whom(notify, config)
         begin_log(log_file, log_format)
+        check_metrics(metrics)
         with telling_errors(settings, directory):
             reports = pinged(ping, lambda: run_pulls(chosen, how), exit_code)
     except Exception as error:
@@ -158,13 +164,16 @@ def pull(
         print_problems(report)
         for account in report.accounts:
             note_down(summary(account, dry_run=dry_run))
+    is_one = sum(len(report.accounts) for report in reports) <= 1
+    if not dry_run and not is_one:
+        note_down(total_line(reports))
     try:
         if as_json:
             out(dump(as_one_object(reports, code)))
         elif not quiet:
             for report in reports:
                 print_summary(report, verbose=verbose)
-            if not dry_run and sum(len(report.accounts) for report in reports) > 1:
+            if not dry_run and not is_one:
                 out(total_line(reports))
     except ReaderGone:
         return code

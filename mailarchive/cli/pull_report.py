@@ -67,6 +67,7 @@ def _account_object(account: AccountReport) -> dict[str, object]:
         "left_messages": account.left_messages,
         "left_bytes": account.left_bytes,
         "done_by": account.done_by.isoformat() if account.done_by else None,
+        "name": account.name,
     }
 
 
@@ -76,7 +77,7 @@ def print_problems(report: PullReport) -> None:
         say(f"mailarchive: {clean(report.error)}")
         say(f"  hint: {clean(report.hint)}")
     for account in report.accounts:
-        name = clean(account.account)
+        name = clean(account.called)
         for sentence in account.warnings:
             say(f"mailarchive: {name}: {clean(sentence)}")
         for failure in account.failures[:_SHOWN_FAILURES]:
@@ -109,7 +110,7 @@ def print_summary(report: PullReport, *, verbose: bool) -> None:
 
 def summary(account: AccountReport, *, dry_run: bool) -> str:
     """Return one line about an account."""
-    name = clean(account.account)
+    name = clean(account.called)
     told = size if account.max_download is None else decimal_size
     if dry_run:
         return (

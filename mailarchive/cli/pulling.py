@@ -14,7 +14,7 @@ from mailarchive.cli.signals import stoppable
 from mailarchive.cli.tokens import Secret, secret_for
 from mailarchive.clock import Clock, SystemClock
 from mailarchive.config import account_of
-from mailarchive.errors import ArchiveError, AuthenticationFailed, MailArchiveError
+from mailarchive.errors import ArchiveError, AuthenticationFailed, Interrupted, MailArchiveError
 from mailarchive.ops.abreast import Lanes, side_by_side
 from mailarchive.ops.events import Detail
 from mailarchive.ops.lock_wait import when_free
@@ -33,6 +33,8 @@ class Running(NamedTuple):
     waits: bool
     lock_patience: timedelta = timedelta()
     """How long to wait for an archive that another process is writing to."""
+    delay: timedelta = timedelta()
+    """How long to wait at most, at random, before anything is done."""
 
 
 def run_pulls(chosen: Sequence[Chosen], how: Running) -> list[PullReport]:
@@ -45,6 +47,8 @@ def run_pulls(chosen: Sequence[Chosen], how: Running) -> list[PullReport]:
     found = _secrets(chosen, how.secrets)
     clock, lanes = SystemClock(), Lanes()
     with watching("pull", quiet=how.quiet, verbose=how.verbose) as watcher, stoppable() as stop:
+        if how.delay and clock.sleep(how.delay.total_seconds() * clock.jitter(), stop):
+            raise Interrupted(stop.signum)
         batches: dict[Path, list[PullAccount]] = {}
         for one, secret in zip(chosen, found, strict=True):
             account = _account(one, secret, how, clock, stop, watcher)
@@ -101,7 +105,8 @@ def _account(
         on_wait = telling(watcher, account.name)
         connected = connect(endpoint, secret, clock=clock, stop=stop, on_wait=on_wait, waits=how.waits, tell=tell)
         factory = _with_secret(secret, connected)
-    return PullAccount(account, factory, most_connections(endpoint), _options(chosen, how.wanted), endpoint.host)
+    options = _options(chosen, how.wanted)
+    return PullAccount(account, factory, most_connections(endpoint), options, endpoint.host, chosen.name)
 
 
 def _options(chosen: Chosen, wanted: PullOptions) -> PullOptions:

@@ -5,7 +5,7 @@ import platform
 import shutil
 import sys
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +14,8 @@ import typer
 
 from mailarchive.cli import options
 from mailarchive.cli.render import clean, clean_lines
-from mailarchive.cli.terminal import out, say
+from mailarchive.cli.terminal import notice, out, say
+from mailarchive.cli.tokens import is_in_keyring
 from mailarchive.configuration import AccountEntry, configuration_file, load
 from mailarchive.errors import UsageError
 
@@ -27,6 +28,7 @@ UseCron = Annotated[bool, typer.Option("--cron", help="A line in your crontab.")
 UseLaunchd = Annotated[bool, typer.Option("--launchd", help="An agent of macOS.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Only show what would be written and run.")]
 _DEFAULT = timedelta(hours=1)
+_WAYS = "name another way to it in the configuration (mailarchive account add has them)"
 _LINGER = "timers of a user stop at log-out, unless: loginctl enable-linger"
 
 
@@ -56,7 +58,10 @@ def install(
     journal (systemd), in mail (cron), or in ~/Library/Logs (launchd).
     """
     scheduler = _schedulers(systemd, cron, launchd)[0]
-    job = _job(options.span(every, "--every"), config)
+    entries = _entries(config)
+    for sentence in _out_of_reach(entries, scheduler.name):
+        notice(sentence)
+    job = _job(entries, options.span(every, "--every"), configuration_file(config))
     if dry_run:
         _print(scheduler.plan(job))
         return 0
@@ -98,21 +103,37 @@ def _schedulers(systemd: bool, cron: bool, launchd: bool) -> "list[Scheduler]":
     return found
 
 
-def _job(every: timedelta | None, config: Path | None) -> "Job":
-    """Return the pull of all accounts. Raises UsageError if nobody is there to type what it would ask for."""
-    from mailarchive.ops.timetable import Job
-
+def _entries(config: Path | None) -> list[AccountEntry]:
+    """Return the accounts that are pulled. Raises UsageError if there is none."""
     file = configuration_file(config)
-    configuration = load(file)
-    entries = list(configuration.accounts.values())
+    entries = list(load(file).accounts.values())
     if not entries:
         raise UsageError(f"{file} has no account", hint="add one: mailarchive account add you@example.org")
-    asking = [entry.name for entry in entries if entry.credential and entry.credential.kind == "prompt"]
-    if asking:
-        raise UsageError(
-            f"the password of {', '.join(asking)} is asked for at a terminal, where there is none",
-            hint="name another way to it in the configuration (mailarchive account add has them)",
-        )
+    return entries
+
+
+def _out_of_reach(entries: "Sequence[AccountEntry]", scheduler: str) -> Iterator[str]:
+    """Yield what a scheduled run perhaps lacks to log in. Raises UsageError for what it lacks for certain."""
+    for entry in entries:
+        kind = entry.credential.kind if entry.credential else "oauth" if entry.oauth else None
+        if kind == "prompt":
+            raise UsageError(
+                f"the password of {entry.name} is asked for at a terminal, where there is none", hint=_WAYS
+            )
+        if kind == "systemd" and scheduler != "systemd":
+            raise UsageError(f"the password of {entry.name} is only there in a service of systemd", hint=_WAYS)
+        if kind == "environment" and entry.credential:
+            yield f"{entry.name}: {scheduler} does not know {entry.credential.value} unless it is told there too"
+        elif kind is None and entry.endpoint.auth != "oauth":
+            yield f"{entry.name}: the configuration does not say where its password is, and {scheduler} cannot ask"
+        elif scheduler == "cron" and (kind == "keyring" or (entry.oauth and is_in_keyring(entry))):
+            yield f"{entry.name}: cron cannot reach the keyring of a desktop"
+
+
+def _job(entries: "Sequence[AccountEntry]", every: timedelta | None, file: Path) -> "Job":
+    """Return the pull of all accounts."""
+    from mailarchive.ops.timetable import Job
+
     spans = [entry.every for entry in entries if entry.every is not None]
     archives = list(dict.fromkeys(entry.archive for entry in entries))
     command = [*_program(), "pull", "--quiet", "--config", str(file)]

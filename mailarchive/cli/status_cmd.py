@@ -11,6 +11,7 @@ import typer
 from mailarchive.cli import options
 from mailarchive.cli.render import clean, count, dump, iso, plural, table, when
 from mailarchive.cli.terminal import out, say
+from mailarchive.cli.watchdog import check_metrics
 from mailarchive.clock import SystemClock
 from mailarchive.config import account_of
 from mailarchive.configuration import AccountEntry, configuration_file, load
@@ -40,6 +41,10 @@ def status(
     nagios: Annotated[
         bool, typer.Option("--nagios", help="One line and the exit codes of a Nagios plugin: 0, 1, 2, 3.")
     ] = False,
+    metrics: Annotated[
+        Path | None,
+        typer.Option("--metrics", metavar="FILE", help="Write it in the text form of Prometheus, too."),
+    ] = None,
     config: options.Config = None,
 ) -> int:
     """Say when each account was pulled last as a whole, what it has, and what could not be fetched.
@@ -49,12 +54,21 @@ def status(
     if nagios:
         return _as_plugin(accounts or [], archive, stale, config)
     found = _found(accounts or [], archive, stale, config)
+    if metrics is not None:
+        _write_metrics(metrics, found)
     if as_json:
         for one in found:
             out(dump({**asdict(one), "complete": iso(one.complete), "last": iso(one.last)}))
     else:
         _print(found, quiet=quiet)
     return _exit_code(found)
+
+
+def _write_metrics(file: Path, found: "Sequence[AccountStatus]") -> None:
+    from mailarchive.ops.metrics import write_metrics
+
+    check_metrics(file)
+    write_metrics(file, found, [])
 
 
 def _exit_code(found: "Sequence[AccountStatus]") -> int:

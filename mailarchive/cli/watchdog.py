@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from mailarchive.cli.accounts import Chosen
 from mailarchive.cli.terminal import notice
 from mailarchive.clock import SystemClock
-from mailarchive.errors import ExitCode, MailArchiveError
+from mailarchive.errors import ExitCode, MailArchiveError, UsageError
 from mailarchive.ops.report import PullReport
 
 if TYPE_CHECKING:
@@ -50,6 +50,12 @@ def _tell(url: str, outcome: str, body: str) -> None:
         notice(str(error))
 
 
+def check_metrics(file: Path | None) -> None:
+    """Raise UsageError if there is no directory to write the metrics into."""
+    if file is not None and not file.expanduser().absolute().parent.is_dir():
+        raise UsageError(f"there is no directory {file.parent} for the metrics", hint="make it, or name another file")
+
+
 def put_metrics(file: Path | None, chosen: Sequence[Chosen], reports: Sequence[PullReport]) -> int:
     """Write the metrics of the accounts that were pulled, if there is a file for them; return 0, or what failed."""
     if file is None:
@@ -72,7 +78,7 @@ def _statuses(chosen: Sequence[Chosen]) -> "list[AccountStatus]":
     found: list[AccountStatus] = []
     for archive in dict.fromkeys(one.archive for one in chosen):
         expected = [
-            Expected(one.account, one.account, patience_of(one.entry.every if one.entry else None, None))
+            Expected(one.name, one.account, patience_of(one.entry.every if one.entry else None, None))
             for one in chosen
             if one.archive == archive
         ]

@@ -43,7 +43,8 @@ def read(file: Path, text: str) -> Configuration:
     archives = _archives(whole.table("archives"), file)
     oauth = OAuthReader(whole.table("oauth"), file)
     table = whole.table("accounts")
-    notify = _notify(whole.table("notify"), file) if "notify" in whole else None
+    notify_table = whole.table("notify")
+    notify = _notify(notify_table, file) if "notify" in whole else None
     accounts = {name: _account(table.table(name), name, file, archives, oauth) for name in table.names()}
     whole.end()
     _check_twins(whole, accounts)

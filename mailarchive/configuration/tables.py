@@ -86,7 +86,7 @@ class Table:
             case str():
                 return "this text" if len(value) > _LONG or not _DISCREET.isdisjoint(self._keys) else repr(value)
             case list():
-                return "a list"
+                return "a list" if all(isinstance(one, str) for one in value) else "a list with something else in it"
             case dict():
                 return "a table"
             case _:

@@ -38,7 +38,7 @@ class AccountPull:
     """Pulls one account into the archive of ``writer``."""
 
     def __init__(self, writer: Writer, target: PullAccount, options: PullOptions, around: Around) -> None:
-        self.report = AccountReport(target.account.name, target.account.protocol)
+        self.report = AccountReport(target.account.name, target.account.protocol, name=target.name)
         self.counts: dict[str, MailboxReport] = {}
         """Counts by mailbox number, of the mailboxes in which something happened."""
         self._writer = writer

@@ -40,7 +40,7 @@ def write_metrics(file: Path, statuses: Iterable[AccountStatus], runs: Iterable[
 
 def lines(statuses: Sequence[AccountStatus], runs: Sequence[Run]) -> Iterator[str]:
     """Yield the lines of all metrics that have a value."""
-    named = [({"account": one.account, "archive": one.archive}, one) for one in statuses]
+    named = [(_labels(one, one.archive), one) for one in statuses]
     yield from _gauge(
         "last_complete_timestamp_seconds",
         "When the last pull ended after which nothing was missing.",
@@ -75,7 +75,7 @@ def _of_runs(runs: Sequence[Run]) -> Iterator[str]:
         "When the last run ended.",
         [_Sample({"archive": run.archive}, run.ended.timestamp()) for run in runs],
     )
-    told = [({"account": one.account, "archive": run.archive}, one) for run in runs for one in run.accounts]
+    told = [(_labels(one, run.archive), one) for run in runs for one in run.accounts]
     yield from _gauge(
         "run_duration_seconds", "How long the last run took.", [_Sample(labels, one.seconds) for labels, one in told]
     )
@@ -91,6 +91,10 @@ def _of_runs(runs: Sequence[Run]) -> Iterator[str]:
     )
     complete = [_Sample(labels, one.status == "complete") for labels, one in told]
     yield from _gauge("run_success", "Whether the last run was complete.", complete)
+
+
+def _labels(one: AccountStatus | AccountReport, archive: str) -> dict[str, str]:
+    return {"account": one.account, "name": one.name or one.account, "archive": archive}
 
 
 def _gauge(name: str, meaning: str, samples: Sequence[_Sample]) -> Iterator[str]:

@@ -48,7 +48,7 @@ def _text(reports: Sequence[PullReport], exit_code: int) -> Iterator[str]:
 def _account(account: AccountReport) -> Iterator[str]:
     new = sum(box.new for box in account.mailboxes)
     failed = sum(box.failed for box in account.mailboxes)
-    yield f"  {_line(account.account)}: {account.status}, {new} new, {failed} failed"
+    yield f"  {_line(account.called)}: {account.status}, {new} new, {failed} failed"
     for sentence in filter(None, (account.error, account.hint, *account.warnings)):
         yield f"    {_line(sentence)}"
     for failure in account.failures[:_MOST_FAILURES]:

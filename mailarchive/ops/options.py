@@ -38,6 +38,8 @@ class PullAccount(NamedTuple):
     """What is to be pulled from it, if not what is to be pulled from all."""
     host: str = ""
     """Accounts of one host are not all pulled at the same time."""
+    name: str = ""
+    """What the configuration calls it; empty if it does not name it."""
 
 
 class Around(NamedTuple):

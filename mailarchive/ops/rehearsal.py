@@ -72,7 +72,7 @@ class _Rehearsal:
     """One account, looked at with the same eyes as by a pull."""
 
     def __init__(self, catalog: Catalog, target: PullAccount, options: PullOptions, around: Around) -> None:
-        self.report = AccountReport(target.account.name, target.account.protocol)
+        self.report = AccountReport(target.account.name, target.account.protocol, name=target.name)
         self._catalog = catalog
         self.provider = provider_for(target.account)
         self._options = options

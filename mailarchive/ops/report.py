@@ -68,6 +68,13 @@ class AccountReport:
     """What makes the run partial although nothing failed."""
     notes: list[str] = field(default_factory=list)
     """What a user should know, and that needs nothing to be done."""
+    name: str = ""
+    """What the configuration calls the account; empty if it does not name it."""
+
+    @property
+    def called(self) -> str:
+        """What people call the account."""
+        return self.name or self.account
 
 
 @dataclass(slots=True)

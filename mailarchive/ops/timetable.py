@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+from mailarchive.configuration.values import span_text
 from mailarchive.errors import UsageError
 
 NAME = "mailarchive"
@@ -49,6 +50,16 @@ class Job(NamedTuple):
     runs_commands: bool = False
     seed: int = 0
 
+    @property
+    def delay(self) -> timedelta:
+        """How long a run may be put off at random, so that not all that begin at the same moment ask at once."""
+        return min(_MOST_DELAY, self.every / 10)
+
+    @property
+    def delayed(self) -> list[str]:
+        """The command that puts itself off, for what cannot do that."""
+        return [*self.command, "--random-delay", span_text(max(_MINUTE, self.delay))]
+
 
 def service(job: Job) -> str:
     """Return the text of a systemd service (systemd.service, systemd.exec)."""
@@ -66,7 +77,6 @@ def service(job: Job) -> str:
 
 def timer(job: Job) -> str:
     """Return the text of a systemd timer (systemd.timer)."""
-    delay = int(min(_MOST_DELAY, job.every / 10).total_seconds())
     calendar = _calendar(job)
     if calendar is None:
         begin = f"OnStartupSec=2min\nOnUnitActiveSec={int(job.every.total_seconds())}s"
@@ -74,7 +84,7 @@ def timer(job: Job) -> str:
         begin = f"OnCalendar={calendar}\nPersistent=true"
     return (
         f"[Unit]\nDescription=When to back up mailboxes ({NAME} pull)\n\n"
-        f"[Timer]\n{begin}\nRandomizedDelaySec={delay}s\n\n[Install]\nWantedBy=timers.target\n"
+        f"[Timer]\n{begin}\nRandomizedDelaySec={int(job.delay.total_seconds())}s\n\n[Install]\nWantedBy=timers.target\n"
     )
 
 
@@ -106,8 +116,11 @@ def cron_line(job: Job) -> str:
     elif job.every in {_DAY, _WEEK}:
         when = f"{minute} {hour} * * {'0' if job.every == _WEEK else '*'}"
     else:
-        raise UsageError("cron cannot do that so often", hint="give a part of an hour or a day, like 30m or 6h")
-    command = shlex.join(job.command).replace("%", "\\%")
+        raise UsageError(
+            f"cron has no words for every {span_text(job.every)}",
+            hint="give a part of an hour or of a day, a day or a week: 30m, 6h, 1d, 1w",
+        )
+    command = shlex.join(job.delayed).replace("%", "\\%")
     return f"{when} {command}"
 
 
@@ -140,7 +153,7 @@ def launch_agent(job: Job, log: Path) -> bytes:
     return plistlib.dumps(
         {
             "Label": LABEL,
-            "ProgramArguments": list(job.command),
+            "ProgramArguments": job.delayed,
             "StartInterval": int(job.every.total_seconds()),
             "ProcessType": "Background",
             "LowPriorityIO": True,

@@ -29,7 +29,7 @@ def program(tmp_path: Path) -> Program:
         (tools / name).chmod(0o755)
     (tmp_path / "config.toml").write_text(
         f'[archives]\nmain = "{tmp_path}/main"\n[accounts.work]\nuser = "me"\nhost = "imap.example.org"\n'
-        'password.systemd = "work"\nevery = "6h"\n'
+        'password.command = "pass show work"\nevery = "6h"\n'
     )
     return Program(
         tmp_path,
@@ -44,11 +44,18 @@ def program(tmp_path: Path) -> Program:
     )
 
 
+def refer(program: Program, password: str) -> None:
+    """Say another place of the password."""
+    file = program.home / "config.toml"
+    file.write_text(file.read_text().replace('password.command = "pass show work"\n', f"{password}\n"))
+
+
 def called(program: Program) -> list[str]:
     return (program.home / "log").read_text().splitlines()
 
 
 def test_systemd(program: Program) -> None:
+    refer(program, 'password.systemd = "work"')
     units = program.home / "xdg" / "systemd" / "user"
     done = program("schedule", "install", "--systemd", "--every", "1h")
     assert "Scheduled with systemd" in done.stdout
@@ -86,7 +93,8 @@ def test_cron_keeps_what_is_there(program: Program) -> None:
     assert "-59/30 * * * *" in program("schedule", "show", "--cron").stdout
     program("schedule", "remove", "--cron")
     assert crontab.read_text() == "MAILTO=me\n0 5 * * * backup\n"
-    assert "cron cannot do that so often" in program("schedule", "install", "--cron", "--every", "45m", code=2).stderr
+    done = program("schedule", "install", "--cron", "--every", "45m", code=2)
+    assert "cron has no words for every 45m" in done.stderr
 
 
 def test_launchd(program: Program) -> None:
@@ -107,10 +115,27 @@ def test_a_dry_run_shows_and_changes_nothing(program: Program, way: str) -> None
     assert sorted(program.home.rglob("*")) == before
 
 
-def test_a_password_that_is_asked_for_cannot_be_scheduled(program: Program) -> None:
-    file = program.home / "config.toml"
-    file.write_text(file.read_text().replace('password.systemd = "work"', "password.prompt = true"))
-    assert "asked for at a terminal" in program("schedule", "install", "--cron", code=2).stderr
+@pytest.mark.parametrize(
+    ("password", "sentence"),
+    [("password.prompt = true", "asked for at a terminal"), ('password.systemd = "work"', "in a service of systemd")],
+)
+def test_a_password_that_is_not_there_cannot_be_scheduled(program: Program, password: str, sentence: str) -> None:
+    refer(program, password)
+    assert sentence in program("schedule", "install", "--cron", code=2).stderr
+    assert not (program.home / "crontab").exists()
+
+
+@pytest.mark.parametrize(
+    ("password", "sentence"),
+    [
+        ('password.environment = "PW"', "work: cron does not know PW unless it is told there too"),
+        ("", "work: the configuration does not say where its password is, and cron cannot ask"),
+        ("password.keyring = true", "work: cron cannot reach the keyring of a desktop"),
+    ],
+)
+def test_a_password_that_is_perhaps_not_there_is_told(program: Program, password: str, sentence: str) -> None:
+    refer(program, password)
+    assert sentence in program("schedule", "install", "--cron").stderr
 
 
 def test_without_accounts_and_without_programs_it_is_said(program: Program) -> None:

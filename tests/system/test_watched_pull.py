@@ -1,7 +1,9 @@
 """A pull that others watch: a log, metrics, and a monitor that is pinged."""
 
 import json
+import signal
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -110,11 +112,28 @@ def test_metrics_are_written(program: Program, server: LoopbackServer, tmp_path:
     file = tmp_path / "mail.prom"
     program("pull", url_of(server), "--metrics", str(file))
     text = file.read_text()
-    assert f'mailarchive_messages{{account="user@127.0.0.1:{server.port}",archive="{program.archive}"}} 1\n' in text
+    account = f"user@127.0.0.1:{server.port}"
+    labels = f'account="{account}",name="{account}",archive="{program.archive}"'
+    assert f"mailarchive_messages{{{labels}}} 1\n" in text
     assert "mailarchive_run_exit_code" in text
-    done = program("pull", "--metrics", str(tmp_path / "none" / "mail.prom"), code=15)
+    again = tmp_path / "again.prom"
+    program("status", "--metrics", str(again))
+    assert f"mailarchive_messages{{{labels}}} 1\n" in again.read_text()
+    done = program("pull", "--metrics", str(tmp_path / "none" / "mail.prom"), code=2)
+    assert "there is no directory" in done.stderr
+    done = program("pull", "--metrics", "/dev/full", code=15)
     assert "the metrics are not written" in done.stderr
     assert "complete" in done.stdout
+
+
+def test_a_run_that_waits_before_it_begins_can_be_ended(program: Program, server: LoopbackServer) -> None:
+    command = [*program.command, "pull", url_of(server), "--random-delay", "900w"]
+    with subprocess.Popen(command, env=program.env, cwd=program.home, stderr=subprocess.DEVNULL) as process:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(2)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+    assert not program.archive.exists()
 
 
 def test_a_log_has_what_is_said_and_the_summary(program: Program, server: LoopbackServer, tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ STATUSES = [
     AccountStatus("work", "me@work", "/srv/mail", NOON, NOON, 7, 2, 1),
     AccountStatus("odd", 'a"b\\c\nd@x', "/srv/mail", stale=True),
 ]
-REPORT = AccountReport("me@work", "imap", downloaded_bytes=500, seconds=2.5, mailboxes=[MailboxReport("INBOX", new=3)])
+INBOX = MailboxReport("INBOX", new=3)
+REPORT = AccountReport("me@work", "imap", downloaded_bytes=500, seconds=2.5, mailboxes=[INBOX], name="work")
 
 
 def test_every_line_is_a_comment_or_a_sample_and_each_metric_is_described_once() -> None:
@@ -35,12 +36,10 @@ def test_every_line_is_a_comment_or_a_sample_and_each_metric_is_described_once()
 
 def test_values_and_labels() -> None:
     found = list(lines(STATUSES, [Run("/srv/mail", 3, NOON, [REPORT])]))
-    assert (
-        f'mailarchive_last_complete_timestamp_seconds{{account="me@work",archive="/srv/mail"}} {NOON.timestamp():.0f}'
-        in found
-    )
-    assert 'mailarchive_stale{account="a\\"b\\\\c\\nd@x",archive="/srv/mail"} 1' in found
-    assert 'mailarchive_run_new_messages{account="me@work",archive="/srv/mail"} 3' in found
+    labels = 'account="me@work",name="work",archive="/srv/mail"'
+    assert f"mailarchive_last_complete_timestamp_seconds{{{labels}}} {NOON.timestamp():.0f}" in found
+    assert 'mailarchive_stale{account="a\\"b\\\\c\\nd@x",name="odd",archive="/srv/mail"} 1' in found
+    assert 'mailarchive_run_new_messages{account="me@work",name="work",archive="/srv/mail"} 3' in found
     assert 'mailarchive_run_exit_code{archive="/srv/mail"} 3' in found
 
 
