@@ -10,8 +10,9 @@ from typing import Annotated, Literal
 import typer
 
 from mailarchive.cli import asking, options
+from mailarchive.cli.account_client import client_for
 from mailarchive.cli.account_list import as_object
-from mailarchive.cli.account_secret import Secret, credential_of, with_secret
+from mailarchive.cli.account_secret import Secret, credential_of, say_needs, with_secret
 from mailarchive.cli.account_server import ServerOptions, server_for
 from mailarchive.cli.render import clean, dump
 from mailarchive.cli.safekeeping import forget
@@ -76,6 +77,12 @@ def add(
         bool, typer.Option("--keyring", help="Take it from the system keyring, or put it there.")
     ] = False,
     prompt: Annotated[bool, typer.Option("--prompt", help="Ask for the password at each run.")] = False,
+    client_id: Annotated[
+        str | None, typer.Option("--client-id", metavar="ID", help="OAuth: your client at the provider.")
+    ] = None,
+    client_secret_file: Annotated[
+        Path | None, typer.Option("--client-secret-file", metavar="FILE", help="OAuth: its secret, if it has one.")
+    ] = None,
     ca_file: options.CaFile = None,
     isp_database: Annotated[
         bool, typer.Option("--isp-database", help="Ask Thunderbird's database too, which tells it the domain.")
@@ -114,18 +121,22 @@ def add(
         protocol, host, port, tls, user, auth, _existing(ca_file), isp_database, nameserver, web_server
     )
     endpoint = server_for(address, domain, wanted, asks=asks, yes=yes)
+    say_needs(endpoint)
     where = where or _archive_asked(known, asks=asks)
-    secret = with_secret(endpoint, credential, file, name, asks=asks, checks=not no_check)
     entry = AccountEntry(
         name,
         endpoint,
         where,
-        secret.credential,
+        credential,
         tuple(mailbox or ()),
         tuple(exclude or ()),
         max_download=max_octets,
         every=span,
+        oauth=client_for(endpoint, known, client_id, client_secret_file, asks=asks),
     )
+    _refuse(entry, known)
+    secret = with_secret(endpoint, credential, file, name, asks=asks, checks=not no_check)
+    entry = entry._replace(credential=secret.credential)
     _write(file, entry, address, secret, known)
     if as_json:
         out(dump(as_object(entry)))
@@ -150,6 +161,21 @@ def _free_name(name: str, known: Configuration) -> str:
             hint=f"give another name with --name, or first: mailarchive account remove {name}",
         )
     return name
+
+
+def _refuse(entry: AccountEntry, known: Configuration) -> None:
+    """Raise UsageError for what cannot be written, before anybody is asked for a password."""
+    twin = next((other.name for other in known.accounts.values() if other.identity == entry.identity), None)
+    if twin is not None:
+        raise UsageError(
+            f"this account is in {known.file} already, as {twin}, and goes into the same archive",
+            hint=f"name another --archive, or first: mailarchive account remove {shlex.quote(twin)}",
+        )
+    if entry.endpoint.auth == "oauth" and entry.credential is not None:
+        raise UsageError(
+            f"{entry.endpoint.host} wants a login by OAuth, and takes no password",
+            hint="leave out where the password is; --auth password tries one all the same",
+        )
 
 
 def _span(text: str | None) -> timedelta | None:

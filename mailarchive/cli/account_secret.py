@@ -66,6 +66,13 @@ def _absolute(file: Path) -> str:
         raise UsageError(f"there is no home directory for {file}", hint="give the whole path") from None
 
 
+def say_needs(endpoint: Endpoint) -> None:
+    """Say what the provider wants of those who log in."""
+    provider = provider_of(endpoint.host, endpoint.port)
+    if provider is not None and (needs := provider.advice.get("login")):
+        say(f"Needed: {needs}.")
+
+
 def with_secret(
     endpoint: Endpoint, credential: Credential | None, file: Path, name: str, *, asks: bool, checks: bool
 ) -> Secret:
@@ -74,7 +81,6 @@ def with_secret(
     A password that is typed in is kept: in the keyring, or in a file beside the configuration ``file``.
     Raises UsageError, AuthenticationFailed and what else a log-in raises.
     """
-    _say_needs(endpoint)
     if credential is None and endpoint.auth != "password":
         return Secret(None, is_token=True)
     place = credential or (None if os.environ.get(VARIABLE) else _found(endpoint))
@@ -92,12 +98,6 @@ def with_secret(
         _say_failed(error)
         return Secret(keep_in_keyring(account_of(endpoint).name, _typed(endpoint, checks=True)), IN_KEYRING)
     return Secret(place)
-
-
-def _say_needs(endpoint: Endpoint) -> None:
-    provider = provider_of(endpoint.host, endpoint.port)
-    if provider is not None and (needs := provider.advice.get("login")):
-        say(f"Needed: {needs}.")
 
 
 def _found(endpoint: Endpoint) -> Credential | None:

@@ -64,6 +64,12 @@ class AccountEntry(NamedTuple):
     every: timedelta | None = None
     oauth: OAuth | None = None
 
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What no other account of the configuration may have: who it is, and where it goes."""
+        place = self.endpoint
+        return place.protocol, place.user, place.host.lower(), place.port, self.archive
+
 
 class Notify(NamedTuple):
     """Whom to tell that a run was not complete, from whom, and over which SMTP server."""
@@ -81,3 +87,5 @@ class Configuration(NamedTuple):
     archives: Mapping[str, Path]
     accounts: Mapping[str, AccountEntry]
     notify: Notify | None = None
+    clients: frozenset[str] = frozenset()
+    """Providers of which the file names a client for all accounts."""

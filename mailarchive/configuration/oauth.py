@@ -63,6 +63,11 @@ class OAuthReader:
             self._said[name] = _said(said, file)
             said.end()
 
+    @property
+    def clients(self) -> frozenset[str]:
+        """The providers of which the file names a client for all accounts."""
+        return frozenset(name for name, said in self._said.items() if "client_id" in said)
+
     def of_account(self, account: Table, name: str, endpoint: Endpoint) -> OAuth | None:
         """Return how an account's access tokens are got; None if it does not log in by OAuth. Raises UsageError."""
         if endpoint.auth != "oauth":
@@ -84,13 +89,18 @@ class OAuthReader:
         return found
 
     def _provider(self, table: Table, endpoint: Endpoint) -> str:
-        known = provider_of(endpoint.host, endpoint.port)
-        usual = _OF_PROVIDERS.get(known.name, "") if known else ""
+        usual = provider_at(endpoint)
         name = table.take("provider", "'google', 'microsoft', or the name of a table [oauth.NAME]", taking.text, usual)
         if name and name not in {*_KNOWN, *self._said}:
             there = ", ".join(sorted({*_KNOWN, *self._said}))
             table.fail("provider", f"is {name!r}, of which nothing is said", f"there are: {there}")
         return name
+
+
+def provider_at(endpoint: Endpoint) -> str:
+    """Return what the provider of a server is called here, if its authorization server is known; else nothing."""
+    known = provider_of(endpoint.host, endpoint.port)
+    return _OF_PROVIDERS.get(known.name, "") if known else ""
 
 
 _URLS = ("authorization_url", "device_url", "token_url")

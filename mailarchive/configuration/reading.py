@@ -48,7 +48,7 @@ def read(file: Path, text: str) -> Configuration:
     accounts = {name: _account(table.table(name), name, file, archives, oauth) for name in table.names()}
     whole.end()
     _check_twins(whole, accounts)
-    return Configuration(file, archives, accounts, notify)
+    return Configuration(file, archives, accounts, notify, oauth.clients)
 
 
 def _check_owner(file: Path, status: os.stat_result) -> None:
@@ -61,10 +61,8 @@ def _check_owner(file: Path, status: os.stat_result) -> None:
 
 def _check_twins(whole: Table, accounts: Mapping[str, AccountEntry]) -> None:
     """Raise UsageError if two entries are the same account in the same archive."""
-    seen: dict[object, str] = {}
-    for name, entry in accounts.items():
-        key = (entry.endpoint.protocol, entry.endpoint.user, entry.endpoint.host.lower(), entry.endpoint.port)
-        first = seen.setdefault((key, entry.archive), name)
+    for name in accounts:
+        first = next(other for other in accounts if accounts[other].identity == accounts[name].identity)
         if first != name:
             whole.table("accounts").fail(name, f"is the same account as {first}, in the same archive")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mailarchive.config import Endpoint, default_port
-from mailarchive.configuration.model import AccountEntry, Configuration, Credential
+from mailarchive.configuration.model import AccountEntry, Configuration, Credential, OAuth
 from mailarchive.configuration.reading import load, read
 from mailarchive.configuration.values import size_text, span_text
 from mailarchive.errors import UsageError
@@ -26,8 +26,9 @@ _FLAGS = frozenset({"keyring", "prompt"})
 def add_account(file: Path, entry: AccountEntry, address: str = "") -> None:
     """Write an account into ``file``, which is made, mode 0600, if it is not there; an archive that is new too.
 
-    ``address`` is the account's mail address, where its name is not that. Raises UsageError if the name is taken, for
-    what ``load`` refuses, before and after; StorageFailed.
+    ``address`` is the account's mail address, where its name is not that. Of ``entry.oauth`` the client is written, for
+    all accounts of its provider if there is none yet. Raises UsageError if the name is taken, and for what ``load``
+    refuses, before and after; StorageFailed.
     """
 
     def add(document: "TOMLDocument", known: Configuration) -> None:
@@ -37,7 +38,10 @@ def add_account(file: Path, entry: AccountEntry, address: str = "") -> None:
                 hint=f"give another name with --name, or first: mailarchive account remove {entry.name}",
             )
         archive = _archive_name(document, known, entry.archive)
-        _table(document, "accounts")[entry.name] = _settings(entry, address, archive, file)
+        account = _settings(entry, address, archive, file)
+        if entry.oauth is not None:
+            _add_client(document, known, account, entry.oauth, file)
+        _table(document, "accounts")[entry.name] = account
 
     _change(file, add)
 
@@ -57,20 +61,30 @@ def remove_account(file: Path, name: str) -> None:
 
 def _change(file: Path, edit: Callable[["TOMLDocument", Configuration], None]) -> None:
     """Read, edit and write a file; in the meantime no other of our processes does. What a link names is written."""
-    import tomlkit  # noqa: PLC0415 - start-up: few commands write
-
     place = file.resolve()
     make_directory(place.parent)
     with _alone(place.parent):
         known = load(file)
         mode, text = (place.stat().st_mode & 0o777, _text(place)) if place.exists() else (0o600, "")
-        document = tomlkit.parse(text)
-        edit(document, known)
-        changed = tomlkit.dumps(document)
-        if tomllib.loads(changed) != document.unwrap():
+        changed = _edited(text, lambda document: edit(document, known))
+        if changed is None:
             raise UsageError(f"{file} is written in a way that cannot be changed here", hint="change it by hand")
         read(file, changed)
         replace_durably(place, changed.encode(), mode)
+
+
+def _edited(text: str, edit: Callable[["TOMLDocument"], None]) -> str | None:
+    """Return ``text`` after ``edit``; None if it would not say what is meant."""
+    import tomlkit  # noqa: PLC0415 - start-up: few commands write
+    from tomlkit.exceptions import TOMLKitError  # noqa: PLC0415 - start-up: few commands write
+
+    try:
+        document = tomlkit.parse(text)
+        edit(document)
+        changed = tomlkit.dumps(document)
+        return changed if tomllib.loads(changed) == document.unwrap() else None
+    except (ValueError, TypeError, TOMLKitError):
+        return None
 
 
 @contextmanager
@@ -94,7 +108,7 @@ def _table(document: "TOMLDocument", key: str) -> Any:
     import tomlkit  # noqa: PLC0415 - start-up: few commands write
 
     if key not in document:
-        document.add(key, tomlkit.table(is_super_table=key == "accounts"))
+        document.add(key, tomlkit.table(is_super_table=key in {"accounts", "oauth"}))
     return document[key]
 
 
@@ -147,6 +161,21 @@ def _settings(entry: AccountEntry, address: str, archive: str | None, file: Path
     if entry.credential is not None:
         table.add(tomlkit.key(["password", entry.credential.kind]), tomlkit.item(_reference(entry.credential, file)))
     return table
+
+
+def _add_client(document: "TOMLDocument", known: Configuration, account: Any, client: OAuth, file: Path) -> None:
+    """Write a client down for its provider, or where that has another one, for this account."""
+    import tomlkit  # noqa: PLC0415 - start-up: few commands write
+
+    table = tomlkit.table()
+    table["client_id"] = client.client_id
+    if client.client_secret is not None:
+        place = client.client_secret
+        table.add(tomlkit.key(["client_secret", place.kind]), tomlkit.item(_reference(place, file)))
+    if client.provider in known.clients:
+        account["oauth"] = table
+    else:
+        _table(document, "oauth")[client.provider] = table
 
 
 def _server(endpoint: Endpoint, address: str) -> dict[str, object]:

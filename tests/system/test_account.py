@@ -88,7 +88,6 @@ def place(
         network = lookups({}, {url: Page(AUTOCONFIG.format(port=server.port).encode())})
         environment = {"MAILARCHIVE_CONFIG": str(tmp_path / "conf" / "config.toml"), "MAILARCHIVE_ARCHIVE": ""}
         keep_secret(tmp_path / "pw.secret", f"{SECRET}\n")
-        (tmp_path / "pw.secret").chmod(0o600)
         program = Program(tmp_path, environment)
         yield Place(program, server, [*network, "--ca-file", str(certificate.ca)])
 
@@ -289,13 +288,39 @@ def test_what_a_provider_wants_is_said(place: Place) -> None:
     assert "Needed: Gmail wants an app password" in done.stderr
     done = place.program("account", "add", "you@hotmail.com", code=2)
     assert "accept only OAuth" in done.stderr
-    assert "has no client_id" in done.stderr
-    assert "it can stand in [oauth.microsoft]" in done.stderr
-    file = Path(place.program.environment["MAILARCHIVE_CONFIG"])
-    file.write_text(file.read_text() + '[oauth.microsoft]\nclient_id = "an-id"\n')
-    done = place.program("account", "add", "you@hotmail.com")
+    assert "wants a login by OAuth, and that needs a client of your own at microsoft" in done.stderr
+    assert "--client-id ID" in done.stderr
+    done = place.program("account", "add", "you@hotmail.com", "--client-id", "an-id")
     assert "mailarchive account login you@hotmail.com" in done.stderr
     assert place.settings["accounts"]["you@hotmail.com"]["auth"] == "oauth"
+    assert place.settings["oauth"] == {"microsoft": {"client_id": "an-id"}}
+    place.program("account", "add", "me@hotmail.com")
+    secret = ("--client-id", "other", "--client-secret-file", "client.secret")
+    place.program("account", "add", "they@hotmail.com", *secret)
+    place.program("account", "add", "g@gmail.com", "--auth", "oauth", *secret)
+    file = str(place.program.home / "client.secret")
+    assert place.settings["accounts"]["they@hotmail.com"]["oauth"]["client_secret"] == {"file": file}
+    assert place.settings["oauth"]["google"] == {"client_id": "other", "client_secret": {"file": file}}
+    assert "oauth" not in place.settings["accounts"]["me@hotmail.com"]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["me@hotmail.com", "--password-file", "pw.secret", "--client-id", "x"], "and takes no password"),
+        (["me@gmail.com", "--client-id", "x"], "are for accounts that log in by OAuth"),
+        (["me@x.example", "--auth", "oauth", "--host", "imap.x.example"], "the OAuth server of imap.x.example is not"),
+    ],
+)
+def test_what_does_not_go_with_oauth_is_refused(place: Place, words: list[str], sentence: str) -> None:
+    assert sentence in place.program("account", "add", *words, code=2).stderr
+
+
+def test_the_same_account_is_refused_before_a_password_is_asked_for(place: Place) -> None:
+    words = ("account", "add", "me@gmail.com")
+    place.program(*words, "--no-check", "--password-file", "pw.secret")
+    done = place.program(*words, "--keyring", "--name", "again", code=2)
+    assert "already, as me@gmail.com, and goes into the same archive" in done.stderr
 
 
 def test_each_account_is_checked_and_the_worst_is_the_exit_code(place: Place) -> None:
@@ -445,8 +470,9 @@ def test_a_keyring_that_takes_nothing_is_said(place: Place) -> None:
 
 def test_a_password_that_was_kept_for_nothing_is_removed_again(place: Place) -> None:
     program = place.program
-    program("account", "add", "me@example.org", *place.by_host, "--no-check", "--name", "first")
+    place.config.parent.mkdir()
+    place.config.write_text('accounts = { other = { host = "h", user = "u" } }\n')
     words = ["account", "add", "me@example.org", *place.by_host, "--yes"]
     shown = dialogue(program, words, [("Password of", SECRET)], code=2)
-    assert "is the same account as first" in shown
+    assert "is written in a way that cannot be changed here" in shown
     assert not (program.home / "conf" / "secrets" / "me@example.org").exists()
