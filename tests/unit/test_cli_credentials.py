@@ -164,13 +164,13 @@ def test_a_password_command_that_never_ends_is_ended(monkeypatch: pytest.MonkeyP
 
 
 def test_what_a_password_command_leaves_behind_is_not_waited_for() -> None:
-    assert password_for("me@host", PasswordOptions("echo found; sleep 600 &")) == "found"
+    assert password_for("me@host", PasswordOptions("echo found; sleep 20 &")) == "found"
 
 
 def test_a_child_of_a_password_command_does_not_keep_it_from_being_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(credentials, "PATIENCE", 0.2)
     with pytest.raises(UsageError, match="did not end"):
-        password_for("me@host", PasswordOptions("sleep 600; echo late"))
+        password_for("me@host", PasswordOptions("sleep 20; echo late"))
 
 
 def test_a_command_is_asked_once_and_what_is_wrong_with_it_stops_its_account_only() -> None:
