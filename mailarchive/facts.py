@@ -215,6 +215,23 @@ class NotTaken(NamedTuple):
     digest: Digest
 
 
+class Removing(NamedTuple):
+    """These placements are about to be removed from the server; ``how``: moved to the ``trash``, or ``expunge``."""
+
+    mailbox: int
+    uidvalidity: int
+    uids: tuple[RemoteUid, ...]
+    how: str
+
+
+class Removed(NamedTuple):
+    """The server no longer shows these in the mailbox, from which they were removed; ``Gone`` follows in a pull."""
+
+    mailbox: int
+    uidvalidity: int
+    uids: tuple[RemoteUid, ...]
+
+
 class NotThere(NamedTuple):
     """What one ``Restored`` of this box tells of by ``digest`` and ``uid`` is no longer there."""
 
@@ -252,6 +269,8 @@ Fact = (
     | AccountSeen
     | MailboxSeen
     | MailboxVanished
+    | Removing
+    | Removed
     | MessageStored
     | Placed
     | FlagsChanged

@@ -31,6 +31,7 @@ VERBS = {
     "verify": "verify",
     "rebuild": "rebuild",
     "repair": "repair",
+    "cleanup": "cleanup",
     "status": "status",
     "doctor": "doctor",
     "demo": "demo",

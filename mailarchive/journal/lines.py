@@ -95,6 +95,8 @@ _NAMES: dict[type[Any], str] = {
     f.NotTaken: "not_taken",
     f.NotThere: "not_there",
     f.Restored: "restored",
+    f.Removing: "removing",
+    f.Removed: "removed",
     f.Checkpoint: "checkpoint",
 }
 """What the line of each kind of fact has as its ``t``."""
