@@ -225,7 +225,7 @@ class Removing(NamedTuple):
 
 
 class Removed(NamedTuple):
-    """The server no longer shows these in the mailbox, from which they were removed; ``Gone`` follows in a pull."""
+    """The server no longer shows these in the mailbox, from which they were removed; ``Gone`` follows."""
 
     mailbox: int
     uidvalidity: int

@@ -14,7 +14,7 @@ from mailarchive import facts as f
 from mailarchive.archive.archive import Catalog, open_for_reading, open_for_writing
 from mailarchive.archive.writer import Writer
 from mailarchive.clock import Clock, Stop
-from mailarchive.errors import ArchiveDamaged, ExitCode, FetchRefused, MailArchiveError, UsageError
+from mailarchive.errors import ArchiveDamaged, ExitCode, FetchRefused, Interrupted, MailArchiveError, UsageError
 from mailarchive.mail.digest import HEADER_LIMIT, header_digest_of
 from mailarchive.mail.mailbox_name import is_named
 from mailarchive.model import Digest, HeaderDigest, ListedMailbox, MailboxName, RemoteUid, UidValidity
@@ -24,6 +24,7 @@ from mailarchive.records import KnownMailbox, PlacementRecord
 from mailarchive.removers.base import OpenRemovable, Remover
 
 _BATCH = 100
+"""So many messages are compared at a time."""
 _TRASH, _ALL, _JUNK = "\\Trash", "\\All", "\\Junk"
 _DAMAGED = "see: mailarchive verify; then: mailarchive repair, and mailarchive pull, which fetches them again"
 
@@ -140,6 +141,7 @@ class _Cleanup:
         self._wanted = wanted
         self._stop = stop
         self._before = clock.now() - wanted.older_than
+        self._begun = {run.number: run.begin for run in catalog.runs()}
         self._trash: MailboxName | None = None
         self.report = CleanupReport(str(directory), remover.account.name, rehearsed=True)
 
@@ -241,6 +243,10 @@ class _Cleanup:
                 yield Candidate(uid, None, None, frozenset())
 
     def _known(self, now: Candidate, record: PlacementRecord, uidvalidity: UidValidity) -> Candidate:
+        if not self._remover.has_dates:
+            # POP3 tells no dates: a message is at least as old as the run that brought it.
+            begun = self._begun.get(record.run)
+            now, record = now._replace(date=begun), record._replace(date=begun)
         is_old = record.date is not None and record.date < self._before
         sighting = self._catalog.sighting(record.mailbox, uidvalidity, record.uid) if is_old else None
         return now._replace(
@@ -274,6 +280,8 @@ class _Cleanup:
 
     def _read_back(self, one: Candidate) -> HeaderDigest:
         """Return the header digest of a message as the archive has it now. Raises ArchiveDamaged if it is not whole."""
+        if self._stop.is_set():
+            raise Interrupted(self._stop.signum)
         running, head = hashlib.sha256(), b""
         try:
             for piece in self._octets(cast("Digest", one.digest)):
@@ -308,7 +316,7 @@ class _Cleanup:
         if box.cursor.uidvalidity != planned.uidvalidity:
             planned.report.problem = "it was made anew meanwhile (UIDVALIDITY); nothing was removed there"
             return
-        for batch in batches(planned.plan.chosen, _BATCH):
+        for batch in batches(planned.plan.chosen, self._remover.most_at_once):
             if self._stop.is_set():
                 return
             self._remove_batch(box, planned, batch, writer)
@@ -325,17 +333,22 @@ class _Cleanup:
         gone = [uid for uid in uids if uid not in left]
         planned.report.removed += len(gone)
         if gone:
-            writer.record(f.Removed(mailbox, uidvalidity, tuple(gone)))
+            removed, ended = f.Removed(mailbox, uidvalidity, tuple(gone)), f.Gone(mailbox, uidvalidity, tuple(gone))
+            # Where there are labels, a pull ends the placements of all of a message's mailboxes together.
+            writer.record(*((removed,) if self._remover.has_labels else (removed, ended)))
         if left:
             planned.report.problem = "the server says that it removed messages, and still has some of them"
 
     def _unchanged(self, box: OpenRemovable, batch: Sequence[Candidate]) -> list[RemoteUid]:
         """Return those that are still as they were when they were chosen."""
-        now = {
-            facts.uid: Candidate(facts.uid, facts.size, facts.internaldate, facts.flags)
-            for facts in box.facts([one.uid for one in batch])
-        }
-        return [one.uid for one in batch if one.uid in now and not differs(one, now[one.uid])]
+        now = {facts.uid: facts for facts in box.facts([one.uid for one in batch])}
+        found: list[RemoteUid] = []
+        for one in batch:
+            if (facts := now.get(one.uid)) is not None:
+                date = facts.internaldate if self._remover.has_dates else one.date
+                if not differs(one, Candidate(one.uid, facts.size, date, facts.flags)):
+                    found.append(one.uid)
+        return found
 
 
 def _is_called(name: MailboxName, wanted: str) -> bool:

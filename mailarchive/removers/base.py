@@ -48,6 +48,14 @@ class Remover(Protocol):
     def has_labels(self) -> bool:
         """Whether mailboxes show labels (Gmail)."""
 
+    @property
+    def has_dates(self) -> bool:
+        """Whether the server tells when messages came (INTERNALDATE)."""
+
+    @property
+    def most_at_once(self) -> int:
+        """How many messages ``remove`` is given at most."""
+
     def mailboxes(self) -> list[ListedMailbox]:
         """Return all selectable mailboxes."""
 

@@ -13,6 +13,9 @@ from mailarchive.removers.base import Spool
 class ImapRemover:
     """One connection to an IMAP account. See ``Remover``."""
 
+    has_dates = True
+    most_at_once = 100
+
     def __init__(self, account: Account, endpoint: Endpoint, password: Password) -> None:
         """Connect and log in. Raises AuthenticationFailed, SourceUnreachable, TlsFailed, ProtocolViolation."""
         self._account = account

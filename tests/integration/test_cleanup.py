@@ -279,3 +279,75 @@ def test_at_gmail_only_the_mailbox_with_all_mail_is_cleaned(site: Site, monkeypa
     with pytest.raises(UsageError, match="at Gmail INBOX is a label"):
         site.cleanup()
     assert site.left() == COUNT
+
+
+class Maildrop(Site):
+    """The same account over POP3."""
+
+    def __init__(self, server: Dovecot, root: Path) -> None:
+        super().__init__(server, root)
+        self.endpoint = Endpoint("pop3", server.user, server.host, server.ports.pop3, "plain")
+        self.root = root.with_name("maildrop")
+        self.pull()
+
+
+def later(monkeypatch: pytest.MonkeyPatch, days: int) -> None:
+    """Let so many days pass."""
+    real = SystemClock.now
+    monkeypatch.setattr(SystemClock, "now", lambda self: real(self) + timedelta(days=days))
+
+
+@pytest.fixture
+def maildrop(start_dovecot: Callable[..., Dovecot], tmp_path: Path) -> Maildrop:
+    return Maildrop(start_dovecot(pop3=True), tmp_path / "archive")
+
+
+def test_from_a_maildrop_goes_what_was_pulled_long_ago(maildrop: Maildrop, monkeypatch: pytest.MonkeyPatch) -> None:
+    (box,) = maildrop.cleanup(EXPUNGED).mailboxes
+    assert (box.chosen, box.kept) == (0, {"too young": COUNT})
+    later(monkeypatch, 31)
+    maildrop.server.load("INBOX", b"Subject: not pulled\r\n\r\n", START)
+    assert maildrop.cleanup(EXPUNGED, carry_out=False).mailboxes[0].chosen == COUNT
+    assert maildrop.left() == COUNT + 1
+    (box,) = maildrop.cleanup(EXPUNGED).mailboxes
+    assert (box.removed, box.kept) == (COUNT, {"not in the archive": 1})
+    assert maildrop.left() == 1
+    with pytest.raises(UsageError, match="which mailbox is the trash"):
+        maildrop.cleanup()
+
+
+def test_from_a_maildrop_nothing_goes_if_the_archive_is_damaged_or_the_session_does_not_end_well(
+    maildrop: Maildrop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later(monkeypatch, 31)
+    with monkeypatch.context() as patch:
+        patch.setattr("mailarchive.remote.pop3.removing._AHEAD", 7)
+        patch.setattr("mailarchive.remote.pop3.wire.Wire.answer", dying_at(patch, 15))
+        report = maildrop.cleanup(EXPUNGED)
+    assert (report.exit_code, report.mailboxes[0].removed) == (20, 0)
+    assert maildrop.left() == COUNT
+    flip(maildrop.root)
+    with pytest.raises(ArchiveDamaged):
+        maildrop.cleanup(EXPUNGED)
+    assert maildrop.left() == COUNT
+
+
+def dying_at(_patch: pytest.MonkeyPatch, deletions: int) -> Callable[..., Any]:
+    """Return what loses the line after so many answers to DELE."""
+    from mailarchive.remote.pop3.wire import Wire
+
+    start, answer = Wire.start, Wire.answer
+    asked: list[int] = []
+
+    def counted(self: Wire, *commands: bytes, **options: Any) -> None:
+        asked.extend(1 for command in commands if command.startswith(b"DELE"))
+        start(self, *commands, **options)
+
+    def dying(self: Wire) -> Any:
+        if len(asked) >= deletions:
+            self.abandon()
+            raise ConnectionLost("the line is cut")
+        return answer(self)
+
+    _patch.setattr(Wire, "start", counted)
+    return dying
