@@ -164,7 +164,8 @@ class _Cleanup:
         removed = sum(box.removed for box in self.report.mailboxes)
         if not self.report.exit_code and removed < sum(box.chosen for box in self.report.mailboxes):
             self.report.exit_code = ExitCode.PARTIAL
-        writer.end(run, self.report.exit_code, (), {"removed": removed} if removed else {}, {})
+        totals = {"removed": removed, "gone": 0 if self._remover.has_labels else removed}
+        writer.end(run, self.report.exit_code, (), {name: count for name, count in totals.items() if count}, {})
         return self.report
 
     # -- planning --------------------------------------------------------------------------------------------------
@@ -219,7 +220,7 @@ class _Cleanup:
                 hint="fetch them again first: mailarchive pull",
             )
         found = plan(self._candidates(box, target.known.number, uidvalidity), self._before, self._wanted.share)
-        self._drop_strangers(box, found)
+        self._choose(box, found)
         report.listed, report.chosen, report.kept = found.listed, len(found.chosen), found.kept
         report.octets = sum(one.size or 0 for one in found.chosen)
         dates = [one.date for one in found.chosen if one.date is not None]
@@ -257,26 +258,32 @@ class _Cleanup:
             by=record.by,
         )
 
-    def _drop_strangers(self, box: OpenRemovable, found: MailboxPlan) -> None:
-        """Read what was chosen back from the archive, and keep what the server does not show as the same.
+    def _choose(self, box: OpenRemovable, found: MailboxPlan) -> None:
+        """Choose the oldest that are the same here and there, as many as may go: a strange one holds up no other."""
+        waiting, chosen, strange = found.able, list[Candidate](), 0
+        while waiting and (room := found.most - len(chosen)) > 0:
+            some, waiting = waiting[: max(room, _BATCH)], waiting[max(room, _BATCH) :]
+            same = self._same(box, some)
+            strange += len(some) - len(same)
+            chosen += same[:room]
+        found.choose(chosen, strange)
+
+    def _same(self, box: OpenRemovable, some: Sequence[Candidate]) -> list[Candidate]:
+        """Read messages back from the archive, and return those that the server shows as the same.
 
         Raises ArchiveDamaged if the archive does not have all of it as it came.
         """
-        headers = {one.uid: self._read_back(one) for one in found.chosen}
+        headers = {one.uid: self._read_back(one) for one in some}
         same: set[RemoteUid] = set()
-        for batch in batches(found.chosen, _BATCH):
-            uids = [one.uid for one in batch]
+        for batch in batches(some, _BATCH):
             with suppress(FetchRefused):
-                for uid, header in box.headers(uids):
+                for uid, header in box.headers([one.uid for one in batch]):
                     if uid in headers and header_digest_of(header) == headers[uid]:
                         same.add(uid)
-        linked = {one.uid: one for one in found.chosen if one.by is not None and one.uid in same}
+        linked = {one.uid: one for one in some if one.by is not None and one.uid in same}
         same -= linked.keys()
         same |= self._same_octets(box, linked)
-        strange = len(found.chosen) - len(same)
-        found.chosen = [one for one in found.chosen if one.uid in same]
-        if strange:
-            found.kept["not what the archive has"] += strange
+        return [one for one in some if one.uid in same]
 
     def _read_back(self, one: Candidate) -> HeaderDigest:
         """Return the header digest of a message as the archive has it now. Raises ArchiveDamaged if it is not whole."""

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from mailarchive.model import Digest, RemoteUid
 
+STRANGE = "not what the archive has"
+
 
 class Share(NamedTuple):
     """How many messages of a mailbox may go in one run: a share of those that are there, or a number."""
@@ -43,29 +45,38 @@ class Candidate(NamedTuple):
 
 @dataclass(slots=True)
 class MailboxPlan:
-    """What is removed, the oldest first, and how many are kept for which reason; ``listed`` is the sum of both."""
+    """What is removed, the oldest first, and how many are kept for which reason; ``listed`` is the sum of both.
+
+    ``able`` are those that nothing speaks against before they are compared, the oldest first, of which ``most`` may go.
+    """
 
     listed: int = 0
+    most: int = 0
+    able: list[Candidate] = field(default_factory=list)
     chosen: list[Candidate] = field(default_factory=list)
     kept: Counter[str] = field(default_factory=Counter)
 
+    def choose(self, chosen: Sequence[Candidate], strange: int) -> None:
+        """Take these of ``able``, when ``strange`` others were found to be something else than the archive has."""
+        self.chosen = list(chosen)
+        left = len(self.able) - len(self.chosen) - strange
+        for why, number in ((STRANGE, strange), ("more than may go in one run", left)):
+            if number:
+                self.kept[why] += number
+
 
 def plan(candidates: Iterable[Candidate], before: datetime, share: Share) -> MailboxPlan:
-    """Choose what is removed of a mailbox. ``before`` is aware: only what is older than that goes."""
+    """Return what may be removed of a mailbox. ``before`` is aware: only what is older than that goes."""
     found = MailboxPlan()
-    able: list[Candidate] = []
     for one in candidates:
         found.listed += 1
         why = why_kept(one, before)
         if why:
             found.kept[why] += 1
         else:
-            able.append(one)
-    able.sort(key=_age)
-    most = share.of(found.listed)
-    found.chosen = able[:most]
-    if able[most:]:
-        found.kept["more than may go in one run"] += len(able) - most
+            found.able.append(one)
+    found.able.sort(key=_age)
+    found.most = share.of(found.listed)
     return found
 
 
@@ -80,7 +91,7 @@ def why_kept(one: Candidate, before: datetime) -> str:
     if one.date >= before or one.kept_date >= before:
         return "too young"
     if one.date != one.kept_date or one.size is None or one.size != one.kept_size:
-        return "not what the archive has"
+        return STRANGE
     return ""
 
 

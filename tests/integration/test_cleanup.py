@@ -160,6 +160,13 @@ def test_if_anything_is_damaged_nothing_goes(site: Site, damage: Callable[[Path]
     assert site.lines("removing") == []
 
 
+def test_a_message_that_is_another_one_holds_up_no_other(site: Site) -> None:
+    swap(site.root)
+    report = site.cleanup(MOVED._replace(share=Share(None, 8)))
+    assert report.mailboxes[0].kept == {"not what the archive has": 1, "more than may go in one run": 11}
+    assert list(site.server.messages("INBOX")) == [7, *range(10, 21)]
+
+
 def test_what_only_the_catalog_says_is_not_believed(site: Site) -> None:
     swap(site.root)
     report = site.cleanup()

@@ -57,17 +57,20 @@ def test_whatever_there_is_only_what_nothing_speaks_against_goes_and_not_too_muc
     candidates: list[Candidate], share: Share
 ) -> None:
     found = plan(candidates, BEFORE, share)
-    assert found.listed == len(candidates) == len(found.chosen) + found.kept.total()
-    assert len(found.chosen) <= share.of(len(candidates))
-    for one in found.chosen:
+    assert found.listed == len(candidates) == len(found.able) + found.kept.total()
+    for one in found.able:
         assert one.date is not None
         assert one.date < BEFORE
         assert one.date == one.kept_date
         assert one.size == one.kept_size is not None
         assert one.digest is not None
         assert not any(flag.lower() == "\\flagged" for flag in one.flags | one.kept_flags)
-    ages = [one.date for one in found.chosen if one.date]
+    ages = [one.date for one in found.able if one.date]
     assert ages == sorted(ages)
+    strange = len(found.able) // 3
+    found.choose(found.able[strange:][: found.most], strange)
+    assert len(found.chosen) <= share.of(len(candidates))
+    assert found.listed == len(found.chosen) + found.kept.total()
 
 
 def test_a_share_is_of_what_is_there_and_at_least_one() -> None:
