@@ -44,6 +44,9 @@ def cleanup(
     expunge: Annotated[
         bool, typer.Option("--expunge", help="Remove for good; otherwise messages are moved to the trash.")
     ] = False,
+    trash: Annotated[
+        str | None, typer.Option("--trash", metavar="NAME", help="The mailbox to move them to [the server's trash].")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do it; otherwise the plan is only shown.")] = False,
     archive: options.Archive = None,
     as_json: options.JsonObject = False,
@@ -67,6 +70,8 @@ def cleanup(
     from mailarchive.ops.cleanup import cleanup as run_cleanup
     from mailarchive.removers.registry import connect
 
+    if expunge and trash is not None:
+        raise UsageError("--expunge and --trash exclude each other")
     named = options.named_archive(archive)
     directory = options.archive_directory(named, config)
 
@@ -75,7 +80,7 @@ def cleanup(
 
     try:
         (chosen,) = choose([account], directory if named else None, directory, config, read_url)
-        wanted = Wanted(tuple(mailbox), timedelta(days=older_than), _share(cap), expunge)
+        wanted = Wanted(tuple(mailbox), timedelta(days=older_than), _share(cap), expunge, trash)
         secrets = PasswordOptions(password_command, password_file, config)
         secret = secret_for(chosen.endpoint, chosen.account, secrets, chosen.entry)
         with watching("cleanup", quiet=as_json) as watcher, stoppable() as stop:

@@ -30,12 +30,16 @@ _DAMAGED = "see: mailarchive verify; then: mailarchive repair, and mailarchive p
 
 
 class Wanted(NamedTuple):
-    """What is to be removed: of which mailboxes, how old, how much of each, and whether for good."""
+    """What is to be removed: of which mailboxes, how old, how much of each, and whether for good.
+
+    ``trash`` names the mailbox that it is moved to, if not the one with that special use.
+    """
 
     mailboxes: tuple[str, ...]
     older_than: timedelta
     share: Share
     expunges: bool
+    trash: str | None = None
 
 
 @dataclass(slots=True)
@@ -174,7 +178,7 @@ class _Cleanup:
         listed = self._remover.mailboxes()
         targets = [self._target(name, listed) for name in dict.fromkeys(self._wanted.mailboxes)]
         if not self._wanted.expunges:
-            self._trash = _trash(listed)
+            self._trash = _trash(listed, self._wanted.trash)
             self.report.trash = str(self._trash)
         self._remover.check(self._trash)
         for target in targets:
@@ -198,6 +202,8 @@ class _Cleanup:
             raise UsageError(f"{name} is the trash itself", hint="with --expunge messages are removed for good")
         if not self._remover.has_labels:
             return
+        if self._wanted.trash is not None:
+            raise UsageError("at Gmail messages can only go to its own trash", hint="leave out --trash")
         if not uses & {_ALL, _JUNK, _TRASH}:
             raise UsageError(
                 f"at Gmail {name} is a label: taking messages away there removes the label, and not the messages",
@@ -362,12 +368,15 @@ def _is_called(name: MailboxName, wanted: str) -> bool:
     return str(name) == wanted or (wanted.upper() == "INBOX" and is_named(str(name), wanted))
 
 
-def _trash(listed: Sequence[ListedMailbox]) -> MailboxName:
-    found = [box.name for box in listed if _TRASH in box.special_use]
+def _trash(listed: Sequence[ListedMailbox], given: str | None) -> MailboxName:
+    if given is not None:
+        found = [box.name for box in listed if _is_called(box.name, given)]
+    else:
+        found = [box.name for box in listed if _TRASH in box.special_use]
     if not found:
-        raise UsageError(
-            "the server does not say which mailbox is the trash", hint="with --expunge messages are removed for good"
-        )
+        what = "does not say which mailbox is the trash" if given is None else f"has no mailbox {given}"
+        hint = "name it with --trash; with --expunge messages are removed for good"
+        raise UsageError(f"the server {what}", hint=hint)
     return found[0]
 
 

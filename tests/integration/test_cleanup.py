@@ -101,6 +101,14 @@ def test_what_the_archive_has_is_moved_to_the_trash(
     assert site.cleanup().mailboxes[0].listed == 0
 
 
+def test_the_trash_can_be_named(site: Site) -> None:
+    site.server.create("Bin")
+    assert site.cleanup(MOVED._replace(trash="Bin")).mailboxes[0].removed == COUNT
+    assert (site.left("Bin"), site.left("Trash")) == (COUNT, 0)
+    with pytest.raises(UsageError, match="the server has no mailbox Nowhere"):
+        site.cleanup(MOVED._replace(trash="Nowhere"))
+
+
 def test_what_is_flagged_young_or_new_stays_and_no_more_than_the_cap_goes(site: Site) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
     site.server.load("INBOX", b"Subject: young\r\n\r\n", now - timedelta(days=29))
@@ -285,6 +293,8 @@ def test_at_gmail_only_the_mailbox_with_all_mail_is_cleaned(site: Site, monkeypa
     monkeypatch.setattr(ImapRemover, "has_labels", True)
     with pytest.raises(UsageError, match="at Gmail INBOX is a label"):
         site.cleanup()
+    with pytest.raises(UsageError, match="at Gmail messages can only go to its own trash"):
+        site.cleanup(MOVED._replace(trash="Trash"))
     assert site.left() == COUNT
 
 
