@@ -1,5 +1,6 @@
 """Cleanup at a real server: what the archive has goes if nothing speaks against it, and all else stays."""
 
+import signal
 import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -58,8 +59,8 @@ class Site:
     def remover(self) -> Remover:
         return connect(self.endpoint, lambda: Dovecot.password)
 
-    def cleanup(self, wanted: Wanted = MOVED, *, carry_out: bool = True) -> CleanupReport:
-        return cleanup(self.root, self.remover, wanted, ignore, SystemClock(), Stop(), carry_out=carry_out)
+    def cleanup(self, wanted: Wanted = MOVED, stop: Stop | None = None, *, carry_out: bool = True) -> CleanupReport:
+        return cleanup(self.root, self.remover, wanted, ignore, SystemClock(), stop or Stop(), carry_out=carry_out)
 
     def left(self, mailbox: str = "INBOX") -> int:
         return len(self.server.messages(mailbox))
@@ -279,6 +280,23 @@ def _without_expunge(_patch: pytest.MonkeyPatch) -> Callable[..., bytes]:
         return real(self, b"NOOP") if pieces[0].startswith(b"UID EXPUNGE") else real(self, *pieces)
 
     return start
+
+
+def test_a_signal_ends_it_between_two_batches(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, stop = RemovingSession.move, Stop()
+
+    def move(self: RemovingSession, numbers: bytes, name: Any) -> None:
+        real(self, numbers, name)
+        stop.signum = signal.SIGTERM
+        stop.set()
+
+    monkeypatch.setattr(ImapRemover, "most_at_once", 5)
+    monkeypatch.setattr(RemovingSession, "move", move)
+    report = site.cleanup(stop=stop)
+    assert (report.exit_code, report.mailboxes[0].removed, site.left()) == (143, 5, COUNT - 5)
+    assert [line["uids"] for line in site.lines("removed")] == [[1, 2, 3, 4, 5]]
+    assert site.lines("ended")[-1]["exit_code"] == 143
+    no_damage(site.root)
 
 
 def test_a_server_that_only_says_that_it_removed_is_found_out(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
