@@ -57,7 +57,8 @@ def test_appending_goes_on_at_the_end(tmp_path: Path) -> None:
 
 def test_a_write_that_a_pipe_takes_in_pieces_is_whole() -> None:
     ours, theirs = os.pipe()
-    if os.fork() == 0:
+    child = os.fork()
+    if child == 0:
         os.close(ours)
         write_all(theirs, b"x" * 1_000_000)
         os._exit(0)
@@ -66,7 +67,7 @@ def test_a_write_that_a_pipe_takes_in_pieces_is_whole() -> None:
     while chunk := os.read(ours, 4096):
         received += len(chunk)
     os.close(ours)
-    assert os.waitstatus_to_exitcode(os.wait()[1]) == 0
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert received == 1_000_000
 
 
