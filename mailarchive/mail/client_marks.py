@@ -1,0 +1,105 @@
+"""What mail programs write into the headers of their own copies of messages: flags, keywords and labels."""
+
+import re
+from collections.abc import Iterable, Iterator
+from email.header import Header
+from typing import NamedTuple
+
+from mailarchive.mail.headers import decode
+
+_STATUS = {"R": "\\Seen"}
+_X_STATUS = {"A": "\\Answered", "F": "\\Flagged", "T": "\\Draft", "D": "\\Deleted"}
+_MOZILLA = {0x0001: "\\Seen", 0x0002: "\\Answered", 0x0004: "\\Flagged", 0x0008: "\\Deleted", 0x1000: "$Forwarded"}
+FIELDS = frozenset(
+    {
+        b"status",
+        b"x-status",
+        b"x-keywords",
+        b"x-uid",
+        b"x-imap",
+        b"x-imapbase",
+        b"x-gm-thrid",
+        b"x-gmail-labels",
+        b"x-mozilla-status",
+        b"x-mozilla-status2",
+        b"x-mozilla-keys",
+        b"x-evolution",
+        b"content-length",
+    }
+)
+"""Names, in lower case, of the fields that programs add to a message when they keep it, and servers never send."""
+
+_FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:((?:[^\n]*\n[ \t])*[^\n]*)", re.MULTILINE)
+_LABEL = re.compile(r'\s*(?:"((?:[^"\\]|\\.|"")*)"|([^,]*))\s*(?:,|\Z)')
+
+
+class Marks(NamedTuple):
+    """Flags and keywords as RFC 9051 section 2.3.2 writes them; ``labels`` as X-Gmail-Labels has them."""
+
+    flags: frozenset[str] = frozenset()
+    labels: tuple[str, ...] = ()
+    thread_id: str | None = None
+    is_told: bool = False
+    """Whether the header tells of flags at all: without Status, a message may be unread or of unknown state."""
+
+
+def read(header: bytes) -> Marks:
+    """Return what the header section of a message says; anything that cannot be understood is left out."""
+    found = {name: value for name, value in _own_fields(header) if name in FIELDS}
+    flags = {_STATUS[c] for c in _text(found, b"status") if c in _STATUS}
+    flags |= {_X_STATUS[c] for c in _text(found, b"x-status") if c in _X_STATUS}
+    bits = _hexadecimal(_text(found, b"x-mozilla-status"))
+    flags |= {flag for bit, flag in _MOZILLA.items() if bits & bit}
+    flags |= set(_text(found, b"x-keywords").split()) | set(_text(found, b"x-mozilla-keys").split())
+    is_told = bool(found.keys() & {b"status", b"x-status", b"x-mozilla-status"})
+    thread = _text(found, b"x-gm-thrid").strip()
+    return Marks(frozenset(flags), _labels(_text(found, b"x-gmail-labels")), thread or None, is_told)
+
+
+def lines(flags: Iterable[str], labels: Iterable[str]) -> bytes:
+    """Return header lines (LF) that say the same: Status, X-Status, X-Keywords and X-Gmail-Labels."""
+    known = {flag.lower(): flag for flag in flags}
+    status = "RO" if "\\seen" in known else "O"
+    letters = "".join(letter for letter, flag in _X_STATUS.items() if flag.lower() in known)
+    keywords = " ".join(sorted(flag for flag in known.values() if not flag.startswith("\\")))
+    text = ",".join(map(_quoted, labels))
+    named = {"Status": status, "X-Status": letters, "X-Keywords": keywords, "X-Gmail-Labels": text}
+    return b"".join(_line(name, value) for name, value in named.items() if value)
+
+
+def without(header: bytes) -> bytes:
+    """Return a header section without the fields of ``FIELDS``: what the message was before a program kept it."""
+    kept, at = [], 0
+    for match in _FIELD.finditer(header):
+        if match[1].lower() in FIELDS:
+            kept.append(header[at : match.start()])
+            at = min(match.end() + 1, len(header))
+    return b"".join([*kept, header[at:]])
+
+
+def _own_fields(header: bytes) -> Iterator[tuple[bytes, bytes]]:
+    for match in _FIELD.finditer(header):
+        yield match[1].lower(), match[2]
+
+
+def _text(found: dict[bytes, bytes], name: bytes) -> str:
+    return decode(found.get(name, b""))
+
+
+def _hexadecimal(text: str) -> int:
+    return int(text, 16) if re.fullmatch(r"[0-9A-Fa-f]{1,8}", text) else 0
+
+
+def _labels(text: str) -> tuple[str, ...]:
+    labels = [match[2] or re.sub(r'\\(.)|""', r"\1", match[1] or "") for match in _LABEL.finditer(text)]
+    return tuple(dict.fromkeys(label.strip() for label in labels if label.strip()))
+
+
+def _quoted(label: str) -> str:
+    return '"' + label.replace('"', '""') + '"' if "," in label or '"' in label else label
+
+
+def _line(name: str, value: str) -> bytes:
+    charset = "us-ascii" if value.isascii() and value.isprintable() else "utf-8"
+    text = Header(value, charset, header_name=name, maxlinelen=76).encode(linesep="\n")
+    return f"{name}: {text}\n".encode("ascii")
