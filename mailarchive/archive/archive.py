@@ -5,11 +5,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mailarchive.archive import forms
 from mailarchive.archive import layout as layouts
 from mailarchive.archive.layout import Layout
 from mailarchive.archive.lock import Lock, holder_of
 from mailarchive.archive.messages import MessageReader
-from mailarchive.archive.recovery import Recovery, is_clean
+from mailarchive.archive.recovery import Recovery
 from mailarchive.catalog import sqlite
 from mailarchive.catalog.base import Catalog, CatalogUnusable
 from mailarchive.clock import Clock, SystemClock
@@ -18,7 +19,6 @@ from mailarchive.facts import MessageStored
 from mailarchive.journal import log
 from mailarchive.model import Digest
 from mailarchive.store import frames
-from mailarchive.store.reader import PackedBlocks
 
 if TYPE_CHECKING:  # each is imported by what needs it: looking at one message should not take longer than it must
     from mailarchive.archive.checking import Advance, Findings
@@ -51,7 +51,7 @@ class Archive:
     def __init__(self, layout: Layout, catalog: Catalog) -> None:
         self.layout = layout
         self.catalog = catalog
-        self.reader = MessageReader(PackedBlocks(layout.mail), catalog)
+        self.reader = MessageReader(forms.texts(layout), catalog)
 
     def message(self, digest: Digest) -> MessageStored:
         """Return where a message is. Raises ArchiveDamaged if its octets were lost."""
@@ -119,7 +119,7 @@ def _readable_catalog(layout: Layout, tell: Tell, strange: list[str] | None = No
     catalog = None
     try:
         catalog = sqlite.open_existing(layout.catalog)
-        if is_clean(layout, catalog):
+        if forms.is_clean(layout, catalog):
             return catalog
     except (CatalogUnusable, FileNotFoundError, StorageFailed):
         pass
@@ -189,7 +189,8 @@ def open_for_writing(root: Path, command: str, clock: Clock, tell: Tell, *, make
     lock = Lock(layout.lock, command, clock)
     try:
         _make_if_missing(root, clock)
-        writer = Writer(layout, _current_catalog(layout, tell), clock)
+        catalog = _current_catalog(layout, tell)
+        writer = Writer(layout, catalog, forms.store(layout, catalog, clock), clock)
         try:
             yield writer
         finally:
@@ -211,7 +212,7 @@ def _make_if_missing(root: Path, clock: Clock) -> None:
 def _current_catalog(layout: Layout, tell: Tell) -> Catalog:
     try:
         catalog = sqlite.open_existing(layout.catalog)
-        if is_clean(layout, catalog):
+        if forms.is_clean(layout, catalog):
             return catalog
         catalog.close()
     except CatalogUnusable:

@@ -55,6 +55,11 @@ class Layout(NamedTuple):
         return self.root / "mail"
 
     @property
+    def store(self) -> Path:
+        """What the store keeps its files in."""
+        return self.mail
+
+    @property
     def journal(self) -> Path:
         """Parts of the journal."""
         return self.root / "journal"
@@ -125,7 +130,7 @@ def make(root: Path, clock: Clock) -> None:
     """
     layout = Layout(root)
     _refuse_foreign(layout)
-    for directory in (layout.mail, layout.journal, layout.partial):
+    for directory in (layout.store, layout.journal, layout.partial):
         make_directory(directory)
     archive_id, now = str(uuid.uuid4()), clock.now()
     replace_durably(root / "README.txt", README.encode("ascii"))

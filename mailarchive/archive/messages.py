@@ -7,19 +7,19 @@ from datetime import datetime
 from mailarchive.catalog.base import Catalog, CatalogUnusable
 from mailarchive.errors import ArchiveDamaged
 from mailarchive.facts import BlockPacked, MessageStored
-from mailarchive.mail import mboxrd
-from mailarchive.store.reader import STREAMED, BlockReader, PackedBlocks
+from mailarchive.store.base import STREAMED, Texts
 
 _TRIES = 3
 HEAD = 64 << 10
 
 
 class MessageReader:
-    """Reads messages wherever their block is. Not thread-safe, but several readers may share their packed blocks."""
+    """Reads messages wherever their block is. Not thread-safe, but several readers may share their texts."""
 
-    def __init__(self, packed: PackedBlocks, catalog: Catalog) -> None:
+    def __init__(self, texts: Texts, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._blocks = BlockReader(packed)
+        self._blocks = texts.reader()
+        self._coding = texts.coding
         self._held: tuple[int, bytes] | None = None
 
     def hold(self, block: int) -> None:
@@ -48,11 +48,11 @@ class MessageReader:
         entry = self._entry(message, frame)
         running = hashlib.sha256()
         if message.length > STREAMED:
-            for piece in mboxrd.decode_stream(entry, message.eol, final=message.final):
+            for piece in self._coding.decode_stream(entry, message.eol, final=message.final):
                 running.update(piece)
                 yield piece
         else:
-            octets = mboxrd.decode(b"".join(entry), message.eol, final=message.final)
+            octets = self._coding.decode(b"".join(entry), message.eol, final=message.final)
             running.update(octets)
             if running.digest() == message.digest:
                 yield octets
@@ -64,10 +64,8 @@ class MessageReader:
         if self._held is None or self._held[0] != message.block:
             return None
         text = self._held[1]
-        if message.offset + message.length > len(text):
-            return None
-        octets = mboxrd.decode_at(text, message.offset, message.length, message.eol, final=message.final)
-        return octets if hashlib.sha256(octets).digest() == message.digest else None
+        octets = self._coding.decode_at(text, message.offset, message.length, message.eol, final=message.final)
+        return octets if octets is not None and hashlib.sha256(octets).digest() == message.digest else None
 
     def damaged(self, messages: Sequence[MessageStored]) -> list[MessageStored]:
         """Return those of the ``messages`` of one block whose octets do not have their digest."""
@@ -77,8 +75,7 @@ class MessageReader:
 
     def head(self, message: MessageStored) -> bytes:
         """Return the beginning of the message's text, as it is stored. Raises ArchiveDamaged."""
-        text = b"".join(self._entry(message, None, HEAD))
-        return mboxrd.unquote(text[text.find(b"\n") + 1 :])
+        return self._coding.head(b"".join(self._entry(message, None, HEAD)))
 
     def is_whole(self, message: MessageStored, frame: BlockPacked | None = None) -> bool:
         """Return whether the octets of ``message`` have its digest."""
@@ -94,7 +91,7 @@ class MessageReader:
     def is_framed(self, message: MessageStored, date: datetime | None) -> bool:
         """Return whether the entry of ``message``, which is whole, is also what was written around it with ``date``."""
         wanted, found = hashlib.sha256(), hashlib.sha256()
-        for piece in mboxrd.encode_stream(self.octets(message), message.eol, final=message.final, date=date):
+        for piece in self._coding.encode_stream(self.octets(message), message.eol, final=message.final, date=date):
             wanted.update(piece)
         for piece in self._entry(message, None):
             found.update(piece)

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mailarchive.archive import forms
 from mailarchive.archive.archive import Archive
 from mailarchive.archive.crew import Crew, Work, helpers_for
+from mailarchive.archive.layout import Layout
 from mailarchive.archive.messages import MessageReader
 from mailarchive.catalog import sqlite
 from mailarchive.catalog.base import Catalog
 from mailarchive.catalog.outgoing import Choice, Laid, Outgoing, Restorable
 from mailarchive.facts import MessageStored
-from mailarchive.store.reader import PackedBlocks
 
 __all__ = ["Choice", "Dock", "Outgoing", "OutgoingReader", "Restorable", "Shipment", "ship"]
 
@@ -36,9 +37,9 @@ class OutgoingReader:
 
 @dataclass(frozen=True, slots=True)
 class Dock:
-    """Where what was laid out is, and the blocks; ``catalog`` is a file, or one that only this process has."""
+    """Where what was laid out is, and the archive; ``catalog`` is a file, or one that only this process has."""
 
-    mail: Path
+    layout: Layout
     laid: Path
     catalog: Path | Catalog
 
@@ -50,7 +51,7 @@ class Dock:
             if isinstance(known, Path):
                 known = stack.enter_context(closing(sqlite.open_existing(known)))
             laid = stack.enter_context(closing(Laid(self.laid)))
-            yield OutgoingReader(laid, MessageReader(PackedBlocks(self.mail, cached=1), known))
+            yield OutgoingReader(laid, MessageReader(forms.texts(self.layout, cached=1), known))
 
 
 class Shipment:
@@ -76,4 +77,4 @@ def ship(archive: Archive, choice: Choice) -> Iterator[Shipment]:
         path = Path(directory) / "outgoing.sqlite3"
         archive.catalog.lay_out(path, choice)
         with closing(Laid(path)) as laid:
-            yield Shipment(Dock(archive.layout.mail, path, archive.catalog.path() or archive.catalog), laid)
+            yield Shipment(Dock(archive.layout, path, archive.catalog.path() or archive.catalog), laid)

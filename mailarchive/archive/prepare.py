@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
 
-from mailarchive.mail import mboxrd
 from mailarchive.mail.body import MemoryBody
+from mailarchive.mail.coding import Coding
 from mailarchive.mail.digest import HEADER_LIMIT, digest_of, header_digest_of
 from mailarchive.mail.eol import EolScanner, lf_text
 from mailarchive.model import Body, Digest, Eol, HeaderDigest
@@ -24,12 +24,12 @@ class Prepared(NamedTuple):
     text: bytes = b""
     """What is to be stored of a message in memory."""
 
-    def entry(self, date: datetime | None) -> Iterator[bytes]:
-        """Yield the mbox entry, in one piece if the message is in memory."""
+    def entry(self, coding: Coding, date: datetime | None) -> Iterator[bytes]:
+        """Yield the entry, in one piece if the message is in memory."""
         if isinstance(self.body, MemoryBody):
-            yield mboxrd.encode(self.text, final=self.final, date=date)
+            yield coding.encode(self.text, final=self.final, date=date)
         else:
-            yield from mboxrd.encode_stream(self.body.chunks(), self.eol, final=self.final, date=date)
+            yield from coding.encode_stream(self.body.chunks(), self.eol, final=self.final, date=date)
 
 
 def prepare(body: Body) -> Prepared:

@@ -11,28 +11,20 @@ from mailarchive import facts as f
 from mailarchive.archive import placing
 from mailarchive.archive.layout import Layout
 from mailarchive.archive.messages import MessageReader
-from mailarchive.archive.packer import Packer
 from mailarchive.archive.partials import Partials
 from mailarchive.archive.prepare import Prepared
 from mailarchive.archive.sightings import Sightings
+from mailarchive.archive.store import Store
 from mailarchive.catalog import sqlite
 from mailarchive.catalog.base import Catalog
 from mailarchive.clock import Clock
 from mailarchive.errors import ArchiveDamaged, StorageFailed
-from mailarchive.files import remove, storage, sync_directory
 from mailarchive.journal.log import Log
 from mailarchive.model import Account, Cursor, Digest, ListedMailbox, MessageFacts, RemoteUid
 from mailarchive.store import frames, partial
-from mailarchive.store.blocks import OpenBlock, plain_blocks, plain_path
-from mailarchive.store.reader import PackedBlocks
 
-BLOCK_SIZE = 8 << 20
 CHECKPOINT_OCTETS = 32 << 20
 CHECKPOINT_FACTS = 4096
-_BLOCKS_AT_HAND = 8
-"""So many blocks the readers keep together: a message that came again later is in another block than its neighbours."""
-LEAST_PACKED = 1 << 20
-"""A run that added this many octets to the open block packs it at its end; smaller runs leave it plain."""
 
 
 class Arrival(NamedTuple):
@@ -58,12 +50,12 @@ class Writer:
     checked when the archive is next opened.
     """
 
-    def __init__(self, layout: Layout, catalog: Catalog, clock: Clock) -> None:
+    def __init__(self, layout: Layout, catalog: Catalog, store: Store, clock: Clock) -> None:
         self._layout = layout
+        self._store = store
         self._catalog = catalog
         self._clock = clock
         self._lock = threading.RLock()
-        self._packed = PackedBlocks(layout.mail, _BLOCKS_AT_HAND)
         self._log = Log(layout.journal, catalog.position(), frames.compress)
         self._is_together = False
         self._unwritten: list[f.Fact] = []
@@ -72,31 +64,10 @@ class Writer:
         """Those that the catalog does not have."""
         self._fresh: dict[Digest, f.MessageStored] = {}
         self._octets_since_checkpoint = 0
-        self._full: list[OpenBlock] = []
-        """Blocks that are being packed, and perhaps not durable yet."""
-        self._retired: list[int] = []
         self._failed = False
         self._sightings = Sightings(catalog)
         self.partials = Partials(layout.partial, catalog, clock)
         self._last_mailbox = max((mailbox.number for mailbox in catalog.mailboxes()), default=0)
-        self._packer = Packer(layout.mail, clock)
-        self._block = self._adopt_plain_blocks()
-        self._told = self._found_in_block = self._block.end
-
-    def _adopt_plain_blocks(self) -> OpenBlock:
-        """Go on with the newest block; pack older ones that a process that died left plain, remove empty ones.
-
-        A power failure may have left nothing of a block although a later one was begun: nothing refers to it.
-        """
-        newest = self._catalog.newest_block()
-        plain = [number for number in plain_blocks(self._layout.mail) if not self._catalog.block(number)]
-        current = max([*plain, newest + 1 if self._catalog.block(newest) else max(newest, 1)])
-        for number in plain:
-            if number != current and self._catalog.block_end(number):
-                self._packer.submit(number)
-            elif number != current:
-                remove(plain_path(self._layout.mail, number))
-        return OpenBlock(self._layout.mail, current)
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -115,13 +86,13 @@ class Writer:
     def octets(self, digest: Digest) -> Iterator[bytes]:
         """Yield the exact octets of a message of the archive in pieces. Raises ArchiveDamaged."""
         with self._lock:
-            yield from MessageReader(self._packed, self._catalog).octets(self._message(digest))
+            yield from MessageReader(self._store.texts, self._catalog).octets(self._message(digest))
 
     @contextmanager
     def reading(self) -> Iterator[MessageReader]:
         """Lend one thread a reader of what the last checkpoint covers; it needs no lock. Raises CatalogUnusable."""
         with closing(sqlite.open_existing(self._layout.catalog)) as catalog:
-            yield MessageReader(self._packed, catalog)
+            yield MessageReader(self._store.texts, catalog)
 
     def spool(self) -> BinaryIO:
         """Return an empty file for a message too large for memory. Raises StorageFailed."""
@@ -199,7 +170,7 @@ class Writer:
         is_new = prepared.digest in absent
         if is_new:
             absent.discard(prepared.digest)
-            self._store(prepared, facts.internaldate)
+            self._put(prepared, facts.internaldate)
         placed = placing.placed(mailbox, uidvalidity, facts, prepared.digest, prepared.size)
         self._unwritten += (*placing.labelled(placed, arrival.also), placed)
         self._sightings.add(placing.sighting(placed, prepared.header, prepared.size))
@@ -278,10 +249,10 @@ class Writer:
                 self._checkpoint_if_due()
 
     def _flush(self) -> None:
-        """Write octets, then the facts about them; ``_told`` is where the octets end that facts speak of."""
-        self._block.flush()
+        """Write octets, then the facts about them."""
+        self._store.flush()
         self._log.append(*self._unwritten)
-        self._told = self._block.end
+        self._store.told()
         self._pending += self._unwritten
         self._unwritten.clear()
 
@@ -297,39 +268,14 @@ class Writer:
             raise ArchiveDamaged(f"message {digest.hex()} is not in the archive")
         return message
 
-    def _store(self, prepared: Prepared, date: datetime | None) -> None:
-        if self._block.end and self._block.end + prepared.size > BLOCK_SIZE:
-            self._begin_block()
-        offset, length = self._block.append(prepared.entry(date))
-        stored = f.MessageStored(
-            prepared.digest,
-            prepared.header,
-            prepared.size,
-            self._block.number,
-            offset,
-            length,
-            prepared.eol,
-            prepared.final,
-        )
+    def _put(self, prepared: Prepared, date: datetime | None) -> None:
+        if not self._store.has_room(prepared.size):
+            self._flush()
+            self._unwritten += self._store.turn()
+        stored = self._store.put(prepared, date)
         self._unwritten.append(stored)
         self._fresh[stored.digest] = stored
-        self._octets_since_checkpoint += length
-
-    def _begin_block(self) -> None:
-        """Hand the full block to the packer and begin a new one. Both are plain files if the process dies here."""
-        self._flush()
-        following = OpenBlock(self._layout.mail, self._block.number + 1)
-        self._full.append(self._block)
-        self._block = following
-        self._told = self._found_in_block = self._block.end
-        self._packer.submit(self._full[-1].number)
-        if self._packer.is_busy:
-            self._record_packed(self._packer.finished(wait_for=1))
-
-    def _record_packed(self, packed: Sequence[f.BlockPacked]) -> None:
-        """Record frames, which are durable."""
-        self._unwritten += packed
-        self._retired.extend(frame.block for frame in packed)
+        self._octets_since_checkpoint += stored.length
 
     # -- durability ------------------------------------------------------------------------------------------------
 
@@ -338,35 +284,24 @@ class Writer:
             self.checkpoint()
 
     def checkpoint(self) -> None:
-        """Make everything durable, then bring the catalog up to it, then remove plain blocks that are packed.
+        """Make everything durable, then bring the catalog up to it, then what else is derived.
 
-        If the process dies after the journal's checkpoint the catalog is behind, and catches up at the next open; if it
-        dies before a plain file is removed, that is done at the next open.
+        If the process dies after the journal's checkpoint the catalog is behind, and catches up at the next open.
         """
         with self._lock, self._failing():
-            self._record_packed(self._packer.finished())
+            self._unwritten += self._store.news()
             self._flush()
             if not self._log.news:
                 return
-            self._sync_blocks()
+            self._store.sync()
             position = self._log.checkpoint()
-            self._catalog.apply(self._pending, position)
+            with self._store.applying(self._pending, self._catalog, position):
+                self._catalog.apply(self._pending, position)
             self._pending.clear()
             self._fresh.clear()
             self._sightings.forget()
             self._octets_since_checkpoint = 0
-            for number in self._retired:
-                remove(plain_path(self._layout.mail, number))
-            self._retired.clear()
             self.partials.checkpoint()
-
-    def _sync_blocks(self) -> None:
-        """Make durable what is not packed yet."""
-        while self._full:
-            if self._full[-1].number not in self._retired:
-                self._full[-1].sync()
-            self._full.pop().close()
-        self._block.sync()
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
@@ -378,7 +313,7 @@ class Writer:
         except StorageFailed:
             self._failed = True
             with suppress(StorageFailed):
-                self._block.cut(self._told)
+                self._store.take_back()
             raise
 
     def close(self) -> None:
@@ -386,15 +321,10 @@ class Writer:
         with self._lock:
             try:
                 if not self._failed:
-                    if self._block.end - self._found_in_block >= LEAST_PACKED:
-                        self._begin_block()
-                    self._record_packed(self._packer.finish())
+                    self._flush()
+                    self._unwritten += self._store.finish()
                     self.checkpoint()
-                    with storage(self._layout.mail):
-                        sync_directory(self._layout.mail)
             finally:
-                self._packer.close()
-                for block in (*self._full, self._block):
-                    block.close()
+                self._store.close()
                 self._log.close()
                 self._catalog.close()

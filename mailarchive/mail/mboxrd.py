@@ -60,14 +60,24 @@ def encode(text: bytes, *, final: bool, date: datetime | None) -> bytes:
 
 def decode(entry: bytes, eol: Eol, *, final: bool) -> bytes:
     """Return the exact octets of the message of which ``entry`` was made."""
-    return decode_at(entry, 0, len(entry), eol, final=final)
-
-
-def decode_at(text: bytes, start: int, length: int, eol: Eol, *, final: bool) -> bytes:
-    """Return the exact octets of the message whose entry is the ``length`` octets of ``text`` from ``start``."""
-    end = start + length - (1 if final else 2)
-    text = unquote(text[text.find(b"\n", start, start + length) + 1 : end])
+    text = unquote(entry[entry.find(b"\n") + 1 : len(entry) - (1 if final else 2)])
     return to_crlf(text) if eol == "crlf" else text
+
+
+def decode_at(text: bytes, start: int, length: int, eol: Eol, *, final: bool) -> bytes | None:
+    """Return the exact octets of the message whose entry is the ``length`` octets of ``text`` from ``start``.
+
+    None if the text ends before.
+    """
+    if start + length > len(text):
+        return None
+    return decode(text[start : start + length], eol, final=final)
+
+
+def entry_length(text: bytes, *, final: bool) -> int:
+    """Return the length of what ``encode`` returns."""
+    quoted = len(_FROM_LINE.findall(b"\n" + text)) if _may_begin_line(text, b"From ") else 0
+    return len(from_line(None)) + len(text) + quoted + (1 if final else 2)
 
 
 def encode_stream(chunks: Iterable[bytes], eol: Eol, *, final: bool, date: datetime | None) -> Iterator[bytes]:
@@ -75,6 +85,11 @@ def encode_stream(chunks: Iterable[bytes], eol: Eol, *, final: bool, date: datet
     yield from_line(date)
     yield from _rewrite(to_lf(chunks) if eol == "crlf" else chunks, _FROM, _FROM_INSIDE, rb">\1")
     yield b"\n" if final else b"\n\n"
+
+
+def head(entry: bytes) -> bytes:
+    """Return the text of a message of which ``entry`` is the beginning."""
+    return unquote(entry[entry.find(b"\n") + 1 :])
 
 
 def decode_stream(chunks: Iterable[bytes], eol: Eol, *, final: bool) -> Iterator[bytes]:

@@ -8,17 +8,20 @@ from pathlib import Path
 
 from mailarchive.errors import ArchiveDamaged
 from mailarchive.facts import BlockPacked
+from mailarchive.mail import mboxrd
+from mailarchive.mail.coding import Coding
 from mailarchive.store import frames
+from mailarchive.store.base import STREAMED
 from mailarchive.store.blocks import plain_path
 from mailarchive.store.segments import segment_path
 
 CACHED_BLOCKS = 3
-STREAMED = 16 << 20
-"""Blocks larger than this hold one message, and are read as a stream."""
 
 
 class PackedBlocks:
     """Decompresses packed blocks and keeps the last few. Thread-safe: several readers may share it."""
+
+    coding: Coding = mboxrd
 
     def __init__(self, mail: Path, cached: int = CACHED_BLOCKS) -> None:
         self.mail = mail
@@ -26,6 +29,10 @@ class PackedBlocks:
         self._cache: OrderedDict[int, bytes] = OrderedDict()
         self._unreadable: tuple[BlockPacked, ArchiveDamaged] | None = None
         self._lock = threading.Lock()
+
+    def reader(self) -> "BlockReader":
+        """Return a reader for one thread."""
+        return BlockReader(self)
 
     def text(self, frame: BlockPacked) -> bytes:
         """Return the whole text of a packed block. Raises ArchiveDamaged, FileNotFoundError."""

@@ -12,8 +12,9 @@ from typing import Any
 
 import zstandard
 
-from mailarchive.archive import packer, writer
+from mailarchive.archive import writer
 from mailarchive.archive.archive import open_for_reading
+from mailarchive.archive.mbox import packer, store
 from mailarchive.clock import Stop
 from mailarchive.journal import log
 from mailarchive.model import Digest
@@ -25,10 +26,10 @@ from mailarchive.sources.memory import MemoryAccount, MemorySource
 from tests.servers.still_clock import StillClock
 
 SMALL: Sequence[tuple[ModuleType, str, int]] = (
-    (writer, "BLOCK_SIZE", 2048),
+    (store, "BLOCK_SIZE", 2048),
     (writer, "CHECKPOINT_OCTETS", 3000),
     (writer, "CHECKPOINT_FACTS", 12),
-    (writer, "LEAST_PACKED", 1024),
+    (store, "LEAST_PACKED", 1024),
     (packer, "SEGMENT_SIZE", 3000),
     (log, "SEAL_SIZE", 4096),
 )

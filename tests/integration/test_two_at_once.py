@@ -12,6 +12,7 @@ import pytest
 
 from mailarchive.archive import writer as writers
 from mailarchive.archive.archive import check, open_for_reading, open_for_writing
+from mailarchive.archive.mbox import store as stores
 from mailarchive.archive.prepare import prepare
 from mailarchive.archive.writer import Arrival, Writer
 from mailarchive.clock import SystemClock
@@ -45,7 +46,7 @@ def writing(root: Path) -> Iterator[Writer]:
 
 def write_until(root: Path, started: Event, stop: Event) -> None:
     """Write, packing blocks all the time, until told to stop; never more than is read with pleasure."""
-    writers.BLOCK_SIZE, writers.CHECKPOINT_FACTS, log.SEAL_SIZE = 8192, 16, 8192
+    stores.BLOCK_SIZE, writers.CHECKPOINT_FACTS, log.SEAL_SIZE = 8192, 16, 8192
     with writing(root) as writer:
         fill(writer, 1, 20)
         writer.checkpoint()
@@ -111,7 +112,7 @@ def test_a_second_writer_is_told_who_writes_and_since_when(tmp_path: Path) -> No
 
 
 def test_verify_follows_blocks_that_are_packed_while_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writers, "BLOCK_SIZE", 4096)
+    monkeypatch.setattr(stores, "BLOCK_SIZE", 4096)
     root = tmp_path / "archive"
     with writing(root) as writer:
         fill(writer, 1, 100)

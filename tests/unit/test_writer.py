@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from mailarchive.archive import packer
 from mailarchive.archive.archive import open_for_writing
-from mailarchive.archive.packer import Packer
+from mailarchive.archive.mbox import packer
+from mailarchive.archive.mbox.packer import Packer
+from mailarchive.archive.mbox.store import BlockStore
 from mailarchive.archive.prepare import prepare
 from mailarchive.archive.writer import Arrival, Writer
 from mailarchive.clock import SystemClock
@@ -56,7 +57,7 @@ def arrivals(first: int, count: int, size: int = 500) -> list[Arrival]:
 
 @pytest.fixture
 def writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Writer]:
-    monkeypatch.setattr("mailarchive.archive.writer.BLOCK_SIZE", BLOCK)
+    monkeypatch.setattr("mailarchive.archive.mbox.store.BLOCK_SIZE", BLOCK)
     with open_for_writing(tmp_path / "archive", "pull", SystemClock(), ignore_text, make=True) as made:
         made.begin("pull")
         made.account(Account("me@host", "memory"))
@@ -84,7 +85,8 @@ def test_equal_messages_that_came_together_are_stored_once(writer: Writer) -> No
 def test_a_block_whose_frame_is_durable_is_never_synced_itself(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
     counted = Counted(monkeypatch)
     writer.add(1, 1, arrivals(1, BLOCK // 500 + 3))
-    writer._packer._waiting[0].result(20)
+    assert isinstance(writer._store, BlockStore)
+    writer._store._packer._waiting[0].result(20)
     writer.add(1, 1, arrivals(100, 1))
     writer.checkpoint()
     assert "open-00000001.mbox" not in counted.syncs
