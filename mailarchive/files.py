@@ -2,12 +2,17 @@
 
 import errno
 import os
-from collections.abc import Iterator
+import re
+import sys
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from mailarchive.errors import StorageFailed
 
+FEW = 24
+"""So many files are made durable one by one: quicker than all that anybody has written to the file system."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -61,6 +66,52 @@ def sync_directory(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def sync_together(directory: Path, paths: Collection[Path]) -> None:
+    """Make ``paths``, files and directories in the file system of ``directory``, durable: many in one call.
+
+    Where the system has no such call, or one that does not tell errors (Linux before 5.8), one by one.
+    Raises StorageFailed.
+    """
+    with storage(directory):
+        sync_file_system = _syncfs() if len(paths) > FEW else None
+        if sync_file_system is not None:
+            fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                sync_file_system(fd)
+            finally:
+                os.close(fd)
+            return
+        for path in paths:
+            fd = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+
+
+@cache
+def _syncfs() -> Callable[[int], None] | None:
+    """Return syncfs(2) if this system has one that can be trusted."""
+    if sys.platform != "linux" or _kernel() < (5, 8):
+        return None
+    from ctypes import CDLL, get_errno  # noqa: PLC0415 - start-up: only where there is much to sync
+
+    try:
+        call = CDLL(None, use_errno=True).syncfs
+    except (AttributeError, OSError):
+        return None
+
+    def syncfs(fd: int) -> None:
+        if call(fd):
+            raise OSError(get_errno(), os.strerror(get_errno()))
+
+    return syncfs
+
+
+def _kernel() -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", os.uname().release)[:2])
 
 
 def replace_durably(path: Path, octets: bytes, mode: int = 0o600) -> None:

@@ -5,16 +5,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mailarchive.archive import forms
 from mailarchive.archive import layout as layouts
-from mailarchive.archive.layout import Layout
+from mailarchive.archive.forms import form_of
+from mailarchive.archive.layout import Kind, Layout
 from mailarchive.archive.lock import Lock, holder_of
 from mailarchive.archive.messages import MessageReader
 from mailarchive.archive.recovery import Recovery
 from mailarchive.catalog import sqlite
 from mailarchive.catalog.base import Catalog, CatalogUnusable
 from mailarchive.clock import Clock, SystemClock
-from mailarchive.errors import ArchiveDamaged, ArchiveLocked, ArchiveMissing, ExitCode, StorageFailed
+from mailarchive.errors import ArchiveDamaged, ArchiveLocked, ArchiveMissing, ExitCode, StorageFailed, UsageError
 from mailarchive.facts import MessageStored
 from mailarchive.journal import log
 from mailarchive.model import Digest
@@ -27,8 +27,10 @@ if TYPE_CHECKING:  # each is imported by what needs it: looking at one message s
 __all__ = [
     "Archive",
     "Catalog",
+    "Kind",
     "check",
     "lock_holder",
+    "make",
     "open_for_reading",
     "open_for_rehearsal",
     "open_for_writing",
@@ -51,7 +53,7 @@ class Archive:
     def __init__(self, layout: Layout, catalog: Catalog) -> None:
         self.layout = layout
         self.catalog = catalog
-        self.reader = MessageReader(forms.texts(layout), catalog)
+        self.reader = MessageReader(form_of(layout).texts(), catalog)
 
     def message(self, digest: Digest) -> MessageStored:
         """Return where a message is. Raises ArchiveDamaged if its octets were lost."""
@@ -119,7 +121,7 @@ def _readable_catalog(layout: Layout, tell: Tell, strange: list[str] | None = No
     catalog = None
     try:
         catalog = sqlite.open_existing(layout.catalog)
-        if forms.is_clean(layout, catalog):
+        if _is_clean(layout, catalog):
             return catalog
     except (CatalogUnusable, FileNotFoundError, StorageFailed):
         pass
@@ -172,8 +174,10 @@ def open_for_rehearsal(root: Path, tell: Tell) -> Iterator[Catalog]:
 
 
 @contextmanager
-def open_for_writing(root: Path, command: str, clock: Clock, tell: Tell, *, make: bool = False) -> Iterator["Writer"]:
-    """Open the archive at ``root`` as its only writer; make it if it is missing and ``make`` is set.
+def open_for_writing(
+    root: Path, command: str, clock: Clock, tell: Tell, *, make: Kind | None = None
+) -> Iterator["Writer"]:
+    """Open the archive at ``root`` as its only writer; if it is missing make one of the kind ``make``.
 
     Raises ArchiveMissing, ArchiveLocked, FormatTooNew, ArchiveDamaged, StorageFailed, UsageError.
     """
@@ -183,14 +187,14 @@ def open_for_writing(root: Path, command: str, clock: Clock, tell: Tell, *, make
     try:
         layout.read_settings()
     except ArchiveMissing:
-        if not make:
+        if make is None:
             raise
         layouts.claim(root)
     lock = Lock(layout.lock, command, clock)
     try:
-        _make_if_missing(root, clock)
+        _make_if_missing(root, make or Kind(), clock)
         catalog = _current_catalog(layout, tell)
-        writer = Writer(layout, catalog, forms.store(layout, catalog, clock), clock)
+        writer = Writer(layout, catalog, form_of(layout).store(catalog, clock, tell), clock)
         try:
             yield writer
         finally:
@@ -202,17 +206,35 @@ def open_for_writing(root: Path, command: str, clock: Clock, tell: Tell, *, make
         lock.release()
 
 
-def _make_if_missing(root: Path, clock: Clock) -> None:
+def make(root: Path, kind: Kind, clock: Clock) -> None:
+    """Make an empty archive at ``root``. Raises UsageError if there is one, or anything else; StorageFailed."""
+    with suppress(ArchiveMissing):
+        Layout(root).read_settings()
+        raise UsageError(f"there is an archive at {root} already", hint="name a new directory, or use that one")
+    with open_for_writing(root, "init", clock, _ignore, make=kind):
+        pass
+
+
+def _ignore(_text: str) -> None:
+    """Listen to nobody."""
+
+
+def _make_if_missing(root: Path, kind: Kind, clock: Clock) -> None:
     try:
         Layout(root).read_settings()
     except ArchiveMissing:
-        layouts.make(root, clock)
+        layouts.make(root, kind, clock)
+
+
+def _is_clean(layout: Layout, catalog: Catalog) -> bool:
+    """Return whether journal, catalog, and files agree, so that nothing needs to be done."""
+    return log.ends_at(layout.journal, catalog.position()) and form_of(layout).is_clean(catalog)
 
 
 def _current_catalog(layout: Layout, tell: Tell) -> Catalog:
     try:
         catalog = sqlite.open_existing(layout.catalog)
-        if forms.is_clean(layout, catalog):
+        if _is_clean(layout, catalog):
             return catalog
         catalog.close()
     except CatalogUnusable:
@@ -276,6 +298,8 @@ def rebuild(root: Path, tell: Tell) -> tuple[Catalog, int]:
     lock = Lock(layout.lock, "rebuild", SystemClock())
     try:
         replay = Recovery(layout, tell).replace_catalog()
-        return Recovery(layout, tell).run(), replay.lines
+        catalog = Recovery(layout, tell).run()
+        form_of(layout).renew(catalog, tell)
+        return catalog, replay.lines
     finally:
         lock.release()

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from mailarchive.archive import forms
 from mailarchive.archive.crew import Crew, Work, helpers_for
+from mailarchive.archive.forms import form_of
 from mailarchive.archive.layout import Layout
 from mailarchive.archive.messages import MessageReader
 from mailarchive.catalog import sqlite
@@ -57,7 +57,7 @@ class Checker:
         self._layout = layout
         self._catalog = catalog
         self._advance = advance
-        self._files = forms.check(layout, self._packed_since)
+        self._files = form_of(layout).check(self._packed_since)
         self._archive_id: str | None = None
         self._agrees = False
         """Whether the archive's catalog holds what the journal says."""
@@ -103,7 +103,7 @@ class Checker:
                 if truth is self._catalog:
                     raise
                 self.findings.damage.append(f"{error}; make it anew with: mailarchive rebuild")
-        reader = MessageReader(forms.texts(self._layout, cached=1), truth)
+        reader = MessageReader(form_of(self._layout).texts(cached=1), truth)
         return self._watch(truth, (check_block(reader, truth, number) for number in truth.blocks()))
 
     def _watch(self, truth: Catalog, results: Iterator[BlockResult]) -> list[BlockResult]:
@@ -161,7 +161,7 @@ class Checker:
         for found in results:
             damaged = found.damaged
             if damaged and (frame := self._packed_since(found.number)):
-                reader = MessageReader(forms.texts(self._layout), truth)
+                reader = MessageReader(form_of(self._layout).texts(), truth)
                 damaged = [message for message in damaged if not reader.is_whole(message, frame)]
             self.findings.messages += found.messages
             self.findings.octets += found.octets
@@ -194,7 +194,7 @@ def check_block(reader: MessageReader, catalog: Catalog, number: int) -> BlockRe
 def block_checker(layout: Layout, catalog: Path) -> Iterator[Work[BlockResult]]:
     """Lend what checks a block, with a catalog and a reader of its own: for any process."""
     with closing(sqlite.open_existing(catalog)) as known:
-        yield partial(check_block, MessageReader(forms.texts(layout, cached=1), known), known)
+        yield partial(check_block, MessageReader(form_of(layout).texts(cached=1), known), known)
 
 
 @contextmanager
@@ -202,10 +202,10 @@ def read_blocks(layout: Layout, catalog: Catalog) -> Iterator[Iterator[BlockResu
     """Begin to read every message, on as many cores as there are; lend the results, in any order."""
     path, numbers = catalog.path(), catalog.blocks()
     if path is None:
-        reader = MessageReader(forms.texts(layout, cached=1), catalog)
+        reader = MessageReader(form_of(layout).texts(cached=1), catalog)
         yield (check_block(reader, catalog, number) for number in numbers)
         return
-    helpers = helpers_for(forms.octets(layout))
+    helpers = helpers_for(catalog.totals().unique_bytes)
     with Crew(block_checker, (layout, path), numbers, helpers) as crew:
         yield crew.results()
 

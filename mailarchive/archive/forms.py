@@ -4,24 +4,26 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from mailarchive.archive.layout import Layout
-from mailarchive.archive.mbox import settling as mbox_settling
 from mailarchive.archive.store import Store
 from mailarchive.catalog.base import Catalog
 from mailarchive.clock import Clock
 from mailarchive.facts import BlockPacked, Fact, MessageStored
-from mailarchive.journal import log
 from mailarchive.store.base import Texts
-from mailarchive.store.reader import CACHED_BLOCKS, PackedBlocks
-from mailarchive.store.segments import segments
+
+CACHED_BLOCKS = 3
 
 Tell = Callable[[str], None]
+PackedSince = Callable[[int], BlockPacked | None]
+"""Tells where a block is that a writer has packed since the journal was read."""
 
 
 class Settling(Protocol):
     """Makes the files of a store whole after a crash."""
 
     facts: list[Fact]
+    """What was found out, to be recorded."""
     strange: list[str]
+    """What was put right although no crash explains it, in sentences."""
 
     def sync(self) -> None:
         """Make durable what a fact is about to be recorded of. Raises StorageFailed."""
@@ -46,35 +48,35 @@ class StoreCheck(Protocol):
         """Look at what stands around the ``whole`` messages of a block."""
 
 
-def texts(layout: Layout, cached: int = CACHED_BLOCKS) -> Texts:
-    """Return what reads the stored texts; it keeps up to ``cached`` blocks in memory."""
-    return PackedBlocks(layout.mail, cached)
+class Form(Protocol):
+    """What a layout does with octets."""
+
+    def texts(self, cached: int = CACHED_BLOCKS) -> Texts:
+        """Return what reads the stored texts; it keeps up to ``cached`` blocks in memory."""
+
+    def store(self, catalog: Catalog, clock: Clock, tell: Tell) -> Store:
+        """Return what takes octets, for the holder of the lock. Raises StorageFailed."""
+
+    def is_clean(self, catalog: Catalog) -> bool:
+        """Return whether files and catalog agree as far as a glance shows, so that nothing needs to be settled."""
+
+    def settling(self, tell: Tell, aside: Callable[[str, bytes], None]) -> Settling:
+        """Return what makes the files whole after a crash; ``aside`` gets a name and octets that are to be kept."""
+
+    def check(self, packed_since: PackedSince) -> StoreCheck:
+        """Return what checks the files."""
+
+    def renew(self, catalog: Catalog, tell: Tell) -> None:
+        """Make anew what else is derived from the catalog, for the holder of the lock. Raises StorageFailed."""
 
 
-def store(layout: Layout, catalog: Catalog, clock: Clock) -> Store:
-    """Return what takes octets, for the holder of the lock. Raises StorageFailed."""
-    from mailarchive.archive.mbox.store import BlockStore  # noqa: PLC0415 - start-up: most commands only read
+def form_of(layout: Layout) -> Form:
+    """Return the form of an archive; the code of the other one is not even loaded. Raises what ``kind`` raises."""
+    kind = layout.kind()
+    if kind.layout == "maildir":
+        from mailarchive.archive.maildir.form import MaildirForm  # noqa: PLC0415 - see above
 
-    return BlockStore(layout.mail, catalog, clock)
+        return MaildirForm(layout, kind)
+    from mailarchive.archive.mbox.form import MboxForm  # noqa: PLC0415 - see above
 
-
-def is_clean(layout: Layout, catalog: Catalog) -> bool:
-    """Return whether journal, catalog, and files agree in position and size, so that nothing needs to be done."""
-    return log.ends_at(layout.journal, catalog.position()) and mbox_settling.is_clean(layout.mail, catalog)
-
-
-def settling(layout: Layout, tell: Tell, aside: Callable[[str, bytes], None]) -> Settling:
-    """Return what makes the files whole after a crash; ``aside`` gets a name and octets that are to be kept."""
-    return mbox_settling.BlockSettling(layout.mail, tell, aside)
-
-
-def check(layout: Layout, packed_since: Callable[[int], BlockPacked | None]) -> StoreCheck:
-    """Return what checks the files; ``packed_since`` tells where a block is that was packed in the meantime."""
-    from mailarchive.archive.mbox.checking import BlockCheck  # noqa: PLC0415 - start-up
-
-    return BlockCheck(layout.mail, packed_since)
-
-
-def octets(layout: Layout) -> int:
-    """Return how many octets of packed text there are."""
-    return sum(segments(layout.mail).values())
+    return MboxForm(layout)

@@ -4,8 +4,9 @@ import tomllib
 import uuid
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple, cast
 
+from mailarchive.archive.readme import readme
 from mailarchive.clock import Clock
 from mailarchive.errors import ArchiveDamaged, ArchiveMissing, FormatTooNew, UsageError
 from mailarchive.facts import ArchiveMade
@@ -13,35 +14,17 @@ from mailarchive.files import make_directory, replace_durably, storage, sync_dir
 from mailarchive.journal import log
 
 FORMAT = 1
-LAYOUT = "mbox"
-_NAMES = {"README.txt", "archive.toml", "mail", "journal", "partial", "lock"}
+_NAMES = {"README.txt", "archive.toml", "mail", "messages", "maildir", "journal", "partial", "lock"}
+LayoutName = Literal["mbox", "maildir"]
+LEVEL, HIGHEST_LEVEL = 3, 19
+"""Of zstd, for message files."""
 
-README = """\
-This directory is an archive of e-mail.
 
-Everything can be read without the program that made it (mailarchive):
+class Kind(NamedTuple):
+    """How an archive keeps messages. ``level`` is that of zstd for message files, None for plain ones."""
 
-    zstdcat mail/*.mbox.zst > all.mbox; cat mail/*.mbox >> all.mbox
-
-makes one mailbox file in the "mbox" format (RFC 4155) with every message once.
-Most mail programs open it; mutt does with: mutt -R -f all.mbox
-zstdcat belongs to the program zstd, and the compression is RFC 8878.
-
-If a line of a message begins with "From ", or with one or more ">" and "From ",
-one ">" was put before it. Line ends are those of Unix where the message had
-those of the Internet (CR LF) throughout.
-
-Which message was in which mailbox, with which flags, from when until when,
-is in journal/: one JSON object a line, the oldest first:
-
-    zstdcat journal/*.jsonl.zst; cat journal/tail.jsonl
-
-A "message" line gives the SHA-256 of a message as the server sent it; a
-"placed" line says that the message with that "digest" was seen in a mailbox.
-
-catalog.sqlite3 can be made anew from the journal, and may be deleted.
-Do not edit or delete anything else. To copy the archive, copy the directory.
-"""
+    layout: LayoutName = "mbox"
+    level: int | None = LEVEL
 
 
 class Layout(NamedTuple):
@@ -51,13 +34,23 @@ class Layout(NamedTuple):
 
     @property
     def mail(self) -> Path:
-        """Blocks and segments."""
+        """Blocks and segments (layout ``mbox``)."""
         return self.root / "mail"
 
     @property
+    def messages(self) -> Path:
+        """Message files (layout ``maildir``)."""
+        return self.root / "messages"
+
+    @property
+    def maildir(self) -> Path:
+        """The Maildir++ tree (layout ``maildir``)."""
+        return self.root / "maildir"
+
+    @property
     def store(self) -> Path:
-        """What the store keeps its files in."""
-        return self.mail
+        """What the store keeps octets in. Raises what ``kind`` raises."""
+        return self.messages if self.kind().layout == "maildir" else self.mail
 
     @property
     def journal(self) -> Path:
@@ -100,7 +93,7 @@ class Layout(NamedTuple):
         except ValueError as error:
             raise ArchiveDamaged(f"{self.settings} cannot be read ({error})", hint=_RESTORE_SETTINGS) from error
         number = settings.get("format")
-        if not isinstance(number, int) or settings.get("layout") != LAYOUT:
+        if not isinstance(number, int) or not _is_known(settings):
             if isinstance(number, int) and number > FORMAT:
                 raise FormatTooNew(f"the archive at {self.root} has format {number}; this program knows {FORMAT}")
             raise ArchiveDamaged(
@@ -110,10 +103,26 @@ class Layout(NamedTuple):
             raise FormatTooNew(f"the archive at {self.root} has format {number}; this program knows {FORMAT}")
         return settings
 
+    def kind(self) -> Kind:
+        """Return how messages are kept. Raises what ``read_settings`` raises."""
+        settings = self.read_settings()
+        if settings["layout"] == "mbox":
+            return Kind()
+        return Kind("maildir", None if settings["compression"] == "none" else cast("int", settings["level"]))
+
+
+def _is_known(settings: dict[str, object]) -> bool:
+    if settings.get("layout") == "maildir":
+        level = settings.get("level")
+        is_level = isinstance(level, int) and 0 < level <= HIGHEST_LEVEL
+        return settings.get("compression") == "none" or (settings.get("compression") == "zstd" and is_level)
+    return settings.get("layout") == "mbox"
+
 
 _RESTORE_SETTINGS = (
-    f'bring the file back from a backup, or write these two lines into it: format = {FORMAT} and layout = "{LAYOUT}"; '
-    "then: mailarchive verify"
+    f'bring the file back from a backup, or write these lines into it: format = {FORMAT} and layout = "mbox" '
+    '(where there is messages/: layout = "maildir", compression = "zstd" or "none", '
+    f"and level = {LEVEL}); then: mailarchive verify"
 )
 
 
@@ -123,27 +132,38 @@ def claim(root: Path) -> None:
     make_directory(root)
 
 
-def make(root: Path, clock: Clock) -> None:
-    """Make an empty archive in ``root``, which the caller has locked; go on with one whose making was cut short.
+def make(root: Path, kind: Kind, clock: Clock) -> None:
+    """Make an empty archive of a ``kind`` in ``root``, which the caller has locked.
 
+    Goes on with one whose making was cut short.
     ``archive.toml`` comes last: without it there is no archive yet. Raises UsageError, StorageFailed.
     """
     layout = Layout(root)
     _refuse_foreign(layout)
-    for directory in (layout.store, layout.journal, layout.partial):
+    for directory in (_store(layout, kind), layout.journal, layout.partial):
         make_directory(directory)
     archive_id, now = str(uuid.uuid4()), clock.now()
-    replace_durably(root / "README.txt", README.encode("ascii"))
-    log.create(layout.journal, ArchiveMade(archive_id, LAYOUT, now))
-    replace_durably(layout.settings, _settings(archive_id, now).encode("ascii"))
+    replace_durably(root / "README.txt", readme(kind.layout, is_plain=kind.level is None).encode("ascii"))
+    log.create(layout.journal, ArchiveMade(archive_id, kind.layout, now))
+    replace_durably(layout.settings, _settings(archive_id, kind, now).encode("ascii"))
     with storage(root):
         sync_directory(root.parent)
 
 
-def _settings(archive_id: str, now: datetime) -> str:
-    return (
-        f'format = {FORMAT}\nid = "{archive_id}"\nlayout = "{LAYOUT}"\ncreated = {now.isoformat(timespec="seconds")}\n'
-    )
+def _store(layout: Layout, kind: Kind) -> Path:
+    return layout.messages if kind.layout == "maildir" else layout.mail
+
+
+def _settings(archive_id: str, kind: Kind, now: datetime) -> str:
+    lines = [
+        f"format = {FORMAT}",
+        f'id = "{archive_id}"',
+        f'layout = "{kind.layout}"',
+        f"created = {now.isoformat(timespec='seconds')}",
+    ]
+    if kind.layout == "maildir":
+        lines += ['compression = "none"'] if kind.level is None else ['compression = "zstd"', f"level = {kind.level}"]
+    return "\n".join(lines) + "\n"
 
 
 def _refuse_foreign(layout: Layout) -> None:
@@ -156,5 +176,5 @@ def _refuse_foreign(layout: Layout) -> None:
         raise UsageError(
             f"{layout.root} is not empty and is no archive", hint="name an empty or new directory with --archive"
         )
-    if layout.mail.is_dir() and any(layout.mail.iterdir()):
+    if any(place.is_dir() and any(place.iterdir()) for place in (layout.mail, layout.messages)):
         raise ArchiveDamaged(f"{layout.root} has mail but {layout.settings.name} is missing")

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mailarchive.archive import forms
 from mailarchive.archive.archive import Archive
 from mailarchive.archive.crew import Crew, Work, helpers_for
+from mailarchive.archive.forms import form_of
 from mailarchive.archive.layout import Layout
 from mailarchive.archive.messages import MessageReader
 from mailarchive.catalog import sqlite
@@ -51,7 +51,7 @@ class Dock:
             if isinstance(known, Path):
                 known = stack.enter_context(closing(sqlite.open_existing(known)))
             laid = stack.enter_context(closing(Laid(self.laid)))
-            yield OutgoingReader(laid, MessageReader(forms.texts(self.layout, cached=1), known))
+            yield OutgoingReader(laid, MessageReader(form_of(self.layout).texts(cached=1), known))
 
 
 class Shipment:

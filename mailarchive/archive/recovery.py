@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-from mailarchive.archive import forms
+from mailarchive.archive.forms import Settling, form_of
 from mailarchive.archive.layout import Layout
 from mailarchive.archive.messages import MessageReader
 from mailarchive.catalog import sqlite
@@ -46,7 +46,7 @@ class Recovery:
         catalog, replay, late = self._replay()
         position = self._mend_tail(replay, self._whole(catalog, late))
         journal = log.Log(self.layout.journal, position, frames.compress)
-        settling = forms.settling(self.layout, self.tell, self._aside)
+        settling = form_of(self.layout).settling(self.tell, self._aside)
         try:
             catalog.apply((), position)
             self._checkpoint(journal, catalog, settling, [fact for _, fact in late])
@@ -60,7 +60,7 @@ class Recovery:
         return catalog
 
     @staticmethod
-    def _checkpoint(journal: log.Log, catalog: Catalog, settling: forms.Settling, facts: list[Fact]) -> None:
+    def _checkpoint(journal: log.Log, catalog: Catalog, settling: Settling, facts: list[Fact]) -> None:
         if journal.news:
             settling.sync()
             catalog.apply(facts, journal.checkpoint())
@@ -140,7 +140,7 @@ class Recovery:
 
     def _whole(self, catalog: Catalog, late: list[tuple[int, Fact]]) -> int | None:
         """Drop from ``late`` everything from the first message on whose octets are not whole; return where it was."""
-        reader = MessageReader(forms.texts(self.layout), catalog)
+        reader = MessageReader(form_of(self.layout).texts(), catalog)
         for index, (at, fact) in enumerate(late):
             if isinstance(fact, MessageStored) and not reader.is_whole(fact):
                 del late[index:]

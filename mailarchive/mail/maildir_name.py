@@ -67,8 +67,7 @@ def letters_of(flags: Iterable[str], keywords: Mapping[str, int]) -> str:
     letters = set()
     for flag in flags:
         number = keywords.get(flag.lower(), len(KEYWORD_LETTERS))
-        letter = _LETTERS.get(flag.lower()) or KEYWORD_LETTERS[number : number + 1]
-        letters.add(letter)
+        letters |= {_LETTERS.get(flag.lower(), ""), KEYWORD_LETTERS[number : number + 1]}
     return "".join(sorted(letters))
 
 
@@ -78,9 +77,9 @@ def flags_of(letters: str, keywords: Mapping[int, str]) -> frozenset[str]:
     return frozenset(flag for flag in flags if flag)
 
 
-def has_letter(flag: str) -> bool:
-    """Return whether a flag has a letter of its own, and so is no keyword in ``dovecot-keywords``."""
-    return flag.lower() in _LETTERS
+def is_keyword(flag: str) -> bool:
+    """Return whether a flag belongs into ``dovecot-keywords``: also $Forwarded, whose letter Dovecot does not read."""
+    return not flag.startswith("\\")
 
 
 def parse_keywords(text: bytes) -> dict[int, str]:

@@ -80,6 +80,19 @@ def entry_length(text: bytes, *, final: bool) -> int:
     return len(from_line(None)) + len(text) + quoted + (1 if final else 2)
 
 
+def sizes_of_stream(chunks: Iterable[bytes], eol: Eol, *, final: bool) -> tuple[int, int]:
+    """Return the length of the text of the message ``chunks``, with the line ends that are stored, and of its entry."""
+    lengths = {"text": 0}
+
+    def counted() -> Iterator[bytes]:
+        for chunk in to_lf(chunks) if eol == "crlf" else chunks:
+            lengths["text"] += len(chunk)
+            yield chunk
+
+    entry = sum(map(len, encode_stream(counted(), "lf", final=final, date=None)))
+    return lengths["text"], entry
+
+
 def encode_stream(chunks: Iterable[bytes], eol: Eol, *, final: bool, date: datetime | None) -> Iterator[bytes]:
     """Yield the entry in pieces about as large as ``chunks``; memory does not grow with the message or its lines."""
     yield from_line(date)

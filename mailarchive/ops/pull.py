@@ -5,7 +5,7 @@ from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
-from mailarchive.archive.archive import open_for_rehearsal, open_for_writing
+from mailarchive.archive.archive import Kind, open_for_rehearsal, open_for_writing
 from mailarchive.archive.writer import Writer
 from mailarchive.clock import Clock, Stop
 from mailarchive.errors import ArchiveDamaged, ExitCode
@@ -50,7 +50,7 @@ def pull(
         _conclude(report, stop, len(accounts))
         return report
     try:
-        with open_for_writing(directory, "pull", clock, tell, make=True) as writer:
+        with open_for_writing(directory, "pull", clock, tell, make=Kind()) as writer:
             return _pull_all(writer, accounts, options, around, lanes or Lanes(), report)
     except ArchiveDamaged as error:
         if not error.retryable:

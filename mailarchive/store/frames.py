@@ -3,7 +3,7 @@
 import json
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple, cast
 
@@ -88,6 +88,38 @@ def _put(target: int, octets: bytes) -> int:
 def compress(octets: bytes) -> bytes:
     """Return ``octets`` as one frame."""
     return zstandard.ZstdCompressor(level=LEVEL, write_checksum=True, write_content_size=True).compress(octets)
+
+
+LONGEST_HEADER = 18
+"""So many octets of a frame tell its content size (RFC 8878 section 3.1.1.1)."""
+
+
+class FrameMaker:
+    """Makes many frames at one level: to get ready takes longer than to compress a small message. Not thread-safe."""
+
+    def __init__(self, level: int) -> None:
+        self._compressor = zstandard.ZstdCompressor(level=level, write_checksum=True, write_content_size=True)
+
+    def frame(self, pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
+        """Yield ``pieces``, of ``size`` octets together, as one frame; memory does not grow with ``size``."""
+        if size <= WHOLE:
+            yield self._compressor.compress(b"".join(pieces))
+            return
+        frame = self._compressor.compressobj(size=size)
+        for piece in pieces:
+            yield frame.compress(piece)
+        yield frame.flush()
+
+
+def content_size(beginning: bytes) -> int:
+    """Return the content size that a frame announces; ``beginning`` has its header. Raises ArchiveDamaged."""
+    try:
+        size = zstandard.frame_content_size(beginning)
+    except zstandard.ZstdError as error:
+        raise ArchiveDamaged(f"a zstd frame is damaged ({error})") from error
+    if size < 0:
+        raise ArchiveDamaged("a zstd frame does not announce its size")
+    return size
 
 
 def decompress(octets: bytes) -> bytes:

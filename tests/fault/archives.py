@@ -13,7 +13,8 @@ from typing import Any
 import zstandard
 
 from mailarchive.archive import writer
-from mailarchive.archive.archive import open_for_reading
+from mailarchive.archive.archive import Kind, open_for_reading
+from mailarchive.archive.archive import make as make_archive
 from mailarchive.archive.mbox import packer, store
 from mailarchive.clock import Stop
 from mailarchive.journal import log
@@ -45,8 +46,15 @@ ODD = (
 )
 
 
-def shrink() -> None:
-    """Set the small sizes for the rest of this process."""
+MBOX, MAILDIR, PLAIN = Kind(), Kind("maildir"), Kind("maildir", None)
+kind = MBOX
+"""What the archives of this process are."""
+
+
+def shrink(wanted: Kind = kind) -> None:
+    """Set the small sizes, and the kind of archives, for the rest of this process."""
+    global kind  # noqa: PLW0603 - for a process that is about to be killed
+    kind = wanted
     for module, name, value in SMALL:
         setattr(module, name, value)
 
@@ -99,6 +107,8 @@ def pull_memory(
         if tell is not None and isinstance(event, Notice):
             tell.append(event.text)
 
+    if not (root / "archive.toml").exists():
+        make_archive(root, kind, StillClock())
     return pull(
         root,
         [PullAccount(account.account, lambda: MemorySource(account))],

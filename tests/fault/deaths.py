@@ -22,7 +22,19 @@ Death = Literal["kill", "torn", "power", "power-mail", "power-journal"]
 _OPEN_CHANGES = os.O_CREAT | os.O_TRUNC
 REAL = {
     name: getattr(os, name)
-    for name in ("open", "write", "fsync", "replace", "rename", "unlink", "truncate", "ftruncate", "mkdir")
+    for name in (
+        "open",
+        "write",
+        "fsync",
+        "replace",
+        "rename",
+        "unlink",
+        "truncate",
+        "ftruncate",
+        "mkdir",
+        "link",
+        "rmdir",
+    )
 }
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from mailarchive.archive.archive import open_for_writing
+from mailarchive.archive.archive import Kind, open_for_writing
 from mailarchive.clock import Stop, SystemClock
 from mailarchive.config import Endpoint, account_of
 from mailarchive.errors import StorageFailed
@@ -23,7 +23,7 @@ from mailarchive.sources.base import Spool
 from mailarchive.sources.memory import MemoryAccount, MemoryOpenMailbox, MemorySource
 from mailarchive.sources.registry import connect
 from mailarchive.targets import imap
-from tests.fault.archives import account_at_first, change, ignore_text, message, pull_memory, shrink
+from tests.fault.archives import MBOX, account_at_first, change, ignore_text, message, pull_memory, shrink
 from tests.fault.deaths import Death, Failing, Mortal
 from tests.integration.restores import restore_at
 from tests.integration.sites import account_at
@@ -34,9 +34,9 @@ PIECE, LARGE = 700, 1000
 DAY = datetime(2024, 2, 29, tzinfo=UTC)
 
 
-def pull_twice(root: Path, at: int, death: Death) -> None:
+def pull_twice(root: Path, at: int, death: Death, kind: Kind = MBOX) -> None:
     """Make an archive, let things change, pull again; die before the ``at``-th call that changes a file."""
-    shrink()
+    shrink(kind)
     Mortal(root, at, death).install()
     _pull_twice(root)
 
@@ -65,9 +65,9 @@ def pull_traced(root: Path) -> None:
     _to_the_end(root)
 
 
-def pull_failing(root: Path, at: int, number: int) -> None:
+def pull_failing(root: Path, at: int, number: int, kind: Kind = MBOX) -> None:
     """Do the same while the ``at``-th call that changes a file fails with ``number``."""
-    shrink()
+    shrink(kind)
     Failing(at, number).install()
     _to_the_end(root)
 
@@ -86,9 +86,9 @@ def _pull_twice(root: Path) -> None:
     pull_memory(root, account)
 
 
-def open_again(root: Path, at: int, death: Death) -> None:
+def open_again(root: Path, at: int, death: Death, kind: Kind = MBOX) -> None:
     """Open an archive for writing, which mends it; die before the ``at``-th call that changes a file."""
-    shrink()
+    shrink(kind)
     Mortal(root, at, death).install()
     with open_for_writing(root, "test", StillClock(), ignore_text):
         pass

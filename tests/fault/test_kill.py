@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from mailarchive.archive.archive import Kind
 from mailarchive.sources.memory import MemoryAccount
 from tests.fault.archives import (
+    MAILDIR,
+    MBOX,
     Journal,
     account_at_first,
     can_be_completed,
@@ -31,9 +34,9 @@ def final() -> MemoryAccount:
     return account
 
 
-def killed_at(root: Path, at: int, death: Death) -> bool:
+def killed_at(root: Path, at: int, death: Death, kind: Kind = MBOX) -> bool:
     """Run the script until it dies before call ``at``; return whether it did."""
-    code = run(pull_twice, root, at, death)
+    code = run(pull_twice, root, at, death, kind)
     assert code in {0, KILLED}
     return code == KILLED
 
@@ -47,6 +50,20 @@ def test_what_was_recorded_survives_the_death_of_the_process(
         root = tmp_path / str(at)
         died = killed_at(root, at, death)
         can_be_completed(root, final, Journal.of(root))
+        if not died:
+            break
+    assert at > 100
+
+
+@pytest.mark.usefixtures("maildir")
+@pytest.mark.parametrize("death", ["kill", "torn", "power", "power-mail", "power-journal"])
+def test_a_maildir_archive_survives_as_well(tmp_path: Path, final: MemoryAccount, death: Death) -> None:
+    first = ("kill", "torn", "power", "power-mail", "power-journal").index(death)
+    for at in itertools.count(1 + first, 9):
+        root = tmp_path / str(at)
+        died = killed_at(root, at, death, MAILDIR)
+        before = Journal.of(root)
+        can_be_completed(root, final, before.checkpointed() if death.startswith("power") else before)
         if not died:
             break
     assert at > 100

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mailarchive.archive import writer as writers
-from mailarchive.archive.archive import check, open_for_reading, open_for_writing
+from mailarchive.archive.archive import Kind, check, open_for_reading, open_for_writing
 from mailarchive.archive.mbox import store as stores
 from mailarchive.archive.prepare import prepare
 from mailarchive.archive.writer import Arrival, Writer
@@ -37,7 +37,7 @@ def fill(writer: Writer, first: int, count: int) -> None:
 @contextmanager
 def writing(root: Path) -> Iterator[Writer]:
     """Begin a run that has a mailbox to put messages into."""
-    with open_for_writing(root, "pull", SystemClock(), ignore_text, make=True) as writer:
+    with open_for_writing(root, "pull", SystemClock(), ignore_text, make=Kind()) as writer:
         writer.begin("pull")
         writer.account(Account("me@host", "memory"))
         writer.mailbox(1, "me@host", ListedMailbox(mailbox_name(b"INBOX", "/")), 1)

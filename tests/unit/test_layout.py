@@ -18,7 +18,7 @@ from tests.servers.still_clock import StillClock
 
 def test_a_new_archive_has_its_directories_settings_and_readme(tmp_path: Path) -> None:
     root = tmp_path / "deep" / "archive"
-    layout.make(root, StillClock())
+    layout.make(root, layout.Kind(), StillClock())
     assert sorted(path.name for path in root.iterdir()) == ["README.txt", "archive.toml", "journal", "mail", "partial"]
     settings = tomllib.loads((root / "archive.toml").read_text())
     assert (settings["format"], settings["layout"]) == (1, "mbox")
@@ -38,18 +38,18 @@ def test_only_the_owner_may_read_an_archive(tmp_path: Path) -> None:
 
 
 def test_making_that_was_cut_short_is_gone_on_with(tmp_path: Path) -> None:
-    layout.make(tmp_path, StillClock())
+    layout.make(tmp_path, layout.Kind(), StillClock())
     (tmp_path / "archive.toml").rename(tmp_path / "archive.toml.tmp")
-    layout.make(tmp_path, StillClock())
+    layout.make(tmp_path, layout.Kind(), StillClock())
     assert Layout(tmp_path).read_settings()["format"] == 1
 
 
 def test_a_directory_of_others_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(UsageError, match="not empty"):
-        layout.make(tmp_path, StillClock())
+        layout.make(tmp_path, layout.Kind(), StillClock())
     with pytest.raises(UsageError, match="not a directory"):
-        layout.make(tmp_path / "thesis.txt", StillClock())
+        layout.make(tmp_path / "thesis.txt", layout.Kind(), StillClock())
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
@@ -58,7 +58,7 @@ def test_mail_without_settings_is_not_written_over(tmp_path: Path) -> None:
     for name in ("archive.toml", "catalog.sqlite3"):
         (tmp_path / "archive" / name).unlink()
     with pytest.raises(ArchiveDamaged, match="has mail"):
-        layout.make(tmp_path / "archive", StillClock())
+        layout.make(tmp_path / "archive", layout.Kind(), StillClock())
 
 
 def test_no_archive_is_made_by_reading(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_no_archive_is_made_by_reading(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["format = 2", 'format = 7\nlayout = "later"', 'format = 2\nlayout = "mbox"'])
 def test_a_later_format_is_refused_by_its_number(tmp_path: Path, text: str) -> None:
-    layout.make(tmp_path, StillClock())
+    layout.make(tmp_path, layout.Kind(), StillClock())
     (tmp_path / "archive.toml").write_text(text)
     with pytest.raises(FormatTooNew, match="this program knows 1") as caught:
         Layout(tmp_path).read_settings()
@@ -81,7 +81,7 @@ def test_a_later_format_is_refused_by_its_number(tmp_path: Path, text: str) -> N
 
 @pytest.mark.parametrize("text", ["", "format", 'format = "1"\nlayout = "mbox"', 'format = 1\nlayout = "x"', "\0"])
 def test_settings_that_cannot_be_read_are_damage(tmp_path: Path, text: str) -> None:
-    layout.make(tmp_path, StillClock())
+    layout.make(tmp_path, layout.Kind(), StillClock())
     (tmp_path / "archive.toml").write_text(text)
     with pytest.raises(ArchiveDamaged):
         Layout(tmp_path).read_settings()
@@ -89,7 +89,7 @@ def test_settings_that_cannot_be_read_are_damage(tmp_path: Path, text: str) -> N
 
 def test_the_catalog_may_live_elsewhere(tmp_path: Path) -> None:
     root = tmp_path / "archive"
-    layout.make(root, StillClock())
+    layout.make(root, layout.Kind(), StillClock())
     with (root / "archive.toml").open("a") as file:
         file.write(f'catalog = "{tmp_path}/elsewhere"\n')
     with open_for_writing(root, "x", StillClock(), ignore_text):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mailarchive.archive.archive import open_for_reading, open_for_writing
+from mailarchive.archive.archive import Kind, open_for_reading, open_for_writing
 from mailarchive.archive.prepare import prepare
 from mailarchive.archive.restoring import Landed, RestoreLog
 from mailarchive.archive.writer import Arrival, Writer
@@ -25,7 +25,7 @@ SMTP = Account("me@mx.example.org", "smtp")
 
 @contextmanager
 def opened(root: Path) -> Iterator[Writer]:
-    with open_for_writing(root, "restore", SystemClock(), ignore_text, make=True) as writer:
+    with open_for_writing(root, "restore", SystemClock(), ignore_text, make=Kind()) as writer:
         writer.begin("restore")
         yield writer
 

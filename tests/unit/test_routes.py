@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mailarchive.archive.archive import Catalog, open_for_writing
+from mailarchive.archive.archive import Catalog, Kind, open_for_writing
 from mailarchive.archive.prepare import prepare
 from mailarchive.archive.restoring import Landed, RestoreLog
 from mailarchive.archive.writer import Arrival, Writer
@@ -103,7 +103,7 @@ def _scope(catalog: Catalog, names: Collection[str]) -> Scope:
 
 @pytest.fixture
 def old(tmp_path: Path) -> Iterator[Old]:
-    with open_for_writing(tmp_path, "pull", SystemClock(), ignore_text, make=True) as writer:
+    with open_for_writing(tmp_path, "pull", SystemClock(), ignore_text, make=Kind()) as writer:
         writer.begin("pull")
         yield Old(writer)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mailarchive.archive.archive import open_for_writing
+from mailarchive.archive.archive import Kind, open_for_writing
 from mailarchive.archive.mbox import packer
 from mailarchive.archive.mbox.packer import Packer
 from mailarchive.archive.mbox.store import BlockStore
@@ -58,7 +58,7 @@ def arrivals(first: int, count: int, size: int = 500) -> list[Arrival]:
 @pytest.fixture
 def writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Writer]:
     monkeypatch.setattr("mailarchive.archive.mbox.store.BLOCK_SIZE", BLOCK)
-    with open_for_writing(tmp_path / "archive", "pull", SystemClock(), ignore_text, make=True) as made:
+    with open_for_writing(tmp_path / "archive", "pull", SystemClock(), ignore_text, make=Kind()) as made:
         made.begin("pull")
         made.account(Account("me@host", "memory"))
         made.mailbox(1, "me@host", ListedMailbox(mailbox_name(b"INBOX", "/")), 1)
@@ -135,7 +135,7 @@ def test_empty_blocks_that_a_power_failure_left_are_not_packed(tmp_path: Path) -
     root = tmp_path / "archive"
 
     def opened() -> AbstractContextManager[Writer]:
-        return open_for_writing(root, "pull", SystemClock(), ignore_text, make=True)
+        return open_for_writing(root, "pull", SystemClock(), ignore_text, make=Kind())
 
     with opened() as writer:
         writer.begin("pull")

@@ -1,0 +1,101 @@
+"""Puts links into Maildirs, or copies where there can be none, and makes a batch of them durable together."""
+
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from mailarchive.files import storage, sync_together
+from mailarchive.store.message_files import MessageFiles, seconds_of, set_time
+
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EXDEV, errno.ENOSYS}
+
+
+class Delivery:
+    """One batch after the other below ``root``. All methods raise StorageFailed.
+
+    A link is in its mailbox at once, since the message file is whole and durable. A copy comes by ``tmp``, is made
+    durable with those of its batch, and renamed. If the process dies before ``finish`` there may be files in ``tmp``,
+    which the next delivery of the same message writes anew.
+    """
+
+    def __init__(self, root: Path, files: MessageFiles, tell: Callable[[str], None]) -> None:
+        self._root = root
+        self._files = files
+        self._tell = tell
+        self._can_link = True
+        self._copies: list[tuple[Path, Path]] = []
+        self._changed: set[Path] = set()
+        """Directories."""
+
+    def touch(self, *directories: Path) -> None:
+        """Take notice that names in ``directories`` are new."""
+        self._changed.update(directories)
+
+    def deliver(self, directory: Path, name: str, number: int, date: datetime | None) -> None:
+        """Put message ``number`` into the Maildir ``directory``. Raises FileNotFoundError if it has no file."""
+        source, target = self._files.path(number), directory / "cur" / name
+        if int(source.stat().st_mtime) == seconds_of(date) or date is None:
+            self._link(source, target)
+        else:
+            self._copy(source, target, date)
+
+    def _link(self, source: Path, target: Path) -> None:
+        if self._can_link:
+            try:
+                os.link(source, target)
+            except FileExistsError:
+                return
+            except OSError as error:
+                if error.errno != errno.EMLINK and error.errno not in _NO_LINKS:
+                    with storage(target):
+                        raise
+                if error.errno != errno.EMLINK:
+                    self._can_link = False
+                    self._tell(f"{self._root} is on a file system without hard links: messages are copied")
+            else:
+                self._changed.add(target.parent)
+                return
+        self._copy(source, target, None)
+
+    def _copy(self, source: Path, target: Path, date: datetime | None) -> None:
+        """Copy with the time ``date``, or that of ``source``."""
+        if target.exists():
+            return
+        temporary = target.parent.with_name("tmp") / target.name
+        with storage(temporary):
+            shutil.copyfile(source, temporary)
+            temporary.chmod(0o600)
+            if date is None:
+                shutil.copystat(source, temporary)
+            else:
+                set_time(temporary, date)
+        self._copies.append((temporary, target))
+
+    def rename(self, directory: Path, old: str, new: str) -> None:
+        """Rename a message of the Maildir ``directory``."""
+        with storage(directory / "cur" / new):
+            (directory / "cur" / old).rename(directory / "cur" / new)
+        self._changed.add(directory / "cur")
+
+    def remove(self, directory: Path, name: str) -> None:
+        """Remove a message from the Maildir ``directory``."""
+        with storage(directory / "cur" / name):
+            (directory / "cur" / name).unlink(missing_ok=True)
+        self._changed.add(directory / "cur")
+
+    def finish(self) -> None:
+        """Make everything durable."""
+        if self._copies:
+            sync_together(self._root, [temporary for temporary, _ in self._copies])
+            for temporary, target in self._copies:
+                with storage(target):
+                    temporary.rename(target)
+                self._changed.add(target.parent)
+            self._copies.clear()
+        changed = [directory for directory in self._changed if directory.exists()]
+        if changed:
+            sync_together(self._root, changed)
+        self._changed.clear()

@@ -1,0 +1,348 @@
+"""The Maildir++ tree: links to the message files, made from the catalog and following it; may be deleted any time."""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from mailarchive.archive.maildir import names
+from mailarchive.archive.maildir.delivery import Delivery
+from mailarchive.archive.maildir.keywords import Keywords
+from mailarchive.archive.maildir.names import FileName
+from mailarchive.catalog.base import Catalog
+from mailarchive.errors import ArchiveDamaged
+from mailarchive.facts import (
+    Fact,
+    FlagsChanged,
+    Gone,
+    Lost,
+    MailboxSeen,
+    MailboxVanished,
+    MessageStored,
+    Placed,
+    Position,
+)
+from mailarchive.files import make_directory, remove, replace_durably
+from mailarchive.mail.maildir_name import KEYWORDS_FILE
+from mailarchive.mail.maildir_name import parse as parse_name
+from mailarchive.model import Eol, RemoteUid
+from mailarchive.records import KnownMailbox
+from mailarchive.store.message_files import MessageFiles, seconds_of
+
+STATE = "tree.json"
+_MAILDIR = ("cur", "new", "tmp")
+_MARK = "maildirfolder"
+"""What a Maildir++ mailbox other than INBOX has, empty."""
+
+Key = tuple[int, RemoteUid]
+"""UIDVALIDITY and UID."""
+Tell = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Touched:
+    """What facts change in the tree: mailboxes as a whole, and placements (True: they are not in the tree yet)."""
+
+    whole: set[int] = field(default_factory=set)
+    placements: dict[int, dict[Key, bool]] = field(default_factory=dict)
+
+    def add(self, mailbox: int, uidvalidity: int, uid: RemoteUid, *, is_new: bool = False) -> None:
+        """Note a placement."""
+        self.placements.setdefault(mailbox, {}).setdefault((uidvalidity, uid), is_new)
+
+
+class Wanted(NamedTuple):
+    """A link that there must be."""
+
+    name: FileName
+    number: int
+    date: datetime | None
+    flags: tuple[str, ...]
+    size: int
+    eol: Eol
+
+
+class Tree:
+    """The tree at ``root``, for the holder of the lock.
+
+    Its state tells the position in the journal that it reflects, and is written last: where that is not the
+    catalog's, everything is compared. ``tell`` is told once if messages cannot be linked and are copied.
+    """
+
+    def __init__(self, root: Path, files: MessageFiles, tell: Tell) -> None:
+        self._root = root
+        self._files = files
+        self._delivery = Delivery(root, files, tell)
+        self._sizes: dict[int, int] = {}
+        """Octets of the text of message files that are new."""
+        self._position, self._directories = _read_state(root / STATE)
+
+    def learn_size(self, number: int, text_size: int) -> None:
+        """Take notice of the octets of a message's text, so that its file need not be asked."""
+        self._sizes[number] = text_size
+
+    # -- what changes ----------------------------------------------------------------------------------------------
+
+    def touched(self, facts: Sequence[Fact], catalog: Catalog) -> Touched:
+        """Return what ``facts`` change in the tree; ``catalog`` is as it was before them."""
+        touched = Touched()
+        boxes: dict[int, KnownMailbox] | None = None
+        for fact in facts:
+            match fact:
+                case Placed():
+                    is_new = catalog.placement(fact.mailbox, fact.uidvalidity, fact.uid) is None
+                    touched.add(fact.mailbox, fact.uidvalidity, fact.uid, is_new=is_new)
+                case FlagsChanged():
+                    touched.add(fact.mailbox, fact.uidvalidity, fact.uid)
+                case Gone():
+                    for uid in fact.uids:
+                        touched.add(fact.mailbox, fact.uidvalidity, uid)
+                case MessageStored() | Lost():
+                    for record in catalog.placements_of(fact.digest):
+                        touched.add(record.mailbox, record.uidvalidity, record.uid)
+                case MailboxVanished():
+                    touched.whole.add(fact.mailbox)
+                case MailboxSeen():
+                    boxes = _by_number(catalog) if boxes is None else boxes
+                    if _changes(boxes.get(fact.mailbox), fact):
+                        touched.whole.add(fact.mailbox)
+                case _:
+                    pass
+        return touched
+
+    # -- following -------------------------------------------------------------------------------------------------
+
+    def follow(self, touched: Touched, catalog: Catalog, position: Position) -> None:
+        """Bring the tree to ``catalog``, which is at ``position``. Raises StorageFailed.
+
+        If the process dies in here, the state is that of before, and the next open compares everything.
+        """
+        boxes = _by_number(catalog)
+        for number in sorted(touched.whole):
+            self._compare(boxes[number], catalog)
+        for number, keys in touched.placements.items():
+            if number not in touched.whole:
+                self._change(boxes[number], keys, catalog)
+        self._finish(position)
+
+    def catch_up(self, catalog: Catalog) -> None:
+        """Compare everything if the tree is not at the position of ``catalog``. Raises StorageFailed."""
+        position = catalog.position()
+        if self._position == position:
+            return
+        self._clear_unfinished()
+        for box in catalog.mailboxes():
+            self._compare(box, catalog)
+        self._clear_strays()
+        self._finish(position)
+
+    def renew(self, catalog: Catalog) -> None:
+        """Compare everything, whatever position the tree has. Raises StorageFailed."""
+        self._position = None
+        self.catch_up(catalog)
+
+    def _finish(self, position: Position) -> None:
+        self._delivery.finish()
+        self._sizes.clear()
+        state = {
+            "position": [*position[:2], position.chain.hex(), position.checkpoints],
+            "mailboxes": self._directories,
+        }
+        make_directory(self._root)
+        replace_durably(self._root / STATE, json.dumps(state, indent=1).encode("ascii"))
+        self._position = position
+
+    def _compare(self, box: KnownMailbox, catalog: Catalog) -> None:
+        """Make a mailbox what the catalog says, whatever it is."""
+        directory = self._directory(box)
+        existing = dict(_ours(directory))
+        if box.present:
+            keywords = Keywords(directory)
+            for item in catalog.restorable(box.number):
+                if not item.lost:
+                    message = item.message
+                    name = names.file_name(message.block, seconds_of(item.date), item.uidvalidity, item.uid)
+                    wanted = Wanted(name, message.block, item.date, item.flags, message.size, message.eol)
+                    self._put(directory, existing.pop(name.place, []), wanted, keywords)
+            keywords.save()
+        for old in existing.values():
+            self._put(directory, old, None, None)
+        if not box.present:
+            self._remove(box.number, directory)
+
+    def _change(self, box: KnownMailbox, keys: dict[Key, bool], catalog: Catalog) -> None:
+        """Make placements of a mailbox what the catalog says."""
+        directory = self._directory(box)
+        keywords = Keywords(directory)
+        old = {names.place(*key) for key, is_new in keys.items() if not is_new}
+        existing = {place: found for place, found in _ours(directory) if place in old} if old else {}
+        for uidvalidity, uid in keys:
+            wanted = self._wanted(catalog, box, uidvalidity, uid)
+            self._put(directory, existing.get(names.place(uidvalidity, uid), []), wanted, keywords)
+        keywords.save()
+
+    @staticmethod
+    def _wanted(catalog: Catalog, box: KnownMailbox, uidvalidity: int, uid: RemoteUid) -> Wanted | None:
+        record = catalog.placement(box.number, uidvalidity, uid)
+        message = catalog.message(record.digest) if record and record.gone_at is None and box.present else None
+        if record is None or message is None:
+            return None
+        name = names.file_name(message.block, seconds_of(record.date), uidvalidity, uid)
+        return Wanted(name, message.block, record.date, record.flags, message.size, message.eol)
+
+    def _put(self, directory: Path, existing: list[str], wanted: Wanted | None, keywords: Keywords | None) -> None:
+        """Make the files of one placement, ``existing``, the one that is wanted, or none."""
+        letters = keywords.letters(wanted.flags) if wanted and keywords else ""
+        kept = False
+        for name in existing:
+            old = parse_name(name)
+            if kept or wanted is None or names.parse(name) != wanted.name:
+                self._delivery.remove(directory, name)
+                continue
+            kept = True
+            if old.letters != letters:
+                self._delivery.rename(directory, name, f"{old.base}:2,{letters}")
+        if wanted is not None and not kept:
+            self._deliver(directory, wanted, letters)
+
+    def _deliver(self, directory: Path, wanted: Wanted, letters: str) -> None:
+        size = self._sizes.get(wanted.number)
+        try:
+            size = self._files.text_size(wanted.number) if size is None else size
+            on_the_wire = f",W={wanted.size}" if wanted.eol == "crlf" else ""
+            name = f"{wanted.name.of}_{wanted.name.place}.mailarchive,S={size}{on_the_wire}:2,{letters}"
+            self._delivery.deliver(directory, name, wanted.number, wanted.date)
+        except (ArchiveDamaged, FileNotFoundError):
+            return  # verify tells of it, and repair
+
+    # -- directories -----------------------------------------------------------------------------------------------
+
+    def _directory(self, box: KnownMailbox) -> Path:
+        """Return the directory of a mailbox, made if it is missing, renamed if the mailbox was."""
+        key = str(box.number)
+        taken = {path.casefold() for number, path in self._directories.items() if number != key}
+        path = names.directory(box, taken)
+        before = self._directories.get(key, path)
+        if before != path and not before.endswith("/") and not (self._root / path).exists():
+            with suppress(OSError):
+                (self._root / before).rename(self._root / path)
+                self._delivery.touch(self._root / path, self._root / path / "..")
+        elif before != path:
+            self._clear(self._root / before)
+        self._directories[key] = path
+        self._make(self._root / path, is_inbox=path.endswith("/"))
+        return self._root / path
+
+    def _make(self, directory: Path, *, is_inbox: bool) -> None:
+        if (directory / "cur").is_dir():
+            return
+        for each in (self._root, directory.parent, directory, *(directory / name for name in _MAILDIR)):
+            make_directory(each)
+        if not is_inbox:
+            replace_durably(directory / _MARK, b"")
+            self._make(directory.parent, is_inbox=True)
+        self._delivery.touch(self._root, directory.parent, directory)
+
+    def _remove(self, number: int, directory: Path) -> None:
+        """Forget a mailbox that vanished, and remove its directory unless somebody else has files there."""
+        self._clear(directory)
+        del self._directories[str(number)]
+
+    def _clear(self, directory: Path) -> None:
+        self._delivery.finish()
+        for _, found in _ours(directory):
+            for name in found:
+                self._delivery.remove(directory, name)
+        for name in (KEYWORDS_FILE, _MARK):
+            remove(directory / name)
+        with suppress(OSError):
+            for name in _MAILDIR:
+                (directory / name).rmdir()
+            directory.rmdir()
+
+    def _clear_unfinished(self) -> None:
+        """Remove what a process that died was writing."""
+        for pattern in ("*.tmp", "*/*.tmp", "*/.*/*.tmp"):
+            for path in self._root.glob(pattern):
+                remove(path)
+        for tmp in [*self._root.glob("*/tmp"), *self._root.glob("*/.*/tmp")]:
+            for path in tmp.iterdir():
+                if names.parse(path.name):
+                    remove(path)
+
+    def _clear_strays(self) -> None:
+        """Remove our links from directories that are no mailbox's any more."""
+        assigned = {str(self._root / path).rstrip("/") for path in self._directories.values()}
+        for cur in [*self._root.glob("*/cur"), *self._root.glob("*/.*/cur")]:
+            if str(cur.parent) not in assigned and any(True for _ in _ours(cur.parent)):
+                self._clear(cur.parent)
+
+    # -- checking --------------------------------------------------------------------------------------------------
+
+    def differences(self, catalog: Catalog) -> Iterator[str]:
+        """Yield in sentences where the tree is not what ``catalog`` says; nothing if it is at another position."""
+        if self._position is not None and self._position != catalog.position():
+            return
+        for box in catalog.mailboxes():
+            wanted = {
+                names.file_name(item.message.block, seconds_of(item.date), item.uidvalidity, item.uid)
+                for item in (catalog.restorable(box.number) if box.present else ())
+                if not item.lost
+            }
+            directory = self._directories.get(str(box.number))
+            found = (
+                {names.parse(name) for _, each in _ours(self._root / directory) for name in each}
+                if directory
+                else set()
+            )
+            if missing := len(wanted - found):
+                yield f"the tree lacks {missing} messages of {box.name}; make it anew with: mailarchive rebuild"
+            if surplus := len(found - wanted):
+                yield f"the tree has {surplus} messages too many in {box.name}; make it anew with: mailarchive rebuild"
+
+
+def _by_number(catalog: Catalog) -> dict[int, KnownMailbox]:
+    return {box.number: box for box in catalog.mailboxes()}
+
+
+def _changes(before: KnownMailbox | None, fact: MailboxSeen) -> bool:
+    """Return whether more than what the tree does not show of a mailbox is new."""
+    return (
+        before is None
+        or not before.present
+        or before.name.parts != fact.parts
+        or before.uidvalidity != fact.uidvalidity
+    )
+
+
+def _ours(directory: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield our links in a mailbox by the placement that they stand for; what others put there is left out."""
+    found: dict[str, list[str]] = {}
+    with suppress(FileNotFoundError), os.scandir(directory / "cur") as entries:
+        for entry in entries:
+            name = names.parse(entry.name)
+            if name is not None:
+                found.setdefault(name.place, []).append(entry.name)
+    yield from found.items()
+
+
+def _read_state(path: Path) -> tuple[Position | None, dict[str, str]]:
+    """Return the position and the directories of mailboxes; None and nothing if that cannot be read."""
+    try:
+        state = json.loads(path.read_bytes())
+        part, offset, chain, checkpoints = state["position"]
+        mailboxes = {str(int(number)): str(directory) for number, directory in state["mailboxes"].items()}
+        if all(_is_within(directory) for directory in mailboxes.values()):
+            return Position(int(part), int(offset), bytes.fromhex(chain), int(checkpoints)), mailboxes
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass
+    return None, {}
+
+
+def _is_within(directory: str) -> bool:
+    parts = directory.split("/")
+    return len(parts) == 2 and parts[0] not in {"", ".", ".."} and parts[1] not in {".", ".."}
