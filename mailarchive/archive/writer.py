@@ -176,6 +176,15 @@ class Writer:
         self._sightings.add(placing.sighting(placed, prepared.header, prepared.size))
         return Added(prepared.digest, is_new, prepared.size)
 
+    def keep(self, prepared: Prepared, date: datetime | None) -> None:
+        """Put a message into the archive that is in no mailbox yet; else like ``add``."""
+        with self._lock, self._failing():
+            if self._absent([prepared.digest]):
+                self._put(prepared, date)
+            if not self._is_together:
+                self._flush()
+            self._checkpoint_if_due()
+
     def place(
         self,
         mailbox: int,

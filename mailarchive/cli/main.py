@@ -19,6 +19,7 @@ from mailarchive.cli.terminal import ReaderGone, flush, out, prepare, say
 from mailarchive.errors import ExitCode, MailArchiveError
 
 VERBS = {
+    "init": "init",
     "pull": "pull",
     "mailboxes": "mailboxes",
     "list": "list_messages",
@@ -29,6 +30,7 @@ VERBS = {
     "export": "export",
     "restore": "restore",
     "verify": "verify",
+    "convert": "convert",
     "rebuild": "rebuild",
     "repair": "repair",
     "cleanup": "cleanup",
