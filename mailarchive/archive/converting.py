@@ -100,9 +100,8 @@ class _Copying:
         date = following.date if isinstance(following, Placed) and following.digest == told.digest else None
         now = self._archive.catalog.message(told.digest)
         if now is None:
-            self._writer.record(
-                told._replace(block=0, offset=0, length=0), Lost(told.digest, "was lost before", cut=True)
-            )
+            nowhere = told._replace(block=0, offset=0, length=0)
+            self._writer.record(nowhere, Lost(told.digest, "was lost before", cut=True))
             return
         prepared = self._prepared(now)
         try:

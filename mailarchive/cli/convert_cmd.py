@@ -35,7 +35,6 @@ def convert(
     if as_json:
         out(dump({"exit_code": 0, **asdict(report)}))
     elif not quiet:
-        out(
-            f"{plural(report.messages, 'message')} ({size(report.octets)}) are in {clean(str(destination))}, as they were"
-        )
+        messages = f"{plural(report.messages, 'message')} ({size(report.octets)})"
+        out(f"{messages} are in {clean(str(destination))}, as they were")
     return 0

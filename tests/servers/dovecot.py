@@ -60,7 +60,7 @@ def _program() -> str | None:
 class Dovecot:
     """Runs while the context lasts; one user, ``user`` with password ``secret``.
 
-    ``mail_format`` is one of FORMATS. ``separator`` and ``prefix`` shape the namespace. ``rawlog`` records
+    ``mail_format`` is one of FORMATS; ``serving`` a Maildir that is served instead, and not written to. ``separator`` and ``prefix`` shape the namespace. ``rawlog`` records
     every command (and answer) for ``commands()``. ``pop3`` (package dovecot-pop3d) serves POP3 as well, ``lmtp``
     (package dovecot-lmtpd) takes mail for whoever it is for into the INBOX, with a Return-Path before it.
     ``introspection`` is the URL at which access tokens are asked about (RFC 7662), which then let in as well,
@@ -76,6 +76,7 @@ class Dovecot:
         self,
         *,
         mail_format: str = "sdbox",
+        serving: Path | None = None,
         separator: str = "/",
         prefix: str = "",
         rawlog: bool = False,
@@ -85,7 +86,7 @@ class Dovecot:
         mechanisms: str = "oauthbearer xoauth2",
         extra: str = "",
     ) -> None:
-        self._format = mail_format
+        self._location = f"{mail_format}:~/mail" if serving is None else f"maildir:{serving}:INDEX=MEMORY"
         self._namespace = (separator, prefix)
         self._rawlog = rawlog
         self._pop3 = pop3
@@ -297,13 +298,12 @@ class Dovecot:
     def _write_config(self) -> None:
         user, group = _mail_user()
         separator, prefix = self._namespace
-        layout = {"maildir": "maildir:~/mail", "sdbox": "sdbox:~/mail", "mdbox": "mdbox:~/mail"}[self._format]
         for name in ("run", "state", "home", "home/mail", *(["home/rawlog"] if self._rawlog else [])):
             (self._root / name).mkdir()
         self._config.write_text(
             CONFIG.format(
                 root=self._root,
-                location=layout,
+                location=self._location,
                 user=user,
                 group=group,
                 password=self.password,
