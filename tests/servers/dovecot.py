@@ -60,7 +60,8 @@ def _program() -> str | None:
 class Dovecot:
     """Runs while the context lasts; one user, ``user`` with password ``secret``.
 
-    ``mail_format`` is one of FORMATS; ``serving`` a Maildir that is served instead, and not written to. ``separator`` and ``prefix`` shape the namespace. ``rawlog`` records
+    ``mail_format`` is one of FORMATS; ``serving`` a Maildir that is served instead. ``separator`` and ``prefix`` shape
+    the namespace. ``rawlog`` records
     every command (and answer) for ``commands()``. ``pop3`` (package dovecot-pop3d) serves POP3 as well, ``lmtp``
     (package dovecot-lmtpd) takes mail for whoever it is for into the INBOX, with a Return-Path before it.
     ``introspection`` is the URL at which access tokens are asked about (RFC 7662), which then let in as well,
@@ -86,7 +87,12 @@ class Dovecot:
         mechanisms: str = "oauthbearer xoauth2",
         extra: str = "",
     ) -> None:
-        self._location = f"{mail_format}:~/mail" if serving is None else f"maildir:{serving}:INDEX=MEMORY"
+        self._format = mail_format
+        self._location = (
+            f"{mail_format}:~/mail"
+            if serving is None
+            else "maildir:" + str(serving).replace("%", "%%") + ":INDEX=MEMORY"
+        )
         self._namespace = (separator, prefix)
         self._rawlog = rawlog
         self._pop3 = pop3

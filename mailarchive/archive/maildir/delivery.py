@@ -26,9 +26,10 @@ class Delivery:
         self._files = files
         self._tell = tell
         self._can_link = True
-        self._copies: list[tuple[Path, Path]] = []
+        self._unnamed: list[tuple[Path, Path]] = []
+        """Files that have temporary names, and those that they are to have."""
         self._changed: set[Path] = set()
-        """Directories."""
+        """Directories, and files that were appended to."""
 
     def touch(self, *directories: Path) -> None:
         """Take notice that names in ``directories`` are new."""
@@ -72,7 +73,21 @@ class Delivery:
                 shutil.copystat(source, temporary)
             else:
                 set_time(temporary, date)
-        self._copies.append((temporary, target))
+        self._unnamed.append((temporary, target))
+
+    def write(self, path: Path, octets: bytes) -> None:
+        """Put ``octets`` at ``path``, with ``finish``: there is the old file or the new one, whole."""
+        temporary = path.with_name(path.name + ".tmp")
+        with storage(temporary):
+            temporary.write_bytes(octets)
+            temporary.chmod(0o600)
+        self._unnamed.append((temporary, path))
+
+    def append(self, path: Path, octets: bytes) -> None:
+        """Append ``octets`` to ``path``, durable with ``finish``."""
+        with storage(path), path.open("ab") as file:
+            file.write(octets)
+        self._changed.add(path)
 
     def rename(self, directory: Path, old: str, new: str) -> None:
         """Rename a message of the Maildir ``directory``."""
@@ -88,14 +103,14 @@ class Delivery:
 
     def finish(self) -> None:
         """Make everything durable."""
-        if self._copies:
-            sync_together(self._root, [temporary for temporary, _ in self._copies])
-            for temporary, target in self._copies:
+        if self._unnamed:
+            sync_together(self._root, [temporary for temporary, _ in self._unnamed])
+            for temporary, target in self._unnamed:
                 with storage(target):
                     temporary.rename(target)
                 self._changed.add(target.parent)
-            self._copies.clear()
-        changed = [directory for directory in self._changed if directory.exists()]
+            self._unnamed.clear()
+        changed = [path for path in self._changed if path.exists()]
         if changed:
             sync_together(self._root, changed)
         self._changed.clear()

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from mailarchive.files import replace_durably
 from mailarchive.mail.maildir_name import (
     KEYWORD_LETTERS,
     KEYWORDS_FILE,
@@ -21,18 +20,19 @@ class Keywords:
     """Gives each keyword of the mailbox in ``directory`` a letter, the same for ever; the 27th gets none."""
 
     def __init__(self, directory: Path) -> None:
-        self._path = directory / KEYWORDS_FILE
+        self.path = directory / KEYWORDS_FILE
+        self.is_new = False
+        """Whether there is a keyword that the file does not have."""
         try:
-            self._names = parse_keywords(self._path.read_bytes())
+            self._names = parse_keywords(self.path.read_bytes())
         except OSError:
             self._names = {}
         self._numbers = {name.lower(): number for number, name in self._names.items()}
-        self._is_new = False
 
     def letters(self, flags: Iterable[str]) -> str:
         """Return the letters of ``flags``."""
         for flag in flags:
-            if is_keyword(flag) and _ATOM.fullmatch(flag) and flag.lower() not in self._numbers:
+            if is_keyword(flag) and flag.lower() not in self._numbers and _ATOM.fullmatch(flag):
                 self._number(flag)
         return letters_of(flags, self._numbers)
 
@@ -41,10 +41,8 @@ class Keywords:
         if free is not None:
             self._names[free] = keyword
             self._numbers[keyword.lower()] = free
-            self._is_new = True
+            self.is_new = True
 
-    def save(self) -> None:
-        """Write the file if there is a keyword that it does not have. Raises StorageFailed."""
-        if self._is_new:
-            replace_durably(self._path, format_keywords(self._names))
-            self._is_new = False
+    def octets(self) -> bytes:
+        """Return what the file has to be."""
+        return format_keywords(self._names)

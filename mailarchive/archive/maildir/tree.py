@@ -9,10 +9,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from mailarchive.archive.maildir import names
+from mailarchive.archive.maildir import names, uidlist
 from mailarchive.archive.maildir.delivery import Delivery
 from mailarchive.archive.maildir.keywords import Keywords
 from mailarchive.archive.maildir.names import FileName
+from mailarchive.archive.maildir.uidlist import Listed
 from mailarchive.catalog.base import Catalog
 from mailarchive.errors import ArchiveDamaged
 from mailarchive.facts import (
@@ -161,14 +162,15 @@ class Tree:
         directory = self._directory(box)
         existing = dict(_ours(directory))
         if box.present:
-            keywords = Keywords(directory)
+            keywords, listed = Keywords(directory), list[Listed]()
             for item in catalog.restorable(box.number):
                 if not item.lost:
                     message = item.message
                     name = names.file_name(message.block, seconds_of(item.date), item.uidvalidity, item.uid)
                     wanted = Wanted(name, message.block, item.date, item.flags, message.size, message.eol)
-                    self._put(directory, existing.pop(name.place, []), wanted, keywords)
-            keywords.save()
+                    base = self._put(directory, existing.pop(name.place, []), wanted, keywords)
+                    listed += _listed(item.uid, base)
+            self._describe(box, directory, keywords, listed, is_whole=True)
         for old in existing.values():
             self._put(directory, old, None, None)
         if not box.present:
@@ -177,13 +179,36 @@ class Tree:
     def _change(self, box: KnownMailbox, keys: dict[Key, bool], catalog: Catalog) -> None:
         """Make placements of a mailbox what the catalog says."""
         directory = self._directory(box)
-        keywords = Keywords(directory)
+        keywords, listed = Keywords(directory), list[Listed]()
         old = {names.place(*key) for key, is_new in keys.items() if not is_new}
         existing = {place: found for place, found in _ours(directory) if place in old} if old else {}
         for uidvalidity, uid in keys:
             wanted = self._wanted(catalog, box, uidvalidity, uid)
-            self._put(directory, existing.get(names.place(uidvalidity, uid), []), wanted, keywords)
-        keywords.save()
+            there = existing.get(names.place(uidvalidity, uid), [])
+            base = self._put(directory, there, wanted, keywords)
+            if base not in {parse_name(name).base for name in there}:
+                listed += _listed(uid, base)
+        self._describe(box, directory, keywords, listed, is_whole=False)
+
+    def _describe(
+        self, box: KnownMailbox, directory: Path, keywords: Keywords, listed: list[Listed], *, is_whole: bool
+    ) -> None:
+        """Write what Dovecot wants to know of a mailbox: keywords and, where the server gave UIDs, these.
+
+        ``listed`` are those of the messages that are new, or of all there are.
+        """
+        if keywords.is_new:
+            self._delivery.write(keywords.path, keywords.octets())
+        if not listed or box.uidvalidity is None:
+            return
+        path = directory / uidlist.NAME
+        listed.sort()
+        if not is_whole:
+            if uidlist.takes(path, box.uidvalidity, listed[0].uid):
+                self._delivery.append(path, uidlist.lines(listed))
+                return
+            listed = sorted({*listed, *_listed_there(directory, box.uidvalidity)})
+        self._delivery.write(path, uidlist.whole(box.account, box.number, box.uidvalidity, listed))
 
     @staticmethod
     def _wanted(catalog: Catalog, box: KnownMailbox, uidvalidity: int, uid: RemoteUid) -> Wanted | None:
@@ -194,30 +219,32 @@ class Tree:
         name = names.file_name(message.block, seconds_of(record.date), uidvalidity, uid)
         return Wanted(name, message.block, record.date, record.flags, message.size, message.eol)
 
-    def _put(self, directory: Path, existing: list[str], wanted: Wanted | None, keywords: Keywords | None) -> None:
-        """Make the files of one placement, ``existing``, the one that is wanted, or none."""
+    def _put(
+        self, directory: Path, existing: list[str], wanted: Wanted | None, keywords: Keywords | None
+    ) -> str | None:
+        """Make the files of one placement, ``existing``, the one that is wanted, or none; return its base."""
         letters = keywords.letters(wanted.flags) if wanted and keywords else ""
-        kept = False
+        kept: str | None = None
         for name in existing:
             old = parse_name(name)
-            if kept or wanted is None or names.parse(name) != wanted.name:
+            if kept is not None or wanted is None or names.parse(name) != wanted.name:
                 self._delivery.remove(directory, name)
                 continue
-            kept = True
+            kept = old.base
             if old.letters != letters:
                 self._delivery.rename(directory, name, f"{old.base}:2,{letters}")
-        if wanted is not None and not kept:
-            self._deliver(directory, wanted, letters)
+        return self._deliver(directory, wanted, letters) if wanted is not None and not kept else kept
 
-    def _deliver(self, directory: Path, wanted: Wanted, letters: str) -> None:
+    def _deliver(self, directory: Path, wanted: Wanted, letters: str) -> str | None:
         size = self._sizes.get(wanted.number)
         try:
             size = self._files.text_size(wanted.number) if size is None else size
             on_the_wire = f",W={wanted.size}" if wanted.eol == "crlf" else ""
-            name = f"{wanted.name.of}_{wanted.name.place}.mailarchive,S={size}{on_the_wire}:2,{letters}"
-            self._delivery.deliver(directory, name, wanted.number, wanted.date)
+            base = f"{wanted.name.of}_{wanted.name.place}.mailarchive,S={size}{on_the_wire}"
+            self._delivery.deliver(directory, f"{base}:2,{letters}", wanted.number, wanted.date)
         except (ArchiveDamaged, FileNotFoundError):
-            return  # verify tells of it, and repair
+            return None  # verify tells of it, and repair
+        return base
 
     # -- directories -----------------------------------------------------------------------------------------------
 
@@ -228,6 +255,7 @@ class Tree:
         path = names.directory(box, taken)
         before = self._directories.get(key, path)
         if before != path and not before.endswith("/") and not (self._root / path).exists():
+            self._delivery.finish()
             with suppress(OSError):
                 (self._root / before).rename(self._root / path)
                 self._delivery.touch(self._root / path, self._root / path / "..")
@@ -243,7 +271,7 @@ class Tree:
         for each in (self._root, directory.parent, directory, *(directory / name for name in _MAILDIR)):
             make_directory(each)
         if not is_inbox:
-            replace_durably(directory / _MARK, b"")
+            self._delivery.write(directory / _MARK, b"")
             self._make(directory.parent, is_inbox=True)
         self._delivery.touch(self._root, directory.parent, directory)
 
@@ -257,7 +285,7 @@ class Tree:
         for _, found in _ours(directory):
             for name in found:
                 self._delivery.remove(directory, name)
-        for name in (KEYWORDS_FILE, _MARK):
+        for name in (KEYWORDS_FILE, uidlist.NAME, _MARK):
             remove(directory / name)
         with suppress(OSError):
             for name in _MAILDIR:
@@ -328,6 +356,18 @@ def _ours(directory: Path) -> Iterator[tuple[str, list[str]]]:
             if name is not None:
                 found.setdefault(name.place, []).append(entry.name)
     yield from found.items()
+
+
+def _listed(uid: RemoteUid, base: str | None) -> list[Listed]:
+    return [Listed(uid, base)] if isinstance(uid, int) and base is not None else []
+
+
+def _listed_there(directory: Path, uidvalidity: int) -> Iterator[Listed]:
+    """Yield the messages of a mailbox by the UIDs that their names tell."""
+    for place, found in _ours(directory):
+        validity, _, uid = place.partition("_")
+        if int(validity) == uidvalidity and uid.isdecimal():
+            yield Listed(int(uid), parse_name(found[0]).base)
 
 
 def _read_state(path: Path) -> tuple[Position | None, dict[str, str]]:
