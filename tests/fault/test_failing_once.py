@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mailarchive.archive.archive import Kind
 from mailarchive.errors import ExitCode
 from mailarchive.sources.memory import MemoryAccount
 from tests.fault.archives import Journal, account_at_first, can_be_completed, change
@@ -14,9 +15,9 @@ from tests.fault.deaths import run, run_traced
 from tests.fault.scripts import pull_failing, pull_traced
 
 pytestmark = [pytest.mark.usefixtures("small"), pytest.mark.no_cover]
-CALLS = 210
+CALLS = {"mbox": 210, "maildir": 440}
 """About as many as the script makes."""
-STRIPES = 5
+STRIPES = {"mbox": 5, "maildir": 13}
 
 
 @pytest.fixture
@@ -28,12 +29,12 @@ def final() -> MemoryAccount:
 
 
 @pytest.mark.parametrize("stripe", [1, 2, 3])
-def test_any_call_may_fail_once(tmp_path: Path, final: MemoryAccount, stripe: int) -> None:
+def test_any_call_may_fail_once(tmp_path: Path, final: MemoryAccount, stripe: int, kind: Kind) -> None:
     failed = 0
     numbers = itertools.cycle((errno.EIO, errno.ENOSPC))
-    for at, number in zip(range(stripe, CALLS, STRIPES), numbers, strict=False):
+    for at, number in zip(range(stripe, CALLS[kind.layout], STRIPES[kind.layout]), numbers, strict=False):
         root = tmp_path / str(at)
-        code = run(pull_failing, root, at, number)
+        code = run(pull_failing, root, at, number, kind)
         assert code in {0, ExitCode.STORAGE_FAILED}
         failed += code != 0
         can_be_completed(root, final, Journal.of(root))

@@ -59,7 +59,7 @@ def test_what_was_recorded_survives_the_death_of_the_process(
 @pytest.mark.parametrize("death", ["kill", "torn", "power", "power-mail", "power-journal"])
 def test_a_maildir_archive_survives_as_well(tmp_path: Path, final: MemoryAccount, death: Death) -> None:
     first = ("kill", "torn", "power", "power-mail", "power-journal").index(death)
-    for at in itertools.count(1 + first, 9):
+    for at in itertools.count(1 + first, 17):
         root = tmp_path / str(at)
         died = killed_at(root, at, death, MAILDIR)
         before = Journal.of(root)

@@ -5,12 +5,13 @@ import tempfile
 from pathlib import Path
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine
+from hypothesis.stateful import RuleBasedStateMachine, initialize
 
-from mailarchive.archive.archive import open_for_reading
+from mailarchive.archive.archive import Kind, open_for_reading
 from mailarchive.ops.events import ignore
 from mailarchive.ops.verify import verify
-from tests.fault.archives import SMALL, ignore_text
+from tests.fault import archives
+from tests.fault.archives import MAILDIR, MBOX, PLAIN, SMALL, ignore_text
 
 PATHS = ("INBOX", "a", "A", "a/b", "日本", 'q"u\\o', "x.y")
 FLAGS = ("\\Seen", "\\Flagged", "\\Deleted", "work", "$Junk")
@@ -32,7 +33,13 @@ class ArchiveMachine(RuleBasedStateMachine):
         self.root = self.place / "archive"
         self.ever: set[bytes] = set()
 
+    @initialize(kind=st.sampled_from((MBOX, MAILDIR, PLAIN)))
+    def choose(self, kind: Kind) -> None:
+        """Let the archive be of any kind."""
+        archives.kind = kind
+
     def teardown(self) -> None:
+        archives.kind = MBOX
         for module, name, value in self._before:
             setattr(module, name, value)
         shutil.rmtree(self.place, ignore_errors=True)

@@ -302,7 +302,7 @@ class Dovecot:
         return True
 
     def _write_config(self) -> None:
-        user, group = _mail_user()
+        user, group = mail_user()
         separator, prefix = self._namespace
         for name in ("run", "state", "home", "home/mail", *(["home/rawlog"] if self._rawlog else [])):
             (self._root / name).mkdir()
@@ -391,7 +391,7 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
-def _mail_user() -> tuple[str, str]:
+def mail_user() -> tuple[str, str]:
     """Return who owns the mail: ourselves, or nobody when we are root (Dovecot refuses to serve root's mail)."""
     entry = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
     return entry.pw_name, grp.getgrgid(entry.pw_gid).gr_name

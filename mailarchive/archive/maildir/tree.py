@@ -15,6 +15,7 @@ from mailarchive.archive.maildir.keywords import Keywords
 from mailarchive.archive.maildir.names import FileName
 from mailarchive.archive.maildir.uidlist import Listed
 from mailarchive.catalog.base import Catalog
+from mailarchive.catalog.outgoing import Restorable
 from mailarchive.errors import ArchiveDamaged
 from mailarchive.facts import (
     Fact,
@@ -166,11 +167,11 @@ class Tree:
             for item in catalog.restorable(box.number):
                 if not item.lost:
                     message = item.message
-                    name = names.file_name(message.block, seconds_of(item.date), item.uidvalidity, item.uid)
+                    name = _name_of(item)
                     wanted = Wanted(name, message.block, item.date, item.flags, message.size, message.eol)
                     base = self._put(directory, existing.pop(name.place, []), wanted, keywords)
                     listed += _listed(item.uid, base)
-            self._describe(box, directory, keywords, listed, is_whole=True)
+            self._describe(box, directory, keywords, listed, is_all=True)
         for old in existing.values():
             self._put(directory, old, None, None)
         if not box.present:
@@ -179,19 +180,23 @@ class Tree:
     def _change(self, box: KnownMailbox, keys: dict[Key, bool], catalog: Catalog) -> None:
         """Make placements of a mailbox what the catalog says."""
         directory = self._directory(box)
-        keywords, listed = Keywords(directory), list[Listed]()
+        keywords, listed, has_left = Keywords(directory), list[Listed](), False
         old = {names.place(*key) for key, is_new in keys.items() if not is_new}
         existing = {place: found for place, found in _ours(directory) if place in old} if old else {}
         for uidvalidity, uid in keys:
             wanted = self._wanted(catalog, box, uidvalidity, uid)
             there = existing.get(names.place(uidvalidity, uid), [])
             base = self._put(directory, there, wanted, keywords)
-            if base not in {parse_name(name).base for name in there}:
+            bases = {parse_name(name).base for name in there}
+            has_left = has_left or not bases <= {base}
+            if base not in bases:
                 listed += _listed(uid, base)
-        self._describe(box, directory, keywords, listed, is_whole=False)
+        if has_left:
+            listed = [*{*listed, *_listed_there(directory, box.uidvalidity)}]
+        self._describe(box, directory, keywords, listed, is_all=has_left)
 
     def _describe(
-        self, box: KnownMailbox, directory: Path, keywords: Keywords, listed: list[Listed], *, is_whole: bool
+        self, box: KnownMailbox, directory: Path, keywords: Keywords, listed: list[Listed], *, is_all: bool
     ) -> None:
         """Write what Dovecot wants to know of a mailbox: keywords and, where the server gave UIDs, these.
 
@@ -199,16 +204,17 @@ class Tree:
         """
         if keywords.is_new:
             self._delivery.write(keywords.path, keywords.octets())
-        if not listed or box.uidvalidity is None:
+        if box.uidvalidity is None or not (listed or is_all):
             return
         path = directory / uidlist.NAME
         listed.sort()
-        if not is_whole:
-            if uidlist.takes(path, box.uidvalidity, listed[0].uid):
-                self._delivery.append(path, uidlist.lines(listed))
-                return
-            listed = sorted({*listed, *_listed_there(directory, box.uidvalidity)})
-        self._delivery.write(path, uidlist.whole(box.account, box.number, box.uidvalidity, listed))
+        if is_all:
+            self._delivery.write(path, uidlist.whole(box.account, box.number, box.uidvalidity, listed))
+        elif uidlist.takes(path, box.uidvalidity, listed[0].uid):
+            self._delivery.append(path, uidlist.lines(listed))
+        else:
+            there = _listed_there(directory, box.uidvalidity)
+            self._describe(box, directory, keywords, [*{*listed, *there}], is_all=True)
 
     @staticmethod
     def _wanted(catalog: Catalog, box: KnownMailbox, uidvalidity: int, uid: RemoteUid) -> Wanted | None:
@@ -316,21 +322,24 @@ class Tree:
         if self._position is not None and self._position != catalog.position():
             return
         for box in catalog.mailboxes():
+            directory = self._root / self._directories.get(str(box.number), "none/none")
+            keywords = Keywords(directory)
             wanted = {
-                names.file_name(item.message.block, seconds_of(item.date), item.uidvalidity, item.uid)
+                (_name_of(item), keywords.letters(item.flags))
                 for item in (catalog.restorable(box.number) if box.present else ())
                 if not item.lost
             }
-            directory = self._directories.get(str(box.number))
-            found = (
-                {names.parse(name) for _, each in _ours(self._root / directory) for name in each}
-                if directory
-                else set()
-            )
-            if missing := len(wanted - found):
-                yield f"the tree lacks {missing} messages of {box.name}; make it anew with: mailarchive rebuild"
-            if surplus := len(found - wanted):
-                yield f"the tree has {surplus} messages too many in {box.name}; make it anew with: mailarchive rebuild"
+            found = {(names.parse(name), parse_name(name).letters) for _, each in _ours(directory) for name in each}
+            if wanted != found:
+                yield (
+                    f"the tree does not show mailbox {box.name} as it is: {len(wanted - found)} of {len(wanted)} "
+                    f"messages are missing or have other flags, {len(found - wanted)} do not belong there; "
+                    "make it anew with: mailarchive rebuild"
+                )
+
+
+def _name_of(item: Restorable) -> FileName:
+    return names.file_name(item.message.block, seconds_of(item.date), item.uidvalidity, item.uid)
 
 
 def _by_number(catalog: Catalog) -> dict[int, KnownMailbox]:
@@ -362,7 +371,7 @@ def _listed(uid: RemoteUid, base: str | None) -> list[Listed]:
     return [Listed(uid, base)] if isinstance(uid, int) and base is not None else []
 
 
-def _listed_there(directory: Path, uidvalidity: int) -> Iterator[Listed]:
+def _listed_there(directory: Path, uidvalidity: int | None) -> Iterator[Listed]:
     """Yield the messages of a mailbox by the UIDs that their names tell."""
     for place, found in _ours(directory):
         validity, _, uid = place.partition("_")
