@@ -1,6 +1,7 @@
 """What a catalog answers: the contract of whatever the journal is folded into."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -39,6 +40,9 @@ class Catalog(Protocol):
 
     def path(self) -> Path | None:
         """Return the file that another process can open as this catalog, or None if there is none."""
+
+    def at_one_moment(self) -> AbstractContextManager[None]:
+        """Let all that is asked inside be of one moment; many questions are quicker so. Not to be nested."""
 
     def position(self) -> Position:
         """Return the place in the journal that the catalog reflects."""

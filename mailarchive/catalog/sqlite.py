@@ -4,6 +4,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -93,6 +94,16 @@ class SqliteCatalog(Overview, Restores):
 
     def path(self) -> Path | None:
         return self._path
+
+    @contextmanager
+    def at_one_moment(self) -> Iterator[None]:
+        with translated():
+            self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            with translated():
+                self._db.execute("ROLLBACK")
 
     def position(self) -> Position:
         rows = self._all("SELECT * FROM state")
@@ -327,12 +338,8 @@ class SqliteCatalog(Overview, Restores):
         return [placement_of(row) for row in self._all(PLACEMENT + where, digest)]
 
     def fingerprint(self) -> tuple[Position, dict[str, str]]:
-        with translated():
-            self._db.execute("BEGIN")
-            try:
-                return self.position(), fingerprints(self._db)
-            finally:
-                self._db.execute("ROLLBACK")
+        with translated(), self.at_one_moment():
+            return self.position(), fingerprints(self._db)
 
     def close(self) -> None:
         with translated():

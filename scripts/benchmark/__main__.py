@@ -24,7 +24,7 @@ from scripts.benchmark.measuring import ROOT
 from scripts.benchmark.subjects.blocks import blocks
 from scripts.benchmark.subjects.changes import flags, incremental
 from scripts.benchmark.subjects.disk import disk
-from scripts.benchmark.subjects.first_pull import delay, first_pull
+from scripts.benchmark.subjects.first_pull import delay, first_pull, maildir
 from scripts.benchmark.subjects.growth import growth, memory
 from scripts.benchmark.subjects.no_change import many_mailboxes, one_large_mailbox
 from scripts.benchmark.subjects.pop3 import pop3
@@ -37,6 +37,7 @@ from tests.servers.dovecot import missing
 SUBJECTS: dict[str, Callable[[Bench], Report]] = {
     "start-up": start_up,
     "first-pull": first_pull,
+    "maildir": maildir,
     "delay": delay,
     "pop3": pop3,
     "disk": disk,

@@ -71,8 +71,13 @@ class Bench:
         load: Load | None = None,
         runs: int | None = None,
         keep: Collection[str] = (),
+        *,
+        clear: bool = True,
     ) -> dict[str, Path]:
-        """Run tools in turn, each in a new folder; return the last round's folders that are to be kept."""
+        """Run tools in turn, each in a new folder; return the last round's folders that are to be kept.
+
+        Without ``clear`` all stay to the end: ext4 is slow to make files for minutes after many were removed.
+        """
         last: dict[str, Path] = {}
         for nth in range(runs or self.runs):
             for name, command in tools.items():
@@ -80,7 +85,7 @@ class Bench:
                 self.note(series, name, self.run(command(folder), load))
                 if name in keep and nth + 1 == (runs or self.runs):
                     last[name] = folder
-                else:
+                elif clear:
                     shutil.rmtree(folder)
         return last
 

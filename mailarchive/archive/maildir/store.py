@@ -1,9 +1,12 @@
 """Puts each message into a file of its own, and has the tree follow (store/FORMAT.md)."""
 
+import os
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from mailarchive.archive.maildir.tree import Tree
 from mailarchive.archive.prepare import Prepared
@@ -15,6 +18,22 @@ from mailarchive.mail.body import MemoryBody
 from mailarchive.store.frames import FrameMaker
 from mailarchive.store.message_files import MessageFiles
 
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+
+MOST_THREADS = 4
+"""So many write files, and compress them, at the same time."""
+
+
+class _Waiting(NamedTuple):
+    """A message that has no file yet."""
+
+    number: int
+    prepared: Prepared
+    text_size: int
+    date: datetime | None
+
 
 class FileStore:
     """The store of the layout `maildir`. ``level`` is that of zstd, None for plain files."""
@@ -22,7 +41,10 @@ class FileStore:
     def __init__(self, files: MessageFiles, tree: Tree, catalog: Catalog, level: int | None) -> None:
         self.texts = files
         self._tree = tree
-        self._frames = None if level is None else FrameMaker(level)
+        self._level = level
+        self._local = threading.local()
+        self._pool: ThreadPoolExecutor | None = None
+        self._waiting: list[_Waiting] = []
         self._number = max(catalog.newest_block(), files.newest())
         self._untold: list[int] = []
         """Files that no fact speaks of yet."""
@@ -39,21 +61,48 @@ class FileStore:
         return ()
 
     def put(self, prepared: Prepared, date: datetime | None) -> MessageStored:
-        """Write the file of a message."""
-        number = self._number + 1
+        """Take a message; its file is written when all that came with it are."""
+        self._number += 1
         text_size, length = _sizes(prepared)
-        pieces = prepared.entry(bare, date)
-        path = self.texts.write(number, pieces if self._frames is None else self._frames.frame(pieces, text_size), date)
-        self._number = number
-        self._untold.append(number)
-        self._unsynced.update((path, path.parent, self.texts.root))
-        self._tree.learn_size(number, text_size)
+        self._waiting.append(_Waiting(self._number, prepared, text_size, date))
+        self._tree.learn_size(self._number, text_size)
         return MessageStored(
-            prepared.digest, prepared.header, prepared.size, number, 0, length, prepared.eol, prepared.final
+            prepared.digest, prepared.header, prepared.size, self._number, 0, length, prepared.eol, prepared.final
         )
 
     def flush(self) -> None:
-        """Do nothing: files are written at once."""
+        """Write the files of all messages that wait, on several cores if there are several; all or none."""
+        waiting, self._waiting = self._waiting, []
+        self._untold += (one.number for one in waiting)
+        if len(waiting) == 1:
+            self._write(waiting[0])
+        elif waiting:
+            written = [self._writers().submit(self._write, one) for one in waiting]
+            for error in [one.exception() for one in written]:
+                if error is not None:
+                    raise error
+        for one in waiting:
+            path = self.texts.path(one.number)
+            self._unsynced.update((path, path.parent, self.texts.root))
+
+    def _write(self, one: "_Waiting") -> None:
+        pieces = one.prepared.entry(bare, one.date)
+        if self._level is not None:
+            pieces = self._frames().frame(pieces, one.text_size)
+        self.texts.write(one.number, pieces, one.date)
+
+    def _frames(self) -> FrameMaker:
+        """Return what makes frames in this thread."""
+        if not hasattr(self._local, "frames"):
+            self._local.frames = FrameMaker(self._level or 0)
+        return cast("FrameMaker", self._local.frames)
+
+    def _writers(self) -> "ThreadPoolExecutor":
+        if self._pool is None:
+            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - start-up: most runs bring little
+
+            self._pool = ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS), "write")
+        return self._pool
 
     def told(self) -> None:
         """Take notice that facts speak of all files."""
@@ -61,6 +110,7 @@ class FileStore:
 
     def take_back(self) -> None:
         """Remove the files that no fact speaks of."""
+        self._waiting.clear()
         for number in self._untold:
             remove(self.texts.path(number))
         self._untold.clear()
@@ -77,16 +127,20 @@ class FileStore:
     @contextmanager
     def applying(self, facts: Sequence[Fact], catalog: Catalog, position: Position) -> Iterator[None]:
         """Have the tree follow. If the process dies before it has, it is made to catch up at the next open."""
-        touched = self._tree.touched(facts, catalog)
+        with catalog.at_one_moment():
+            touched = self._tree.touched(facts, catalog)
         yield
-        self._tree.follow(touched, catalog, position)
+        with catalog.at_one_moment():
+            self._tree.follow(touched, catalog, position)
 
     def finish(self) -> Sequence[BlockPacked]:
         """Return nothing."""
         return ()
 
     def close(self) -> None:
-        """Do nothing: no file is open."""
+        """End the threads; no file is open."""
+        if self._pool is not None:
+            self._pool.shutdown()
 
 
 def _sizes(prepared: Prepared) -> tuple[int, int]:

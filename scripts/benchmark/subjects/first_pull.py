@@ -1,6 +1,8 @@
 """The first pull of a mailbox, near and far."""
 
+import subprocess
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from scripts.benchmark import programs
@@ -29,6 +31,27 @@ def first_pull(bench: Bench) -> Report:
             report.figures.append(Figure(what, series.ratio("mailarchive", base), limit, f"× {base}"))
     report.figures.append(_over_tls(bench, report))
     return report
+
+
+def maildir(bench: Bench) -> Report:
+    """First pulls into the layout maildir, compressed: 10,000 small and 10,000 realistic messages."""
+    report = Report()
+    for load in (bench.servers.small(bench.count(COUNT)), bench.servers.realistic(bench.count(COUNT))):
+        series = Series()
+        tools = _tools(bench, load.server.port)
+        tools["mailarchive"] = partial(_into_maildir, bench, load.server.port)
+        bench.fresh(series, tools, load, clear=False)
+        _table(report, f"First pull of {load.name} into the layout maildir", series, load)
+        what = f"first pull into maildir, {load.name}"
+        report.figures.append(Figure(what, series.ratio("mailarchive", "mbsync"), 0.5, "× mbsync"))
+    return report
+
+
+def _into_maildir(bench: Bench, port: int, folder: Path) -> Command:
+    """Make an empty archive of the layout maildir, which is not measured; return the command that pulls into it."""
+    archive = folder / "archive"
+    subprocess.run([bench.program, "init", str(archive), "--layout", "maildir", "--quiet"], check=True)
+    return bench.pull(archive, port)
 
 
 def _over_tls(bench: Bench, report: Report) -> Figure:
