@@ -64,9 +64,14 @@ class Shipment:
         self.homes = laid.homes()
         self.lost = laid.lost()
 
-    def crew(self, prepare: Callable[..., AbstractContextManager[Work[R]]], *arguments: Any) -> Crew[R]:
-        """Return who does the work that ``prepare``, given the dock and ``arguments``, lends with each block."""
-        helpers = helpers_for(self.octets) if isinstance(self._dock.catalog, Path) else 0
+    def crew(
+        self, prepare: Callable[..., AbstractContextManager[Work[R]]], *arguments: Any, alone: bool = False
+    ) -> Crew[R]:
+        """Return who does the work that ``prepare``, given the dock and ``arguments``, lends with each block.
+
+        No other process helps if the work is to be done ``alone``.
+        """
+        helpers = 0 if alone or not isinstance(self._dock.catalog, Path) else helpers_for(self.octets)
         return Crew(prepare, (self._dock, *arguments), self._blocks, helpers)
 
 

@@ -10,6 +10,7 @@ from mailarchive.mail.headers import decode
 _STATUS = {"R": "\\Seen"}
 _X_STATUS = {"A": "\\Answered", "F": "\\Flagged", "T": "\\Draft", "D": "\\Deleted"}
 _MOZILLA = {0x0001: "\\Seen", 0x0002: "\\Answered", 0x0004: "\\Flagged", 0x0008: "\\Deleted", 0x1000: "$Forwarded"}
+_ROOM_FOR_KEYS = 80
 FIELDS = frozenset(
     {
         b"status",
@@ -67,6 +68,20 @@ def lines(flags: Iterable[str], labels: Iterable[str]) -> bytes:
     return b"".join(_line(name, value) for name, value in named.items() if value)
 
 
+def mozilla_lines(flags: Iterable[str]) -> bytes:
+    r"""Return header lines (LF) that say the same to Thunderbird, which writes into them in place.
+
+    ``\Deleted`` is only a mark to it (0x00200000, as of IMAP): what it calls expunged would not be shown.
+    """
+    known = {flag.lower(): flag for flag in flags}
+    bits = sum(bit for bit, flag in _MOZILLA.items() if flag.lower() in known and flag != "\\Deleted")
+    marked = 0x00200000 if "\\deleted" in known else 0
+    keys = [flag for name, flag in sorted(known.items()) if flag[:1] != "\\" and name != "$forwarded"]
+    keywords = " ".join(key for key in keys if key.isprintable()).ljust(_ROOM_FOR_KEYS)
+    text = f"X-Mozilla-Status: {bits:04x}\nX-Mozilla-Status2: {marked:08x}\nX-Mozilla-Keys: {keywords}\n"
+    return text.encode("utf-8", "replace")
+
+
 def without(header: bytes) -> bytes:
     """Return a header section without the fields of ``FIELDS``: what the message was before a program kept it."""
     kept, at = [], 0
@@ -100,6 +115,7 @@ def _quoted(label: str) -> str:
 
 
 def _line(name: str, value: str) -> bytes:
+    value = value.encode("utf-8", "replace").decode("utf-8")
     charset = "us-ascii" if value.isascii() and value.isprintable() else "utf-8"
     text = Header(value, charset, header_name=name, maxlinelen=76).encode(linesep="\n")
     return f"{name}: {text}\n".encode("ascii")

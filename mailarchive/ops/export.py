@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,12 @@ from typing import Any
 from mailarchive.archive.archive import open_for_reading
 from mailarchive.archive.outgoing import Choice, Dock, Outgoing, OutgoingReader, Shipment, ship
 from mailarchive.errors import ArchiveDamaged
+from mailarchive.mail.maildir_name import has_letter
 from mailarchive.ops.events import Notice, Observer, Progress
 from mailarchive.ops.selection import Selection, matchless, selected
 from mailarchive.records import KnownMailbox
 from mailarchive.targets.base import Home, Place, Target
-from mailarchive.targets.registry import Format, open_target
+from mailarchive.targets.registry import Format, Lines, Write, lines_of, open_target
 
 __all__ = ["ExportReport", "Format", "export"]
 
@@ -31,7 +32,31 @@ class ExportReport:
 
 
 _Homes = Mapping[tuple[int, bool], Home]
-"""The mailboxes by number, and whether it is the part of them that is gone."""
+"""Where what comes from a mailbox, by its number, goes, and where if it is gone from there."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How to bring out, for any process: ``lines`` makes those that go before a message of a mailbox of these names."""
+
+    form: Format
+    destination: Path | Write
+    homes: _Homes
+    names: Mapping[int, tuple[str, ...]]
+    lines: Lines | None
+
+    @property
+    def in_one(self) -> bool:
+        """Whether all goes into one mbox."""
+        return self.form == "one-mbox" or not isinstance(self.destination, Path)
+
+    def before(self, mailbox: int, flags: tuple[str, ...], labels: tuple[str, ...]) -> bytes:
+        """Return the lines that go before a message."""
+        return self.lines(self.names[mailbox], flags, labels) if self.lines else b""
+
+    def length(self, mailbox: int, flags: tuple[str, ...], labels: tuple[str, ...]) -> int:
+        """Return the octets of these lines."""
+        return len(self.before(mailbox, flags, labels))
 
 
 @dataclass(slots=True)
@@ -46,11 +71,22 @@ class _Brought:
     told: Any = None
 
 
-def export(directory: Path, destination: Path, form: Format, selection: Selection, observer: Observer) -> ExportReport:
-    """Write the selected messages below ``destination``, one mbox a mailbox or one ``.eml`` a message.
+def export(
+    directory: Path,
+    destination: Path | Write,
+    form: Format,
+    selection: Selection,
+    observer: Observer,
+    *,
+    marked: bool = False,
+    limit: int | None = None,
+) -> ExportReport:
+    """Write the selected messages to ``destination``, a path, or what takes the octets of one mbox.
 
-    A damaged message is named and left out; the others are written. Raises UsageError if ``destination`` cannot take
-    them, StorageFailed, and ArchiveDamaged at the end if any message was damaged.
+    ``marked`` puts header lines with flags and labels before each, in an mbox; ``limit`` takes the first ones only, by
+    account, mailbox and uid. A damaged message is named and left
+    out; the others are written. Raises UsageError if ``destination`` cannot take them, StorageFailed, and
+    ArchiveDamaged at the end if any message was damaged.
     """
     report = ExportReport()
 
@@ -61,36 +97,59 @@ def export(directory: Path, destination: Path, form: Format, selection: Selectio
         for sentence in matchless(archive, selection):
             tell(sentence)
         boxes = selected(archive, selection)
-        choice = Choice(tuple(box.number for box in boxes), selection.gone, selection.since, selection.before)
-        with ship(archive, choice) as shipment:
-            homes = _homes(boxes, shipment)
+        names = {box.number: box.name.parts for box in boxes}
+        plan = _Plan(form, destination, {}, names, lines_of(form, marked=marked))
+        with ship(archive, _choice(selection, limit, plan)) as shipment:
+            plan = replace(plan, homes=_homes(boxes, shipment, in_one=plan.in_one))
             target = open_target(form, destination, tell)
-            target.reserve(list(homes.values()))
+            target.reserve(list(dict.fromkeys(plan.homes.values())))
             try:
                 for digest in shipment.lost:
                     report.damaged += 1
                     tell(f"message {digest.hex()} is not in the archive, or was lost")
-                with shipment.crew(_worker, form, destination, homes) as crew:
+                with shipment.crew(_worker, plan, alone=not isinstance(destination, Path)) as crew:
                     _collect(crew.results(), target, shipment.octets, report, observer)
                 report.files = target.close()
             except BaseException:
                 target.abort()
                 raise
     if report.damaged:
+        where = f"are in {destination}" if isinstance(destination, Path) else "are written"
         raise ArchiveDamaged(
-            f"{report.damaged} messages are damaged and were left out; the other {report.messages} are in {destination}"
+            f"{report.damaged} messages are damaged and were left out; the other {report.messages} {where}"
         )
     return report
 
 
-def _homes(boxes: Iterable[KnownMailbox], shipment: Shipment) -> _Homes:
-    """Return the mailboxes that something comes from, in an order that is always the same."""
+def _choice(selection: Selection, limit: int | None, plan: _Plan) -> Choice:
+    return Choice(
+        tuple(plan.names),
+        selection.gone,
+        selection.since,
+        selection.before,
+        selection.moved,
+        limit,
+        plan.in_one,
+        plan.length if plan.lines else None,
+    )
+
+
+def _homes(boxes: Iterable[KnownMailbox], shipment: Shipment, *, in_one: bool) -> _Homes:
+    """Return the mailboxes that something comes from, in an order that is always the same, and where that goes."""
+    if in_one:
+        return dict.fromkeys(shipment.homes, Home("", (), 0, gone=False))
     return {
-        (box.number, gone): Home(box.account, box.name.parts, box.number, gone)
+        (box.number, gone): Home(box.account, box.name.parts, box.number, gone, _keywords(shipment, box.number))
         for box in boxes
         for gone in (False, True)
         if (box.number, gone) in shipment.homes
     }
+
+
+def _keywords(shipment: Shipment, number: int) -> tuple[str, ...]:
+    """Return the keywords of a mailbox's messages; of those that differ in case only, one."""
+    flags = sorted({flag for gone in (False, True) for flag in shipment.homes.get((number, gone), ())})
+    return tuple({flag.lower(): flag for flag in flags if not flag.startswith("\\") and not has_letter(flag)}.values())
 
 
 def _collect(results: Iterable[_Brought], target: Target, total: int, report: ExportReport, observer: Observer) -> None:
@@ -109,28 +168,29 @@ def _collect(results: Iterable[_Brought], target: Target, total: int, report: Ex
 
 
 @contextmanager
-def _worker(dock: Dock, form: Format, destination: Path, homes: _Homes) -> Iterator[Callable[[int], _Brought]]:
+def _worker(dock: Dock, plan: _Plan) -> Iterator[Callable[[int], _Brought]]:
     """Lend what brings out the messages of a block: for any process."""
-    target = open_target(form, destination)
-    target.reserve(list(homes.values()))
+    target = open_target(plan.form, plan.destination)
+    target.reserve(list(dict.fromkeys(plan.homes.values())))
     with dock.reader() as reader:
-        yield partial(_bring_out, reader, target, homes)
+        yield partial(_bring_out, reader, target, plan)
 
 
-def _bring_out(reader: OutgoingReader, target: Target, homes: _Homes, block: int) -> _Brought:
+def _bring_out(reader: OutgoingReader, target: Target, plan: _Plan, block: int) -> _Brought:
     brought = _Brought()
     try:
         for item in reader.of(block):
-            _put(reader, target, homes[item.mailbox, item.gone], item, brought)
+            _put(reader, target, plan, item, brought)
     finally:
         brought.told = target.told()
     return brought
 
 
-def _put(reader: OutgoingReader, target: Target, home: Home, item: Outgoing, brought: _Brought) -> None:
+def _put(reader: OutgoingReader, target: Target, plan: _Plan, item: Outgoing, brought: _Brought) -> None:
     message = item.message
+    lines = plan.before(item.mailbox, item.flags, item.labels)
     place = Place(
-        home,
+        plan.homes[item.mailbox, item.gone],
         item.uid,
         message.digest,
         message.size,
@@ -138,7 +198,9 @@ def _put(reader: OutgoingReader, target: Target, home: Home, item: Outgoing, bro
         message.eol,
         message.final,
         item.at,
-        message.length,
+        message.length + len(lines),
+        item.flags,
+        lines,
     )
     brought.looked_at += message.size
     if target.has(place):

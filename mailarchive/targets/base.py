@@ -12,18 +12,23 @@ from mailarchive.model import Digest, Eol, RemoteUid
 class Home:
     """A mailbox, named as the server gave it; ``gone`` is the part that vanished from there.
 
-    ``box`` tells apart mailboxes whose names read the same, such as one name in two encodings.
+    ``box`` tells apart mailboxes whose names read the same, such as one name in two encodings. ``keywords`` are those
+    that its messages have, always in the same order.
     """
 
     account: str
     mailbox: tuple[str, ...]
     box: int
     gone: bool
+    keywords: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A message and where it belongs: its entry is ``length`` octets of the mbox text of its home, from ``at``."""
+    """A message and where it belongs: its entry is ``length`` octets of the mbox text of its home, from ``at``.
+
+    ``lines`` (LF) go before the message in that entry, and are counted in ``length``.
+    """
 
     home: Home
     uid: RemoteUid
@@ -34,6 +39,8 @@ class Place:
     final: bool
     at: int
     length: int
+    flags: tuple[str, ...] = ()
+    lines: bytes = b""
 
 
 class Target(Protocol):

@@ -1,18 +1,19 @@
 """One mbox file a mailbox (mboxrd, RFC 4155): what most mail programs import."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 
+from mailarchive.errors import UsageError
 from mailarchive.files import storage
 from mailarchive.mail import mboxrd
 from mailarchive.targets.base import Home, Place
 from mailarchive.targets.paths import Paths, Tell
 
-_PIECE = 1 << 20
+PIECE = 1 << 20
 
 
 @dataclass(slots=True)
@@ -24,15 +25,15 @@ class _Extent:
 
 
 class MboxTarget:
-    """Files ``<account>/<mailbox>.mbox``, each written under a temporary name and put in place when all is there.
+    """One file a mailbox, where ``path_of`` says, written under a temporary name and put in place when all is there.
 
     Each entry has its place in the file, whoever writes it and when; holes are closed at the end. If the process
     dies there are temporary files, which the next export writes anew; ``abort`` removes those of all ``reserve``d
     homes, whoever wrote them.
     """
 
-    def __init__(self, root: Path, tell: Tell) -> None:
-        self._paths = Paths(root, tell)
+    def __init__(self, path_of: Callable[[Home], Path]) -> None:
+        self._path = path_of
         self._reserved: Sequence[Home] = ()
         self._extents: dict[Home, _Extent] = {}
         self._open: tuple[Home, int] | None = None
@@ -40,7 +41,7 @@ class MboxTarget:
     def reserve(self, homes: Sequence[Home]) -> None:
         self._reserved = homes
         for home in homes:
-            self._paths.of(home, ".mbox")
+            self._path(home)
 
     def has(self, _place: Place) -> bool:
         return False
@@ -49,10 +50,10 @@ class MboxTarget:
         extent = self._extents.setdefault(place.home, _Extent())
         extent.end = max(extent.end, place.at + place.length)
         at = place.at
-        with storage(self._paths.of(place.home, ".mbox")):
+        with storage(self._path(place.home)):
             fd = self._descriptor(place.home)
             try:
-                for piece in _entry(place, chunks):
+                for piece in entry(place, chunks):
                     at += _write_at(fd, piece, at)
             except BaseException:
                 extent.holes.append((place.at, place.length))
@@ -62,7 +63,7 @@ class MboxTarget:
         """Return the file of a mailbox, open; only the last one stays so."""
         if self._open is None or self._open[0] != home:
             self._release()
-            path = self._paths.of(home, ".mbox")
+            path = self._path(home)
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._open = home, os.open(_temporary(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         return self._open[1]
@@ -86,7 +87,7 @@ class MboxTarget:
     def close(self) -> int:
         written = len(self._extents)
         for home, extent in self._extents.items():
-            path = self._paths.of(home, ".mbox")
+            path = self._path(home)
             with storage(path):
                 fd = self._descriptor(home)
                 os.ftruncate(fd, _close_holes(fd, extent))
@@ -101,18 +102,31 @@ class MboxTarget:
             self._release()
         for home in {*self._reserved, *self._extents}:
             with suppress(OSError):
-                _temporary(self._paths.of(home, ".mbox")).unlink()
+                _temporary(self._path(home)).unlink()
         self._extents = {}
 
 
-def _entry(place: Place, chunks: Iterable[bytes]) -> Iterator[bytes]:
+def mbox_files(root: Path, tell: Tell) -> MboxTarget:
+    """Return what writes files ``<account>/<mailbox>.mbox``. Raises UsageError, StorageFailed."""
+    paths = Paths(root, tell)
+    return MboxTarget(lambda home: paths.of(home, ".mbox"))
+
+
+def one_mbox(path: Path) -> MboxTarget:
+    """Return what writes all into one new file. Raises UsageError."""
+    if path.exists():
+        raise UsageError(f"{path} exists already", hint="name a new file for the messages")
+    return MboxTarget(lambda _home: path)
+
+
+def entry(place: Place, chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the entry, in one piece if the message is small: that is several times as quick."""
-    if place.length <= _PIECE:
+    if place.length <= PIECE:
         octets = b"".join(chunks)
         text = octets.translate(None, b"\r") if place.eol == "crlf" else octets
-        yield mboxrd.encode(text, final=place.final, date=place.date)
+        yield mboxrd.encode(place.lines + text, final=place.final, date=place.date)
     else:
-        yield from mboxrd.encode_stream(chunks, place.eol, final=place.final, date=place.date)
+        yield from mboxrd.encode_stream(chain([place.lines], chunks), place.eol, final=place.final, date=place.date)
 
 
 def _temporary(path: Path) -> Path:
@@ -132,6 +146,6 @@ def _close_holes(fd: int, extent: _Extent) -> int:
     holes = sorted(extent.holes)
     to = holes[0][0] if holes else extent.end
     for (at, length), (behind, _) in pairwise([*holes, (extent.end, 0)]):
-        for start in range(at + length, behind, _PIECE):
-            to += _write_at(fd, os.pread(fd, min(_PIECE, behind - start), start), to)
+        for start in range(at + length, behind, PIECE):
+            to += _write_at(fd, os.pread(fd, min(PIECE, behind - start), start), to)
     return to

@@ -23,24 +23,32 @@ def ignore_text(_text: str) -> None:
     """Listen to nobody."""
 
 
+def claim(root: Path) -> None:
+    """Make ``root``, or take one that an export made before. Raises UsageError, StorageFailed."""
+    if root.exists() and not root.is_dir():
+        raise UsageError(f"{root} is not a directory", hint="name a new directory to export to")
+    if root.is_dir() and any(root.iterdir()) and not (root / MARK).exists():
+        raise UsageError(f"{root} is not empty, and was not made by an export", hint="name a new or empty directory")
+    make_directory(root)
+    if not (root / MARK).exists():
+        replace_durably(root / MARK, b"This directory was written by mailarchive export.\n")
+
+
 class Paths:
     """Assigns each mailbox of each account a path below ``root``, the same one each time.
 
-    ``tell`` gets a sentence about a name that is too long, or too deep, for a path.
+    ``tell`` gets a sentence about a name that is too long, or too deep, for a path. ``name`` makes names fit for
+    files; the directory of what is below a mailbox is named like it, and ends in ``below``.
     """
 
-    def __init__(self, root: Path, tell: Tell = ignore_text) -> None:
+    def __init__(
+        self, root: Path, tell: Tell = ignore_text, name: Callable[[str], str] = path_name, below: str = ""
+    ) -> None:
         """Make ``root``, or take one that an export made before. Raises UsageError, StorageFailed."""
-        if root.exists() and not root.is_dir():
-            raise UsageError(f"{root} is not a directory", hint="name a new directory to export to")
-        if root.is_dir() and any(root.iterdir()) and not (root / MARK).exists():
-            raise UsageError(
-                f"{root} is not empty, and was not made by an export", hint="name a new or empty directory"
-            )
-        make_directory(root)
-        if not (root / MARK).exists():
-            replace_durably(root / MARK, b"This directory was written by mailarchive export.\n")
+        claim(root)
         self._root = root
+        self._name = name
+        self._below = below
         self._tell = tell
         self._fitting: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._taken: dict[str, tuple[str, ...]] = {}
@@ -58,7 +66,8 @@ class Paths:
         names = self._fit((home.account, *home.mailbox))
         for depth, name in enumerate(names, 1):
             is_last = depth == len(names)
-            wanted = path_name(name) + (".gone" if is_last and home.gone else "") + (suffix if is_last else "")
+            wanted = self._name(name) + (".gone" if is_last and home.gone else "")
+            wanted += suffix if is_last else self._below
             path = self._free(path / wanted, (*names[:depth], wanted), home.box if is_last else None)
         return path
 
@@ -67,7 +76,7 @@ class Paths:
         if names not in self._fitting:
             self._fitting[names] = names
             room = LONGEST_PATH - len(os.fsencode(self._root))
-            lengths = [len(path_name(name).encode()) + 1 for name in names]
+            lengths = [len((self._name(name) + self._below).encode()) + 1 for name in names]
             if len(names) > DEEPEST or sum(lengths) > room:
                 kept = min(DEEPEST, len(names)) - 1
                 while kept > 1 and sum(lengths[:kept]) + LONGEST > room:
@@ -76,7 +85,7 @@ class Paths:
                 self._fitting[names] = (*names[:kept], f"{names[kept][:30]}~{hashlib.sha256(whole).hexdigest()[:16]}")
                 self._tell(
                     f"the name of mailbox {'/'.join(names[1:])[:60]}… is too long for a path; "
-                    f"its messages are in {'/'.join(map(path_name, self._fitting[names]))}"
+                    f"its messages are in {'/'.join(map(self._name, self._fitting[names]))}"
                 )
         return self._fitting[names]
 

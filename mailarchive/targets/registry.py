@@ -2,11 +2,13 @@
 
 import threading
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from mailarchive.clock import Clock
 from mailarchive.config import Endpoint, account_of
+from mailarchive.mail import client_marks
 from mailarchive.model import Account
 from mailarchive.remote.compression import Compression
 from mailarchive.remote.line import Line
@@ -15,21 +17,57 @@ from mailarchive.remote.renewal import logged_in
 from mailarchive.targets.accounts import AccountTarget
 from mailarchive.targets.base import Target
 from mailarchive.targets.eml import EmlTarget
-from mailarchive.targets.mbox import MboxTarget
+from mailarchive.targets.maildir import MaildirTarget
+from mailarchive.targets.mbox import mbox_files, one_mbox
 from mailarchive.targets.paths import Tell, ignore_text
+from mailarchive.targets.stream import StreamTarget, Write
+from mailarchive.targets.thunderbird import ThunderbirdTarget
 
 if TYPE_CHECKING:
     from mailarchive.targets.smtp import SmtpTarget
 
-Format = Literal["mbox", "eml"]
+__all__ = ["Format", "Lines", "Write", "connect", "connect_to_send", "lines_of", "open_target"]
+
+Format = Literal["mbox", "one-mbox", "eml", "maildir", "thunderbird"]
+Lines = Callable[[tuple[str, ...], tuple[str, ...], tuple[str, ...]], bytes]
+"""Given a mailbox's name, flags and labels: header lines that go before the message."""
 
 
-def open_target(form: Format, destination: Path, tell: Tell = ignore_text) -> Target:
-    """Return the target that writes ``form`` below ``destination``; ``tell`` gets a sentence about what is odd there.
+def open_target(form: Format, destination: Path | Write, tell: Tell = ignore_text) -> Target:
+    """Return the target that writes ``form`` at ``destination``; ``tell`` gets a sentence about what is odd there.
 
-    Raises UsageError, StorageFailed.
+    A ``destination`` that is no path writes an mbox to a pipe. Raises UsageError, StorageFailed.
     """
-    return EmlTarget(destination, tell) if form == "eml" else MboxTarget(destination, tell)
+    if not isinstance(destination, Path):
+        return StreamTarget(destination)
+    if form == "one-mbox":
+        return one_mbox(destination)
+    makers: dict[str, Callable[[Path, Tell], Target]] = {
+        "mbox": mbox_files,
+        "eml": EmlTarget,
+        "maildir": MaildirTarget,
+        "thunderbird": ThunderbirdTarget,
+    }
+    return makers[form](destination, tell)
+
+
+def lines_of(form: Format, *, marked: bool) -> Lines | None:
+    """Return what makes the lines that ``form`` puts before messages, if it does: always, or where ``marked`` so."""
+    if form == "thunderbird":
+        return mozilla
+    return marks if marked else None
+
+
+@lru_cache(maxsize=4096)
+def marks(mailbox: tuple[str, ...], flags: tuple[str, ...], labels: tuple[str, ...]) -> bytes:
+    """Return Status, X-Status, X-Keywords and X-Gmail-Labels; what has no labels has that of its mailbox."""
+    return client_marks.lines(flags, labels or ("/".join(mailbox),))
+
+
+@lru_cache(maxsize=4096)
+def mozilla(_mailbox: tuple[str, ...], flags: tuple[str, ...], _labels: tuple[str, ...]) -> bytes:
+    """Return X-Mozilla-Status, -Status2 and -Keys."""
+    return client_marks.mozilla_lines(flags)
 
 
 def connect(
