@@ -15,9 +15,11 @@ from mailarchive.errors import StorageFailed
 from mailarchive.model import Fetched, ListedMailbox, MailboxName, RemoteUid
 from mailarchive.ops import plan
 from mailarchive.ops.events import ignore
+from mailarchive.ops.export import export
 from mailarchive.ops.naming import Wishes
 from mailarchive.ops.pull import PullAccount, PullOptions, pull
 from mailarchive.ops.restore_options import RestoreOptions
+from mailarchive.ops.selection import Selection
 from mailarchive.remote import memory
 from mailarchive.sources.base import Spool
 from mailarchive.sources.memory import MemoryAccount, MemoryOpenMailbox, MemorySource
@@ -39,6 +41,12 @@ def pull_twice(root: Path, at: int, death: Death, kind: Kind = MBOX) -> None:
     shrink(kind)
     Mortal(root, at, death).install()
     _pull_twice(root)
+
+
+def export_maildir(root: Path, destination: Path, at: int) -> None:
+    """Export to a Maildir; die before the ``at``-th call that changes a file."""
+    Mortal(destination, at, "kill").install()
+    export(root, destination, "maildir", Selection(gone=None), ignore)
 
 
 def account_of_large() -> MemoryAccount:

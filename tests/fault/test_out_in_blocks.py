@@ -1,8 +1,10 @@
 """Reading everything decompresses each frame once, and gives the same however many processes read."""
 
+import re
 from collections import Counter
 from itertools import islice
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -46,7 +48,8 @@ def crowd(monkeypatch: pytest.MonkeyPatch, helpers: int) -> None:
 
 
 def files(root: Path) -> dict[Path, bytes]:
-    return {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    paths = [root] if root.is_file() else root.rglob("*")
+    return {path.relative_to(root): path.read_bytes() for path in paths if path.is_file()}
 
 
 def damage(root: Path) -> None:
@@ -58,19 +61,46 @@ def damage(root: Path) -> None:
         path.write_bytes(octets)
 
 
-@pytest.mark.parametrize("form", ["eml", "mbox"])
+@pytest.mark.parametrize("form", get_args(Format))
 def test_export_decompresses_each_frame_once(root: Path, tmp_path: Path, read: Counter[bytes], form: Format) -> None:
     report = export(root, tmp_path / "out", form, ALL, ignore)
     assert report.messages > len(read) > 3
     assert set(read.values()) == {1}
 
 
-def test_an_export_that_is_there_decompresses_nothing(root: Path, tmp_path: Path, read: Counter[bytes]) -> None:
-    written = export(root, tmp_path / "out", "eml", ALL, ignore).messages
+@pytest.mark.parametrize("form", ["eml", "maildir"])
+def test_an_export_that_is_there_decompresses_nothing(
+    root: Path, tmp_path: Path, read: Counter[bytes], form: Format
+) -> None:
+    written = export(root, tmp_path / "out", form, ALL, ignore).messages
     read.clear()
-    again = export(root, tmp_path / "out", "eml", ALL, ignore)
+    again = export(root, tmp_path / "out", form, ALL, ignore)
     assert (again.messages, again.skipped) == (0, written)
     assert not read
+
+
+def test_one_mbox_to_a_pipe_has_what_a_file_has_and_nothing_damaged(root: Path, tmp_path: Path) -> None:
+    export(root, tmp_path / "all.mbox", "one-mbox", ALL, ignore, marked=True)
+    sent: list[bytes] = []
+    export(root, sent.extend, "one-mbox", ALL, ignore, marked=True)
+    in_file, in_pipe = entries((tmp_path / "all.mbox").read_bytes()), entries(b"".join(sent))
+    assert sorted(in_pipe) == sorted(in_file)
+    damage(root)
+    sent.clear()
+    with pytest.raises(ArchiveDamaged, match="left out"):
+        export(root, sent.extend, "one-mbox", ALL, ignore, marked=True)
+    assert 0 < len(entries(b"".join(sent))) < len(in_pipe)
+    assert set(entries(b"".join(sent))) < set(in_pipe)
+
+
+def entries(text: bytes) -> list[bytes]:
+    return [entry for entry in re.split(rb"^(?=From MAILER-DAEMON )", text, flags=re.MULTILINE) if entry]
+
+
+def test_the_first_messages_are_the_same_as_in_a_list(root: Path, tmp_path: Path) -> None:
+    export(root, tmp_path / "out", "eml", ALL, ignore, limit=3)
+    listed = sorted(row.digest.hex()[:16] for row in islice(browse.messages(root, ALL), 3))
+    assert sorted(path.stem[-16:] for path in (tmp_path / "out").rglob("*.eml")) == listed
 
 
 def test_verify_decompresses_each_frame_once(root: Path, read: Counter[bytes]) -> None:
@@ -86,7 +116,7 @@ def test_the_first_messages_of_a_list_need_their_own_blocks_only(root: Path, rea
     assert sum(read.values()) <= 3
 
 
-@pytest.mark.parametrize("form", ["eml", "mbox"])
+@pytest.mark.parametrize("form", get_args(Format))
 @pytest.mark.parametrize("spoiled", [False, True])
 def test_helpers_bring_out_the_same(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: Format, spoiled: bool

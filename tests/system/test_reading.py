@@ -4,6 +4,7 @@ import hashlib
 import mailbox
 import os
 import pty
+import shlex
 import shutil
 import subprocess
 import termios
@@ -167,6 +168,41 @@ def test_mbox_files_have_every_message(pulled: Site, tmp_path: Path) -> None:
     pulled.program("export", str(tmp_path / "mbox"), "--format", "mbox")
     files = [file for file in (tmp_path / "mbox").rglob("*") if file.is_file()]
     assert sum(map(_messages_in, files)) == pulled.account.total()[0]
+
+
+def test_a_pipe_gets_one_mbox_and_a_terminal_none(pulled: Site, tmp_path: Path) -> None:
+    done = pulled.program.octets("export", "-", "--labels-header", "--mailbox", "Sent")
+    (tmp_path / "all.mbox").write_bytes(done.stdout)
+    sent = len(pulled.account.messages("Sent"))
+    with closing(mailbox.mbox(tmp_path / "all.mbox", create=False)) as box:  # noqa: TID251 - an independent reader
+        assert len(box) == sent
+        assert {message["X-Gmail-Labels"] for message in box} == {"Sent"}
+        assert all(message["Status"] in {"O", "RO"} for message in box)
+    assert f"{sent} messages" in done.stderr.decode()
+    assert "--json" in pulled.program("export", "-", "--json", code=2).stderr
+    terminal = shlex.join([*pulled.program.command, "export", "-"])
+    shown = subprocess.run(
+        ["script", "-qec", terminal, "/dev/null"], env=pulled.program.env, capture_output=True, check=False
+    )
+    assert b"not written to a terminal" in shown.stdout
+    piped = f"{terminal} | head -c 10"
+    cut = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", piped], env=pulled.program.env, capture_output=True, check=True
+    )
+    assert cut.stdout == b"From MAILE"
+    assert b"Traceback" not in cut.stderr
+
+
+def test_what_was_moved_goes_into_a_new_file_and_an_old_one_stays(pulled: Site, tmp_path: Path) -> None:
+    pulled.account.move("INBOX", pulled.account.messages("INBOX")[0].uid, "Sent")
+    pulled.program("pull", pulled.url, "--quiet")
+    path = tmp_path / "moved.mbox"
+    moved = pulled.program.json("export", str(path), "--one-file", "--moved")
+    assert (moved["messages"], moved["files"], _messages_in(path)) == (1, 1, 1)
+    again = pulled.program("export", str(path), "--one-file", code=2).stderr
+    assert "exists already" in again
+    refused = pulled.program("export", str(tmp_path / "x"), "--labels-header", "--format", "eml", code=2).stderr
+    assert "--labels-header is for an mbox" in refused
 
 
 def _messages_in(file: Path) -> int:
