@@ -22,7 +22,8 @@ class Mailbox(mailbox.Mailbox[mailbox.mboxMessage]):
 
     Keys are whole numbers from 0, by UID, and messages are mboxMessage with flags and the date of receipt, both as of
     ``mailbox.mbox``; ``get_bytes`` and ``get_file`` give the exact octets. What would change something raises ReadOnly.
-    ``mailbox`` is the name as it is printed. Raises mailbox.NoSuchMailboxError, and what ``mailarchive.open`` raises.
+    ``mailbox`` is the name as it is printed; whatever ``create`` says, nothing is made. Raises
+    mailbox.NoSuchMailboxError, and what ``mailarchive.open`` raises.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class Mailbox(mailbox.Mailbox[mailbox.mboxMessage]):
         account: str | None = None,
         *,
         factory: Callable[[Any], mailbox.mboxMessage] | None = None,
+        create: bool = False,  # noqa: ARG002 - what a script says to mailbox.mbox
     ) -> None:
         super().__init__(os.fspath(path), factory, create=False)
         self._archive = open_archive(self._path)

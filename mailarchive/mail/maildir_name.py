@@ -62,7 +62,8 @@ def parse(name: str) -> MaildirName:
 def letters_of(flags: Iterable[str], keywords: Mapping[str, int]) -> str:
     r"""Return the letters of ``flags``, sorted as Maildir demands; ``keywords`` numbers those that have a letter.
 
-    ``keywords`` is by name in lower case. ``\Recent`` and what has no letter are left out.
+    ``keywords`` is by name in lower case. ``\Recent`` and what has no letter are left out. ``$Forwarded`` may have two:
+    P as mutt reads it, and that of a keyword, as Dovecot does.
     """
     letters = set()
     for flag in flags:

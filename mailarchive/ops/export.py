@@ -10,7 +10,6 @@ from typing import Any
 from mailarchive.archive.archive import open_for_reading
 from mailarchive.archive.outgoing import Choice, Dock, Outgoing, OutgoingReader, Shipment, ship
 from mailarchive.errors import ArchiveDamaged
-from mailarchive.mail.maildir_name import has_letter
 from mailarchive.ops.events import Notice, Observer, Progress
 from mailarchive.ops.selection import Selection, matchless, selected
 from mailarchive.records import KnownMailbox
@@ -149,7 +148,7 @@ def _homes(boxes: Iterable[KnownMailbox], shipment: Shipment, *, in_one: bool) -
 def _keywords(shipment: Shipment, number: int) -> tuple[str, ...]:
     """Return the keywords of a mailbox's messages; of those that differ in case only, one."""
     flags = sorted({flag for gone in (False, True) for flag in shipment.homes.get((number, gone), ())})
-    return tuple({flag.lower(): flag for flag in flags if not flag.startswith("\\") and not has_letter(flag)}.values())
+    return tuple({flag.lower(): flag for flag in flags if not flag.startswith("\\")}.values())
 
 
 def _collect(results: Iterable[_Brought], target: Target, total: int, report: ExportReport, observer: Observer) -> None:
