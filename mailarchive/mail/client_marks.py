@@ -33,6 +33,8 @@ FIELDS = frozenset(
 _FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:((?:[^\n]*\n[ \t])*[^\n]*)", re.MULTILINE)
 _LABEL = re.compile(r'\s*(?:"((?:[^"\\]|\\.|"")*)"|([^,]*))\s*(?:,|\Z)')
 
+_ESCAPED = re.compile(r'\\(.)|""')
+
 
 class Marks(NamedTuple):
     """Flags and keywords as RFC 9051 section 2.3.2 writes them; ``labels`` as X-Gmail-Labels has them."""
@@ -106,16 +108,16 @@ def _hexadecimal(text: str) -> int:
 
 
 def _labels(text: str) -> tuple[str, ...]:
-    labels = [match[2] or re.sub(r'\\(.)|""', r"\1", match[1] or "") for match in _LABEL.finditer(text)]
+    labels = [match[2] or _ESCAPED.sub(lambda one: one[1] or '"', match[1] or "") for match in _LABEL.finditer(text)]
     return tuple(dict.fromkeys(label.strip() for label in labels if label.strip()))
 
 
 def _quoted(label: str) -> str:
-    return '"' + label.replace('"', '""') + '"' if "," in label or '"' in label else label
+    return '"' + label.replace("\\", "\\\\").replace('"', '""') + '"' if "," in label or '"' in label else label
 
 
 def _line(name: str, value: str) -> bytes:
     value = value.encode("utf-8", "replace").decode("utf-8")
-    charset = "us-ascii" if value.isascii() and value.isprintable() else "utf-8"
+    charset = "us-ascii" if value.isascii() and value.isprintable() and "=?" not in value else "utf-8"
     text = Header(value, charset, header_name=name, maxlinelen=76).encode(linesep="\n")
     return f"{name}: {text}\n".encode("ascii")

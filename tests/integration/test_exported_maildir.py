@@ -65,6 +65,30 @@ def test_dovecot_serves_what_was_exported_into_its_own_maildir(
         assert below == "Sent/ü%2E2024"
 
 
+def test_flags_that_were_changed_over_imap_stay(tmp_path: Path, start_dovecot: Callable[..., Dovecot]) -> None:
+    account = MemoryAccount()
+    account.create("INBOX")
+    for number in (1, 2):
+        account.append("INBOX", message(number), (), DATE)
+    pull_memory(tmp_path / "archive", account)
+    dovecot = start_dovecot(mail_format="maildir")
+    dovecot.create("x")
+    export(tmp_path / "archive", dovecot.mail, "maildir", Selection(), ignore)
+    owned(dovecot.mail)
+    client = dovecot.login()
+    client.select("INBOX")
+    found = next(uid for uid, octets in dovecot.messages("INBOX").items() if octets == message(1))
+    client.uid("STORE", str(found), "+FLAGS", "(\\Answered)")
+    client.logout()
+    for uid in (1, 2):
+        account.set_flags("INBOX", uid, ["\\Seen"])
+    pull_memory(tmp_path / "archive", account)
+    assert export(tmp_path / "archive", dovecot.mail, "maildir", Selection(), ignore).messages == 0
+    owned(dovecot.mail)
+    flags = {octets: flags for octets, (flags, _) in seen(dovecot, "INBOX").items()}
+    assert flags == {message(1): {b"\\Answered"}, message(2): {b"\\Seen"}}
+
+
 def below_raw(dovecot: Dovecot) -> str:
     """Return the name of the mailbox below Sent as LIST sends it."""
     client = dovecot.login()

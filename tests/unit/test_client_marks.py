@@ -44,6 +44,11 @@ def test_what_is_written_is_read(keywords: set[str], labels: list[str]) -> None:
     assert marks.is_told
 
 
+@pytest.mark.parametrize("label", ['"', 'a "b", c', "\\Inbox", 'a\\b,"', "=?utf-8?q?x?="])
+def test_labels_with_quotes_and_backslashes_are_read_as_written(label: str) -> None:
+    assert client_marks.read(client_marks.lines((), [label, "x"])).labels == (label, "x")
+
+
 def test_the_fields_of_mail_programs_are_taken_out() -> None:
     header = b"From: a\r\nX-Mozilla-Keys:  a\r\n b\r\nSubject: x\r\nStatus: RO\r\n\r\n"
     assert client_marks.without(header) == b"From: a\r\nSubject: x\r\n\r\n"
