@@ -47,7 +47,10 @@ class Target(Protocol):
     """Takes messages in any order. Several processes may each have one, to put different messages into one place."""
 
     def reserve(self, homes: Sequence[Home]) -> None:
-        """Make sure that these mailboxes are called the same in each process that reserves the same."""
+        """Make sure that these mailboxes are called the same in each process that reserves the same.
+
+        Raises UsageError if they cannot all go there, and StorageFailed.
+        """
 
     def has(self, place: Place) -> bool:
         """Return whether the message is there already, so that it need not be read."""

@@ -1,10 +1,11 @@
 """A Maildir++ tree an account: one file a message, flags in its name; into one that others use, too."""
 
+import errno
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,8 +57,10 @@ class MaildirTarget:
     """
 
     def __init__(self, root: Path, tell: Tell) -> None:
-        self._is_account = _is_maildir(root)
-        if not self._is_account and not any(map(_is_maildir, root.iterdir() if root.is_dir() else ())):
+        with storage(root):
+            self._is_account = _is_maildir(root)
+            is_shared = self._is_account or (root.is_dir() and any(map(_is_maildir, root.iterdir())))
+        if not is_shared:
             claim(root)
         self._root = root
         self._tell = tell
@@ -134,7 +137,7 @@ class MaildirTarget:
             with storage(Path(one.temporary)):
                 os.fsync(one.fd)
         for one in pending:
-            with storage(Path(one.final)):
+            with storage(Path(one.final)), _colons(self._root):
                 os.rename(one.temporary, one.final)  # noqa: PTH104 - as above
         for directory in {os.path.dirname(one.final) for one in pending}:  # noqa: PTH120 - as above
             with storage(Path(directory)):
@@ -226,6 +229,20 @@ def _cut(name: str) -> str:
     cut = name[: _LONGEST - 18]
     shift = cut.rfind("&")
     return (cut[:shift] if shift >= 0 and "-" not in cut[shift:] else cut).rstrip(".")
+
+
+@contextmanager
+def _colons(root: Path) -> Iterator[None]:
+    """Say what it means if a name is not valid."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise UsageError(
+            f"the file system of {root} takes no ':' in names, which a Maildir needs",
+            hint="name a directory elsewhere, or use --format eml",
+        ) from error
 
 
 def _is_maildir(path: Path) -> bool:

@@ -130,7 +130,7 @@ def entry(place: Place, chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _temporary(path: Path) -> Path:
-    return path.with_name(path.name + ".tmp")
+    return path.with_name(path.name + ".mailarchive.tmp")  # the directory may be one with files of others
 
 
 def _write_at(fd: int, octets: bytes, at: int) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mailarchive.errors import UsageError
-from mailarchive.files import make_directory, replace_durably
+from mailarchive.files import make_directory, replace_durably, storage
 from mailarchive.mail.path_name import LONGEST, path_name
 from mailarchive.targets.base import Home
 
@@ -25,10 +25,13 @@ def ignore_text(_text: str) -> None:
 
 def claim(root: Path) -> None:
     """Make ``root``, or take one that an export made before. Raises UsageError, StorageFailed."""
-    if root.exists() and not root.is_dir():
-        raise UsageError(f"{root} is not a directory", hint="name a new directory to export to")
-    if root.is_dir() and any(root.iterdir()) and not (root / MARK).exists():
-        raise UsageError(f"{root} is not empty, and was not made by an export", hint="name a new or empty directory")
+    with storage(root):
+        if root.exists() and not root.is_dir():
+            raise UsageError(f"{root} is not a directory", hint="name a new directory to export to")
+        if root.is_dir() and any(root.iterdir()) and not (root / MARK).exists():
+            raise UsageError(
+                f"{root} is not empty, and was not made by an export", hint="name a new or empty directory"
+            )
     make_directory(root)
     if not (root / MARK).exists():
         replace_durably(root / MARK, b"This directory was written by mailarchive export.\n")

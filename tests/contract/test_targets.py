@@ -1,5 +1,6 @@
 """All targets keep what the contract promises."""
 
+import errno
 import mailbox
 import os
 import re
@@ -210,6 +211,18 @@ class TestMaildir(TargetContract):
         self.open(tmp_path / "out", told.append).reserve([self.flagged(b"x", "more").home])
         assert "more" not in file.read_text()
         assert "without more" in told[0]
+
+    def test_a_file_system_without_colons_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(_old: str, _new: str) -> None:
+            raise OSError(errno.EINVAL, "as FAT does")
+
+        target = self.open(tmp_path / "out")
+        self.put(target, b"x", place_of(b"x", "INBOX"))
+        monkeypatch.setattr(os, "rename", refuse)
+        with pytest.raises(UsageError, match="no ':' in names"):
+            target.close()
+        target.abort()
+        assert not list(tmp_path.rglob("tmp/*"))
 
     def test_files_are_durable_before_they_are_in_the_mailbox(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
