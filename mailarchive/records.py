@@ -83,7 +83,10 @@ class MailboxState(NamedTuple):
 
 
 class Sighting(NamedTuple):
-    """A placement by which a message may be recognised: ``said_size`` is RFC822.SIZE, ``size`` the true one."""
+    """A placement by which a message may be recognised: ``said_size`` is RFC822.SIZE, ``size`` the true one.
+
+    ``is_variant``: the archive has the message as a file had it, ``said_size`` is that of the server's form.
+    """
 
     digest: Digest
     header: HeaderDigest
@@ -95,6 +98,7 @@ class Sighting(NamedTuple):
     uidvalidity: int
     uid: RemoteUid
     present: bool
+    is_variant: bool = False
 
 
 class Totals(NamedTuple):

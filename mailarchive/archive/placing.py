@@ -8,6 +8,8 @@ from mailarchive.records import Sighting
 
 BY_LABEL = "label"
 """How a message was identified that is in a mailbox because of a label."""
+BY_IMPORT, BY_VARIANT = "import", "variant"
+"""How: it came from a file, whose date no server vouches for; or the archive has it as a file had it."""
 LARGEST_NUMBER = 1 << 63
 """What is not below it no catalog can hold; only a server that lies about a size says it."""
 
@@ -45,10 +47,11 @@ def sighting(placed: f.Placed, header: HeaderDigest, size: int) -> Sighting:
         header,
         size,
         said,
-        placed.date,
+        None if placed.by == BY_IMPORT else placed.date,
         placed.account_id,
         placed.mailbox,
         placed.uidvalidity,
         placed.uid,
         present=True,
+        is_variant=placed.by in {BY_IMPORT, BY_VARIANT},
     )

@@ -24,8 +24,9 @@ PLACEMENT = (
     " LEFT JOIN run r ON r.number = p.gone_run "
 )
 SIGHTING = (
-    "SELECT m.digest, m.header, m.size, p.said_size, p.epoch, p.zone, p.account_id, p.mailbox, p.uidvalidity, p.uid,"
-    " p.gone_run IS NULL FROM "
+    "SELECT m.digest, m.header, m.size, p.said_size, CASE WHEN p.by IS 'import' THEN NULL ELSE p.epoch END, p.zone,"
+    " p.account_id, p.mailbox, p.uidvalidity, p.uid, p.gone_run IS NULL, COALESCE(p.by IN ('import', 'variant'), 0)"
+    " FROM "
 )
 _FEW = 100
 """So many values are looked up by one statement; each count of them is a statement of its own to SQLite."""
@@ -87,9 +88,10 @@ def mailbox_of(row: Row) -> KnownMailbox:
 
 def sighting_of(row: Row) -> Sighting:
     """Return a row of SIGHTING."""
-    digest, header, size, said, epoch, zone, account_id, mailbox, uidvalidity, uid, present = row
+    digest, header, size, said, epoch, zone, account_id, mailbox, uidvalidity, uid, present, is_variant = row
     date = moment_of(epoch, zone)
-    return Sighting(digest, header, size, said, date, account_id, mailbox, uidvalidity, uid, bool(present))
+    where = mailbox, uidvalidity, uid, bool(present), bool(is_variant)
+    return Sighting(digest, header, size, said, date, account_id, *where)
 
 
 def placement_of(row: Row) -> PlacementRecord:

@@ -27,6 +27,7 @@ VERBS = {
     "stats": "stats",
     "log": "log",
     "failures": "failures",
+    "import": "import_mail",
     "export": "export",
     "restore": "restore",
     "verify": "verify",

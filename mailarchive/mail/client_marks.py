@@ -26,6 +26,7 @@ FIELDS = frozenset(
         b"x-mozilla-keys",
         b"x-evolution",
         b"content-length",
+        b"x-tuid",
     }
 )
 """Names, in lower case, of the fields that programs add to a message when they keep it, and servers never send."""

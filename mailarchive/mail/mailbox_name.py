@@ -42,6 +42,11 @@ def mailbox_name(raw: bytes, delimiter: str | None) -> MailboxName:
     return MailboxName(tuple(decode_name(piece) for piece in pieces), delimiter, raw)
 
 
+def printed_parts(name: str) -> tuple[str, ...]:
+    r"""Return the parts of a name as it is printed: ``/`` stands between them, ``\/`` and ``\\`` within one."""
+    return tuple(re.sub(r"\\(.)", r"\1", part) for part in re.findall(r"(?:[^/\\]|\\.)+", name))
+
+
 def is_named(name: str, glob: str) -> bool:
     """Return whether ``glob`` fits the printed mailbox ``name``; INBOX in any case (RFC 9051 section 5.1)."""
     # To a glob, the brackets of Gmail's mailboxes are a choice of characters.

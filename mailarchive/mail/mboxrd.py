@@ -14,6 +14,8 @@ _FROM = re.compile(rb"^(>*From )", re.MULTILINE)
 _FROM_INSIDE = re.compile(rb"(?<=\n)(>*From )")
 _QUOTED = re.compile(rb"^>(>*From )", re.MULTILINE)
 _QUOTED_INSIDE = re.compile(rb"(?<=\n)>(>*From )")
+_ONCE = re.compile(rb"^>(From )", re.MULTILINE)
+_ONCE_INSIDE = re.compile(rb"(?<=\n)>(From )")
 _FROM_LINE = re.compile(rb"\n(>*From )")
 _QUOTED_LINE = re.compile(rb"\n>(>*From )")
 _MAY_GO_ON = re.compile(rb">?(?:F(?:r(?:om?)?)?)?\Z")
@@ -110,6 +112,13 @@ def decode_stream(chunks: Iterable[bytes], eol: Eol, *, final: bool) -> Iterator
     body = _without_frame(chunks, 1 if final else 2)
     for text in _rewrite(body, _QUOTED, _QUOTED_INSIDE, rb"\1"):
         yield to_crlf(text) if eol == "crlf" else text
+
+
+def unquote_stream(chunks: Iterable[bytes], *, once: bool = False) -> Iterator[bytes]:
+    """Undo ``quote`` in a stream; ``once``: only of lines that begin with ``>From ``, as mboxo quotes."""
+    if once:
+        return _rewrite(chunks, _ONCE, _ONCE_INSIDE, rb"\1")
+    return _rewrite(chunks, _QUOTED, _QUOTED_INSIDE, rb"\1")
 
 
 def _rewrite(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NamedTuple
 
+from mailarchive.archive.placing import BY_VARIANT
 from mailarchive.archive.sightings import Sightings
 from mailarchive.errors import ArchiveDamaged, FetchRefused
 from mailarchive.model import Digest, HeaderDigest, MessageFacts, RemoteUid
@@ -208,8 +209,8 @@ class Linker:
         used.update(one.digest for one in seen if _stays(one, place))
         for message, one in chosen:
             if used[one.digest] <= _most_in_one_mailbox(seen, one.digest, place):
-                by = BY_SAMPLE if _lied(message, one) or _is_named_otherwise(message, one) else BY_HEADER
-                if by == BY_HEADER or self._ends_alike(opened, message.uid, one):
+                by = _how(message, one)
+                if by != BY_SAMPLE or self._ends_alike(opened, message.uid, one):
                     yield message.uid, Link(message, one.digest, by)
 
     def _ends_alike(self, opened: OpenMailbox, uid: RemoteUid, seen: Sighting) -> bool:
@@ -225,6 +226,13 @@ class Linker:
             return theirs == ours
         except (FetchRefused, ArchiveDamaged):
             return False
+
+
+def _how(message: MessageFacts, seen: Sighting) -> str:
+    """Return how a message is recognised whose header is that of a known one."""
+    if seen.is_variant and not _is_named_otherwise(message, seen):
+        return BY_HEADER if message.size == seen.size else BY_VARIANT
+    return BY_SAMPLE if _lied(message, seen) or _is_named_otherwise(message, seen) else BY_HEADER
 
 
 def _lied(message: MessageFacts, seen: Sighting) -> bool:

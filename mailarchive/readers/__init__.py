@@ -1,0 +1,1 @@
+"""What reads mail that is in files already, whoever wrote them."""

@@ -1,0 +1,56 @@
+"""What a reader of files yields, and what it needs."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO, Literal, NamedTuple
+
+from mailarchive.model import Body
+
+Dialect = Literal["mboxrd", "mboxo", "mboxcl", "mboxcl2"]
+Spool = Callable[[], BinaryIO]
+"""Returns an empty file for a message too large for memory."""
+Tell = Callable[[str], None]
+
+LARGE = 16 << 20
+"""Octets from which a message is spooled."""
+
+
+class Letter(NamedTuple):
+    """A message as a file has it: ``body`` its exact octets, to be closed by whoever takes it.
+
+    ``where`` tells people which it is. ``flags`` is None if the file says nothing of them, and then the header may.
+    """
+
+    mailbox: tuple[str, ...]
+    body: Body
+    where: str
+    date: datetime | None = None
+    flags: frozenset[str] | None = None
+
+
+@dataclass(slots=True)
+class Reading:
+    """How to read, and what happened: ``left_out`` in sentences, one for each entry that is no message."""
+
+    spool: Spool
+    tell: Tell
+    dialect: Dialect | None = None
+    left_out: list[str] = field(default_factory=list)
+
+    def leave_out(self, where: str, why: str) -> None:
+        """Take notice of something that should be a message and is none."""
+        self.left_out.append(f"{where}: {why}")
+        self.tell(f"{where} was left out: {why}")
+
+
+class Place(NamedTuple):
+    """Something that has mail: a file or a directory, and the mailbox that it is."""
+
+    path: Path
+    mailbox: tuple[str, ...]
+    kind: str
+
+
+Read = Callable[[Place, Reading], Iterator[Letter]]

@@ -1,0 +1,242 @@
+"""mbox files of every dialect, read as a stream (RFC 4155; mboxrd, mboxo, mboxcl, mboxcl2)."""
+
+import re
+from collections.abc import Iterator
+from itertools import chain
+from typing import BinaryIO
+
+from mailarchive.mail import mboxrd
+from mailarchive.mail.body import MemoryBody, SpooledBody
+from mailarchive.mail.digest import HEADER_LIMIT, header_section
+from mailarchive.mail.from_line import LONGEST, date_of, separates
+from mailarchive.model import Body
+from mailarchive.readers.base import LARGE, Dialect, Letter, Place, Reading
+from mailarchive.readers.compressed import opened
+
+PIECE = 4 << 20
+_LENGTH = re.compile(rb"^Content-Length:[ \t]*(\d{1,12})[ \t]*\r?$", re.MULTILINE | re.IGNORECASE)
+_QUOTED_ONCE = re.compile(rb"^>(From )", re.MULTILINE)
+_INTERNAL = re.compile(rb"^X-IMAP(?:base)?: \d+ \d+", re.MULTILINE)
+_INTERNAL_SUBJECT = b"FOLDER INTERNAL DATA"
+_FEW = 4
+"""Octets of the empty line behind a message, at most."""
+
+
+def read(place: Place, reading: Reading) -> Iterator[Letter]:
+    """Yield the messages of an mbox. Raises Unreadable in the middle if the file cannot be read to its end."""
+    with opened(place.path) as file:
+        text = _Text(file)
+        dialect = reading.dialect or _dialect(text)
+        for number, (line, pieces) in enumerate(_entries(text, dialect), 1):
+            where = f"{place.path}, message {number}"
+            body = _body(pieces, dialect, reading)
+            if body is None:
+                reading.leave_out(where, "it is empty")
+            elif _is_internal(body):
+                body.close()
+            else:
+                yield Letter(place.mailbox, body, where, date_of(line))
+
+
+def is_mbox(beginning: bytes) -> bool:
+    """Return whether a file that begins so is an mbox."""
+    line = beginning.lstrip(b"\r\n")[:LONGEST].partition(b"\n")[0]
+    return line.startswith(b"From ") and separates(line, after_empty_line=True)
+
+
+class _Text:
+    """A stream: what is at hand is ``octets`` from ``at`` on."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.octets = b""
+        self.at = 0
+        self.is_whole = False
+        """Whether nothing comes behind ``octets``."""
+
+    @property
+    def left(self) -> int:
+        """How many octets are at hand."""
+        return len(self.octets) - self.at
+
+    def need(self, count: int) -> None:
+        """Have ``count`` octets at hand, or all that are left."""
+        if self.left >= count or self.is_whole:
+            return
+        pieces, have = [self.octets[self.at :]], self.left
+        while have < count and not self.is_whole:
+            piece = self._file.read(max(PIECE, count - have))
+            self.is_whole = not piece
+            have += len(piece)
+            pieces.append(piece)
+        self.octets, self.at = b"".join(pieces), 0
+
+    def take(self, count: int) -> bytes:
+        """Return the next ``count`` octets, which are at hand, and go on behind them."""
+        taken = self.octets[self.at : self.at + count]
+        self.at += count
+        return taken
+
+    def skip_empty_lines(self) -> None:
+        """Go on behind the line ends that are at hand here."""
+        few = self.octets[self.at : self.at + _FEW]
+        self.at += len(few) - len(few.lstrip(b"\r\n"))
+
+
+def _dialect(text: _Text) -> Dialect:
+    """Return the dialect by what the first octets show; where nothing does, all but mboxcl2 say the same."""
+    text.need(PIECE)
+    sample = text.octets
+    counted = quoted = 0
+    at = _first(sample)
+    while at is not None and at < len(sample):
+        body = sample.find(b"\n", at) + 1
+        end = _end_by_length(sample, body)
+        if end is None:
+            return "mboxrd"
+        counted += 1
+        inside = sample[body:end]
+        if any(_is_separator(inside, found.start()) for found in re.finditer(rb"^From ", inside, re.MULTILINE)):
+            return "mboxcl2"
+        quoted += bool(_QUOTED_ONCE.search(inside))
+        at = _next_line(sample, end)
+    return "mboxcl" if counted and quoted else "mboxrd"
+
+
+def _first(octets: bytes) -> int | None:
+    start = len(octets) - len(octets.lstrip(b"\r\n"))
+    return start if octets.startswith(b"From ", start) else None
+
+
+def _next_line(octets: bytes, at: int) -> int | None:
+    """Return where the separator behind the empty line at ``at`` begins."""
+    few = octets[at : at + _FEW]
+    start = at + len(few) - len(few.lstrip(b"\r\n"))
+    return start if octets.startswith(b"From ", start) else None
+
+
+def _end_by_length(octets: bytes, start: int) -> int | None:
+    """Return where the message from ``start`` on ends by its Content-Length, if a separator or nothing is there."""
+    header = header_section(octets[start : start + HEADER_LIMIT])
+    match = _LENGTH.search(header)
+    if match is None:
+        return None
+    end = start + len(header) + int(match[1])
+    if end > len(octets):
+        return None
+    is_last = end + 4 >= len(octets) and not octets[end:].strip(b"\r\n")
+    return end if is_last or _next_line(octets, end) is not None else None
+
+
+def _is_separator(octets: bytes, at: int) -> bool:
+    """Return whether the line at ``at``, which begins with ``From ``, begins a message."""
+    end = octets.find(b"\n", at, at + LONGEST)
+    line = octets[at : end if end >= 0 else at + LONGEST]
+    before = octets[max(0, at - 3) : at]
+    return separates(line, after_empty_line=at == 0 or before.endswith((b"\n\n", b"\n\r\n")) or before == b"\n")
+
+
+def _entries(text: _Text, dialect: Dialect) -> Iterator[tuple[bytes, Iterator[bytes]]]:
+    """Yield the separator of each message, and its text in pieces, which must be taken before the next one is."""
+    text.need(PIECE)
+    start = _first(text.octets)
+    if start is None:
+        return
+    text.take(start)
+    while text.left:
+        text.need(LONGEST)
+        end = text.octets.find(b"\n", text.at) + 1
+        line = text.take(end - text.at if end else text.left)
+        rest = _message(text, dialect)
+        yield line, rest
+        for _ in rest:
+            pass
+        text.need(1)
+
+
+def _message(text: _Text, dialect: Dialect) -> Iterator[bytes]:
+    """Yield the text of the message that begins here, without the empty line at its end; go on behind it."""
+    if dialect in {"mboxcl", "mboxcl2"}:
+        text.need(HEADER_LIMIT)
+        match = _LENGTH.search(header_section(text.octets[text.at : text.at + HEADER_LIMIT]))
+        if match and int(match[1]) <= LARGE:
+            text.need(int(match[1]) + HEADER_LIMIT + LONGEST)
+        end = _end_by_length(text.octets, text.at)
+        if end is not None:
+            yield text.take(end - text.at)
+            text.skip_empty_lines()
+            return
+    yield from _up_to_separator(text)
+
+
+def _up_to_separator(text: _Text) -> Iterator[bytes]:
+    looked = 0
+    text.need(LONGEST)
+    if _begins_message(text):
+        return
+    while True:
+        found = _separator_from(text, text.at + looked)
+        if found is not None or text.is_whole:
+            yield _without_empty_line(text.take(text.left if found is None else found - text.at))
+            return
+        if text.left > LARGE:
+            yield text.take(text.left - LONGEST)
+        looked = max(0, text.left - LONGEST)
+        text.need(text.left + PIECE)
+
+
+def _begins_message(text: _Text) -> bool:
+    """Return whether the separator of the next message stands here already, so that this one is empty."""
+    return text.octets.startswith(b"From ", text.at) and _is_separator(text.octets, text.at)
+
+
+def _separator_from(text: _Text, start: int) -> int | None:
+    """Return where the next separator begins whose line is at hand, from ``start`` on."""
+    octets = text.octets
+    at = octets.find(b"\nFrom ", max(text.at, start - 1))
+    while at >= 0:
+        if not text.is_whole and at + LONGEST > len(octets):
+            return None
+        if _is_separator(octets, at + 1):
+            return at + 1
+        at = octets.find(b"\nFrom ", at + 1)
+    return None
+
+
+def _without_empty_line(octets: bytes) -> bytes:
+    if octets.endswith(b"\r\n\r\n"):
+        return octets[:-2]
+    return octets[:-1] if octets.endswith(b"\n\n") or octets == b"\n" else octets
+
+
+def _body(pieces: Iterator[bytes], dialect: Dialect, reading: Reading) -> Body | None:
+    """Return the octets of a message, unquoted; None if there are none."""
+    first = next(pieces, b"")
+    second = next(pieces, None)
+    if second is None:
+        return MemoryBody(_unquoted(first, dialect)) if first else None
+    file, size = reading.spool(), 0
+    for piece in _unquoted_stream(chain([first, second], pieces), dialect):
+        file.write(piece)
+        size += len(piece)
+    return SpooledBody(file, size)
+
+
+def _unquoted(octets: bytes, dialect: Dialect) -> bytes:
+    if dialect == "mboxcl2" or b">From " not in octets:
+        return octets
+    return mboxrd.unquote(octets) if dialect == "mboxrd" else _QUOTED_ONCE.sub(rb"\1", octets)
+
+
+def _unquoted_stream(pieces: Iterator[bytes], dialect: Dialect) -> Iterator[bytes]:
+    if dialect == "mboxcl2":
+        return pieces
+    return mboxrd.unquote_stream(pieces, once=dialect != "mboxrd")
+
+
+def _is_internal(body: Body) -> bool:
+    """Return whether it is what UW-IMAP keeps at the beginning of an mbox, and no mail."""
+    if body.size > PIECE or not isinstance(body, MemoryBody):
+        return False
+    header = header_section(body.octets)
+    return _INTERNAL_SUBJECT in header and bool(_INTERNAL.search(header))

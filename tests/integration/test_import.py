@@ -1,0 +1,326 @@
+"""What people have in files comes into the archive octet for octet, once, and is not downloaded again."""
+
+import bz2
+import gzip
+import lzma
+import mailbox
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+
+import mailarchive
+from mailarchive.cli.main import main
+from mailarchive.clock import Stop
+from mailarchive.loopback.corpus import Mail
+from mailarchive.mail import mboxrd
+from mailarchive.mail.eol import lf_text
+from mailarchive.mail.variants import server_form
+from mailarchive.ops.events import ignore
+from mailarchive.ops.import_mail import ImportOptions, ImportReport, import_mail
+from mailarchive.readers import mboxes
+from mailarchive.readers.base import Dialect
+from mailarchive.sources.memory import MemoryAccount
+from tests.fault.archives import message, no_damage, pull_memory
+from tests.servers.dovecot import Dovecot
+from tests.servers.still_clock import StillClock
+
+DAY = datetime(2024, 2, 29, 23, 59, 7, tzinfo=UTC)
+BODIES = (
+    b"Subject: one\n\nFrom here on\n>From there\n>>From both\n",
+    b"Subject: two\n\nno line end",
+    b"Subject: three\n\n\n\nFrom me: a sentence\n\nFrom now on it is 12:30, Monday\n\n",
+    b"Subject: \xff four\r\n\r\nfour\r\n",
+    b"\nno header\n",
+)
+
+
+def run(root: Path, *paths: Path, **options: Any) -> ImportReport:
+    """Import ``paths``, and assert that the counts add up."""
+    given = ImportOptions("import")._replace(**options)
+    report = import_mail(root, paths, given, ignore, StillClock(), Stop())
+    left_out = len(report.left_out)
+    assert report.found == report.new + report.linked + report.variants + report.known + left_out
+    return report
+
+
+def held(root: Path) -> dict[str, list[bytes]]:
+    """Return the octets by mailbox."""
+    found: dict[str, list[bytes]] = {}
+    with mailarchive.open(root) as archive:
+        for one in archive.messages():
+            found.setdefault(one.mailbox, []).append(one.octets)
+    return {name: sorted(each) for name, each in found.items()}
+
+
+def rd(body: bytes) -> bytes:
+    return mboxrd.encode(lf_text(body)[0], final=body.endswith(b"\n"), date=DAY)
+
+
+def once_quoted(body: bytes) -> bytes:
+    return re.sub(rb"^(From )", rb">\1", body, flags=re.MULTILINE)
+
+
+def o(body: bytes) -> bytes:
+    return mboxrd.from_line(DAY) + once_quoted(body) + (b"\n" if body.endswith(b"\n") else b"\n\n")
+
+
+def counted(body: bytes) -> bytes:
+    """Return a message with its Content-Length, as mboxcl2 has it."""
+    header, empty, text = body.partition(b"\n\n")
+    return mboxrd.from_line(DAY) + header + b"\nContent-Length: %d" % len(text) + empty + text + b"\n"
+
+
+def test_an_mbox_of_our_own_comes_back_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "old.mbox"
+    bodies = [body for body in BODIES if b"\r" not in body and body.endswith(b"\n")]
+    path.write_bytes(b"".join(map(rd, bodies)))
+    report = run(tmp_path / "archive", path)
+    assert (report.new, report.known, report.exit_code) == (len(bodies), 0, 0)
+    assert held(tmp_path / "archive") == {"old": sorted(bodies)}
+    with mailarchive.open(tmp_path / "archive") as archive:
+        assert {one.internaldate for one in archive.messages()} == {DAY}
+    no_damage(tmp_path / "archive")
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, zstandard.compress])
+def test_compressed_files_are_told_by_their_beginning(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    (tmp_path / "old.mbox.zip").write_bytes(pack(rd(BODIES[0]) + rd(BODIES[2])))
+    assert run(tmp_path / "archive", tmp_path / "old.mbox.zip", mailbox=("x",)).new == 2
+    assert held(tmp_path / "archive") == {"x": sorted([BODIES[0], BODIES[2]])}
+
+
+def test_a_compressed_file_that_is_cut_gives_what_it_has_and_is_named(tmp_path: Path) -> None:
+    noise = [message(number, 3000).replace(b"\r\n", b"\n") for number in range(40)]
+    packed = gzip.compress(b"".join(map(rd, noise)))
+    (tmp_path / "cut.mbox.gz").write_bytes(packed[: len(packed) // 2])
+    report = run(tmp_path / "archive", tmp_path / "cut.mbox.gz")
+    assert report.exit_code == 3
+    assert "cut.mbox.gz" in report.left_out[0]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "write", "bodies"),
+    [
+        ("mboxrd", rd, [BODIES[0], BODIES[2]]),
+        ("mboxo", o, [BODIES[2], b"Subject: x\n\n>>From both\n"]),
+        ("mboxcl2", counted, [b"Subject: y\n\n>From a\nFrom x Mon Jan  1 00:00:00 2024\n\nFrom b\n", BODIES[2]]),
+    ],
+)
+def test_each_dialect_can_be_forced(
+    tmp_path: Path, dialect: Dialect, write: Callable[[bytes], bytes], bodies: list[bytes]
+) -> None:
+    (tmp_path / "m").write_bytes(b"".join(map(write, bodies)))
+    assert run(tmp_path / "archive", tmp_path / "m", dialect=dialect).new == len(bodies)
+    found = [re.sub(rb"Content-Length: \d+\n", b"", octets) for octets in held(tmp_path / "archive")["m"]]
+    assert sorted(found) == sorted(bodies)
+
+
+def test_mboxcl2_is_told_by_its_lengths(tmp_path: Path) -> None:
+    inside = b"Subject: y\n\n>From a\n\nFrom x Mon Jan  1 00:00:00 2024\n\nFrom b\n"
+    (tmp_path / "m").write_bytes(counted(inside) + counted(BODIES[2]))
+    assert run(tmp_path / "archive", tmp_path / "m").new == 2
+    assert [octets for octets in held(tmp_path / "archive")["m"] if inside[-40:] in octets]
+
+
+@pytest.mark.parametrize("piece", [16, 64, 1 << 20])
+@pytest.mark.parametrize("large", [200, 1 << 24])
+def test_pieces_may_end_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int, large: int) -> None:
+    monkeypatch.setattr(mboxes, "PIECE", piece)
+    monkeypatch.setattr(mboxes, "LARGE", large)
+    bodies = [
+        *(body for body in BODIES if body.endswith(b"\n") and b"\r" not in body),
+        b"Subject: l\n\n" + b"x\n" * 3000,
+    ]
+    (tmp_path / "m").write_bytes(b"".join(map(rd, bodies)))
+    run(tmp_path / "archive", tmp_path / "m")
+    assert held(tmp_path / "archive") == {"m": sorted(bodies)}
+
+
+def test_importing_again_and_after_an_interruption_stores_nothing_twice(tmp_path: Path) -> None:
+    bodies = [message(number).replace(b"\r\n", b"\n") for number in (*range(20), 3, 3)]
+    (tmp_path / "m").write_bytes(b"".join(map(rd, bodies)))
+    (tmp_path / "half").write_bytes(b"".join(map(rd, bodies[:9])))
+    root = tmp_path / "archive"
+    assert run(root, tmp_path / "half", mailbox=("m",)).new == 9
+    report = run(root, tmp_path / "m")
+    assert (report.new, report.known, report.linked) == (11, 9, 2)
+    assert run(root, tmp_path / "m").known == len(bodies)
+    assert held(root) == {"m": sorted(bodies)}
+
+
+def takeout_of(bodies: dict[int, list[str]]) -> bytes:
+    """Return what Google would export: by number of message its labels."""
+    text = b""
+    for number, labels in bodies.items():
+        added = b"X-GM-THRID: %d\r\nX-Gmail-Labels: %s\r\n" % (1000 + number, ",".join(labels).encode())
+        when = (DAY + timedelta(days=number)).strftime("%a %b %d %H:%M:%S +0000 %Y").encode()
+        text += b"From %d@xxx %s\r\n" % (number, when) + added + message(number) + b"\r\n"
+    return text
+
+
+LABELS = {
+    1: ["Inbox", "Unread"],
+    2: ["Posteingang", "Geöffnet", "Markiert", "Work/2024"],
+    3: ["Archived", "Opened"],
+    4: ["Sent", "Opened", "Category Personal"],
+}
+
+
+def test_a_takeout_has_mailboxes_and_flags_and_is_not_downloaded_again(tmp_path: Path) -> None:
+    root = tmp_path / "archive"
+    (tmp_path / "All mail.mbox").write_bytes(takeout_of(LABELS))
+    assert run(root, tmp_path / "All mail.mbox", account="takeout").new == 4
+    with mailarchive.open(root) as archive:
+        found = {(one.mailbox, one.header("subject")): one.flags for one in archive.messages()}
+    assert found == {
+        ("INBOX", "message 1"): frozenset(),
+        ("INBOX", "message 2"): {"\\Seen", "\\Flagged"},
+        ("Work/2024", "message 2"): {"\\Seen", "\\Flagged"},
+        ("All Mail", "message 3"): {"\\Seen"},
+        ("Sent", "message 4"): {"\\Seen"},
+    }
+    with Dovecot(rawlog=True) as server:
+        server.load_all(
+            [
+                *(Mail("INBOX", message(number), DAY + timedelta(seconds=number)) for number in (1, 2, 9)),
+                Mail("Sent", message(4), DAY),
+            ]
+        )
+        before = server.body_fetches()
+        url = f"imap://{server.user}@{server.host}:{server.port}"
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MAILARCHIVE_PASSWORD", server.password)
+            assert main(["pull", url, "--archive", str(root), "--quiet"]) == 0
+            assert server.body_fetches() - before == 1
+            assert main(["pull", url, "--archive", str(root), "--quiet"]) == 0
+            assert main(["pull", "--archive", str(root), "--quiet"]) == 0
+        assert server.body_fetches() - before == 1
+    no_damage(root)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_other_forms_of_a_message_are_recognised_or_kept(tmp_path: Path, keep: bool) -> None:
+    root, account = tmp_path / "archive", MemoryAccount()
+    account.create("INBOX")
+    account.append("INBOX", message(1), (), DAY)
+    account.append("INBOX", message(2), (), DAY)
+    pull_memory(root, account)
+    lf = message(1).replace(b"\r\n", b"\n")
+    marked = b"Status: RO\nX-Mozilla-Keys: work\n" + message(2).replace(b"\r\n", b"\n")
+    other = message(2).replace(b"\r\n", b"\n").replace(b"message 2", b"massage 2")
+    (tmp_path / "m").write_bytes(rd(lf) + rd(marked) + rd(other))
+    report = run(root, tmp_path / "m", keep_variants=keep)
+    assert (report.new, report.variants) == ((3, 0) if keep else (1, 2))
+    wanted = [lf, marked, other] if keep else [message(1), message(2), other]
+    assert held(root)["m"] == sorted(wanted)
+
+
+def test_a_variant_of_what_was_imported_is_recognised_by_its_octets(tmp_path: Path) -> None:
+    root, first = tmp_path / "archive", message(1).replace(b"\r\n", b"\n")
+    same_header = first.replace(b"\n\n", b"\n\nX", 1)[:-2] + b"\n"
+    (tmp_path / "a").write_bytes(rd(first))
+    (tmp_path / "b").write_bytes(rd(b"X-Mozilla-Status: 0001\n" + first) + rd(same_header))
+    run(root, tmp_path / "a")
+    report = run(root, tmp_path / "b")
+    assert (report.variants, report.new) == (1, 1)
+
+
+def test_maildirs_with_flags_keywords_and_mailboxes(tmp_path: Path) -> None:
+    box = mailbox.Maildir(tmp_path / "Maildir")
+    entry = mailbox.MaildirMessage(b"Subject: x\n\nFrom x\n")
+    entry.set_flags("FSa")
+    entry.set_subdir("cur")
+    entry.set_date(DAY.timestamp())
+    box.add(entry)
+    box.add_folder("Archive.2019").add(b"Subject: y\n\ny\n")
+    (tmp_path / "Maildir" / "dovecot-keywords").write_text("0 work\n")
+    packed = tmp_path / "Maildir" / "cur" / "1.2.3,S=10:2,"
+    packed.write_bytes(zstandard.compress(b"Subject: z\n\nz\n"))
+    assert run(tmp_path / "archive", tmp_path / "Maildir").new == 3
+    assert held(tmp_path / "archive") == {
+        "INBOX": [b"Subject: x\n\nFrom x\n", b"Subject: z\n\nz\n"],
+        "Archive/2019": [b"Subject: y\n\ny\n"],
+    }
+    with mailarchive.open(tmp_path / "archive") as archive:
+        [one] = archive.messages(where=lambda one: one.header("subject") == "x")
+        assert one.flags == {"\\Flagged", "\\Seen", "work"}
+        assert one.internaldate == DAY
+
+
+def test_trees_of_other_programs(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    crlf = b"Date: Thu, 29 Feb 2024 23:59:07 +0000\r\nSubject: e\r\n\r\ne\r\n"
+    apple = b"Subject: a\n\napple\n"
+    about = b'<plist version="1.0"><dict><key>flags</key><integer>17</integer></dict></plist>'
+    files = {
+        "mails/one.eml": crlf,
+        "Work.mbox/5A1C0B9E-0000-4000-8000-000000000001/Data/Messages/7.emlx": b"%d\n" % len(apple) + apple + about,
+        "mh/.mh_sequences": b"unseen: 2\nflagged: 1-2\n",
+        "mh/1": b"Subject: m1\n\n1\n",
+        "mh/2": b"Subject: m2\n\n2\n",
+        "Local Folders/Archive": rd(b"X-Mozilla-Status: 0005\nX-Mozilla-Status2: 00000000\nSubject: t\n\nt\n"),
+        "Local Folders/Archive.msf": b"// <!-- <mdb:mork:z v=1.4/> -->",
+        "Local Folders/Archive.sbd/2019": rd(b"Subject: t2\n\nt\n"),
+        "notes.txt": b"no mail",
+    }
+    for name, octets in files.items():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_bytes(octets)
+    report = run(tmp_path / "archive", tree)
+    assert (report.new, report.left_out) == (6, [])
+    with mailarchive.open(tmp_path / "archive") as archive:
+        found = {one.header("subject"): (one.mailbox, one.flags) for one in archive.messages()}
+        [eml] = archive.messages(mailbox="mails")
+        assert (eml.octets, eml.internaldate) == (crlf, DAY)
+    assert found == {
+        "e": ("mails", frozenset()),
+        "a": ("Work", {"\\Seen", "\\Flagged"}),
+        "m1": ("mh", {"\\Seen", "\\Flagged"}),
+        "m2": ("mh", {"\\Flagged"}),
+        "t": ("Local Folders/Archive", {"\\Seen", "\\Flagged"}),
+        "t2": ("Local Folders/Archive/2019", frozenset()),
+    }
+
+
+def test_what_is_no_mail_is_left_out_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "x.emlx").write_bytes(b"not a number\nSubject: x\n\n")
+    (tmp_path / "old.dbx").write_bytes(b"\xcf\xad\x12\xfe")
+    (tmp_path / "m.mbox").write_bytes(mboxrd.from_line(DAY) + rd(b"Subject: y\n\n"))
+    assert main(["import", str(tmp_path), "--archive", str(tmp_path / "archive")]) == 3
+    said = capsys.readouterr()
+    assert "partial: 4 messages found: 1 new" in said.out
+    assert all(name in said.err for name in ("x.emlx", "old.dbx", "m.mbox, message 1"))
+
+
+@pytest.mark.parametrize("arguments", [["missing"], ["empty"], ["m", "--dialect", "mmdf"], ["m", "--account", ""]])
+def test_what_cannot_be_imported_is_refused(tmp_path: Path, arguments: list[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "m").write_bytes(rd(BODIES[0]))
+    assert main(["import", str(tmp_path / arguments[0]), *arguments[1:], "--archive", str(tmp_path / "a")]) == 2
+
+
+def test_an_account_of_a_server_is_not_imported_into(tmp_path: Path) -> None:
+    account = MemoryAccount()
+    pull_memory(tmp_path / "archive", account)
+    (tmp_path / "m").write_bytes(rd(BODIES[0]))
+    arguments = [
+        "import",
+        str(tmp_path / "m"),
+        "--account",
+        account.account.name,
+        "--archive",
+        str(tmp_path / "archive"),
+    ]
+    assert main(arguments) == 2
+
+
+def test_the_form_at_a_server_is_that_without_what_programs_add() -> None:
+    plain = b"Subject: x\r\n folded\r\nX-Mine: 1\r\n\r\nStatus: not a header\r\n"
+    kept = b"X-Mozilla-Status: 0001\nSubject: x\n folded\nStatus: RO\n more\nX-Mine: 1\n\nStatus: not a header\n"
+    assert server_form([kept], "lf") == server_form([plain], "crlf")
+    assert server_form([plain[:20], plain[20:]], "crlf").size == len(plain)
