@@ -117,7 +117,7 @@ def _letters(found: Sequence[Place], reading: Reading, observer: Observer, stop:
                 if stop.is_set():
                     return
         except Unreadable as error:
-            reading.leave_out(str(place.path), f"{error}; what comes behind is not imported")
+            reading.leave_out(str(place.path), f"{error}; {error.hint}" if error.hint else str(error))
         done += _size(place.path)
         observer(Progress(done, total))
 

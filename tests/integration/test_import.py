@@ -4,7 +4,9 @@ import bz2
 import gzip
 import lzma
 import mailbox
+import os
 import re
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +19,8 @@ import mailarchive
 from mailarchive.cli.main import main
 from mailarchive.clock import Stop
 from mailarchive.loopback.corpus import Mail
+from mailarchive.loopback.gmail import GmailAccount
+from mailarchive.loopback.server import LoopbackServer
 from mailarchive.mail import mboxrd
 from mailarchive.mail.eol import lf_text
 from mailarchive.mail.variants import server_form
@@ -26,6 +30,7 @@ from mailarchive.readers import mboxes
 from mailarchive.readers.base import Dialect
 from mailarchive.sources.memory import MemoryAccount
 from tests.fault.archives import message, no_damage, pull_memory
+from tests.integration.gmails import Gmail
 from tests.servers.dovecot import Dovecot
 from tests.servers.still_clock import StillClock
 
@@ -53,7 +58,7 @@ def held(root: Path) -> dict[str, list[bytes]]:
     found: dict[str, list[bytes]] = {}
     with mailarchive.open(root) as archive:
         for one in archive.messages():
-            found.setdefault(one.mailbox, []).append(one.octets)
+            found.setdefault(one.mailbox.name, []).append(one.octets)
     return {name: sorted(each) for name, each in found.items()}
 
 
@@ -176,9 +181,9 @@ def test_a_takeout_has_mailboxes_and_flags_and_is_not_downloaded_again(tmp_path:
     (tmp_path / "All mail.mbox").write_bytes(takeout_of(LABELS))
     assert run(root, tmp_path / "All mail.mbox", account="takeout").new == 4
     with mailarchive.open(root) as archive:
-        found = {(one.mailbox, one.header("subject")): one.flags for one in archive.messages()}
+        found = {(one.mailbox.name, one.header("subject")): set(one.flags) for one in archive.messages()}
     assert found == {
-        ("INBOX", "message 1"): frozenset(),
+        ("INBOX", "message 1"): set(),
         ("INBOX", "message 2"): {"\\Seen", "\\Flagged"},
         ("Work/2024", "message 2"): {"\\Seen", "\\Flagged"},
         ("All Mail", "message 3"): {"\\Seen"},
@@ -247,7 +252,7 @@ def test_maildirs_with_flags_keywords_and_mailboxes(tmp_path: Path) -> None:
         "Archive/2019": [b"Subject: y\n\ny\n"],
     }
     with mailarchive.open(tmp_path / "archive") as archive:
-        [one] = archive.messages(where=lambda one: one.header("subject") == "x")
+        [one] = archive.search(where=lambda one: one.header("subject") == "x")
         assert one.flags == {"\\Flagged", "\\Seen", "work"}
         assert one.internaldate == DAY
 
@@ -274,16 +279,16 @@ def test_trees_of_other_programs(tmp_path: Path) -> None:
     report = run(tmp_path / "archive", tree)
     assert (report.new, report.left_out) == (6, [])
     with mailarchive.open(tmp_path / "archive") as archive:
-        found = {one.header("subject"): (one.mailbox, one.flags) for one in archive.messages()}
+        found = {str(one.header("subject")): (one.mailbox.name, set(one.flags)) for one in archive.messages()}
         [eml] = archive.messages(mailbox="mails")
         assert (eml.octets, eml.internaldate) == (crlf, DAY)
     assert found == {
-        "e": ("mails", frozenset()),
+        "e": ("mails", set()),
         "a": ("Work", {"\\Seen", "\\Flagged"}),
         "m1": ("mh", {"\\Seen", "\\Flagged"}),
         "m2": ("mh", {"\\Flagged"}),
         "t": ("Local Folders/Archive", {"\\Seen", "\\Flagged"}),
-        "t2": ("Local Folders/Archive/2019", frozenset()),
+        "t2": ("Local Folders/Archive/2019", set()),
     }
 
 
@@ -324,3 +329,53 @@ def test_the_form_at_a_server_is_that_without_what_programs_add() -> None:
     kept = b"X-Mozilla-Status: 0001\nSubject: x\n folded\nStatus: RO\n more\nX-Mine: 1\n\nStatus: not a header\n"
     assert server_form([kept], "lf") == server_form([plain], "crlf")
     assert server_form([plain[:20], plain[20:]], "crlf").size == len(plain)
+
+
+def test_gmail_sends_no_body_of_what_its_takeout_had(tmp_path: Path) -> None:
+    account = GmailAccount()
+    for number, labels in enumerate((["\\Inbox"], ["\\Sent"], ["\\Inbox", "Work"], [])):
+        account.deliver(message(number), labels)
+    (tmp_path / "Takeout.mbox").write_bytes(takeout_of({number: ["Inbox", "Opened"] for number in range(4)}))
+    with LoopbackServer(account) as server:
+        site = Gmail(server, tmp_path / "archive")
+        run(site.root, tmp_path / "Takeout.mbox", account="takeout")
+        assert site.pull().status == "complete"
+        assert site.bodies() == 0
+        account.deliver(message(9), ["\\Inbox"])
+        assert site.pull().status == "complete"
+        assert site.bodies() == 1
+        shown = {name: len(each) for name, each in account.expected().items() if each}
+    with mailarchive.open(site.root) as archive:
+        pulled = [box for box in archive.mailboxes if box.account != "takeout" and len(box)]
+        assert {box.name: len(box) for box in pulled} == shown
+    no_damage(site.root)
+
+
+@pytest.mark.skipif(shutil.which("readpst") is None, reason="readpst is not installed (apt-get install pst-utils)")
+def test_a_pst_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mail.pst").write_bytes(b"!BDN" + bytes(1000))
+    report = run(tmp_path / "archive", tmp_path / "mail.pst")
+    assert (report.new, report.exit_code) == (0, 3)
+    assert "mail.pst" in report.left_out[0]
+
+
+def test_programs_that_are_not_there_are_named_with_what_installs_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for name, install in (("a.pst", "pst-utils"), ("b.msg", "libemail-outlook-message-perl")):
+        (tmp_path / name).write_bytes(b"x")
+        [sentence] = run(tmp_path / "archive", tmp_path / name).left_out
+        assert install in sentence
+
+
+def test_a_pst_is_read_by_what_readpst_makes_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = tmp_path / "bin" / "readpst"
+    tool.parent.mkdir()
+    (tmp_path / "made").write_bytes(rd(BODIES[0]))
+    tool.write_text(f'#!/bin/sh\nmkdir -p "$6/Personal/Inbox"; cp {tmp_path}/made "$6/Personal/Inbox/mbox"\n')
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
+    (tmp_path / "old.pst").write_bytes(b"!BDN")
+    assert run(tmp_path / "archive", tmp_path / "old.pst").new == 1
+    assert held(tmp_path / "archive") == {"old/Personal/Inbox": [BODIES[0]]}
