@@ -29,8 +29,9 @@ def _header_length(octets: bytes) -> int:
     """Return how many octets stand before the first empty line; all if there is none."""
     if octets.startswith((b"\r\n", b"\n")):
         return 0
-    end = octets.find(b"\n\r\n")
-    bare = octets.find(b"\n\n", 0, end + 2 if end >= 0 else len(octets))
-    if bare >= 0:
-        end = bare
+    likely, other = (b"\n\r\n", b"\n\n") if octets.startswith(b"\r", octets.find(b"\n") - 1) else (b"\n\n", b"\n\r\n")
+    end = octets.find(likely)
+    before = octets.find(other, 0, end + 2 if end >= 0 else len(octets))
+    if before >= 0:
+        end = before
     return end + 1 if end >= 0 else len(octets)

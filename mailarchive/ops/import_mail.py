@@ -16,10 +16,9 @@ from mailarchive.archive.writer import Writer
 from mailarchive.clock import Clock, Stop
 from mailarchive.errors import UsageError
 from mailarchive.mail import client_marks, takeout
-from mailarchive.mail.digest import HEADER_LIMIT, header_section
 from mailarchive.mail.headers import fields
 from mailarchive.mail.variants import ServerForm, server_form
-from mailarchive.model import Account, Body, Digest, ListedMailbox, MailboxName, MessageFacts
+from mailarchive.model import Account, Digest, ListedMailbox, MailboxName, MessageFacts
 from mailarchive.ops.events import Notice, Observer, Progress
 from mailarchive.ops.import_report import ImportReport
 from mailarchive.readers.base import Dialect, Letter, Place, Reading
@@ -240,7 +239,8 @@ def _uid(digest: Digest, number: int) -> str:
 
 def _taken(letter: Letter, options: ImportOptions) -> _Taken:
     prepared = prepare(letter.body)
-    header = header_section(_beginning(letter.body))
+    form = server_form(letter.body.chunks(), prepared.eol)
+    header = form.section
     marks = client_marks.read(header)
     flags = marks.flags | (letter.flags or frozenset())
     mailboxes = {options.mailbox or tuple(map(_text, letter.mailbox)): ""}
@@ -249,22 +249,12 @@ def _taken(letter: Letter, options: ImportOptions) -> _Taken:
         flags |= sorted_labels.flags
         mailboxes = mailboxes if options.mailbox else sorted_labels.mailboxes
     date = letter.date or _date_of(header)
-    form = server_form(letter.body.chunks(), prepared.eol)
     return _Taken(letter, prepared, form, mailboxes, flags, date, marks.thread_id)
 
 
 def _text(name: str) -> str:
     """Return a name of a file as text that can be written down."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def _beginning(body: Body) -> bytes:
-    begun = b""
-    for chunk in body.chunks():
-        begun += chunk
-        if len(begun) >= HEADER_LIMIT:
-            break
-    return begun[:HEADER_LIMIT]
 
 
 def _date_of(header: bytes) -> datetime | None:

@@ -26,6 +26,7 @@ from scripts.benchmark.subjects.changes import flags, incremental
 from scripts.benchmark.subjects.disk import disk
 from scripts.benchmark.subjects.first_pull import delay, first_pull, maildir
 from scripts.benchmark.subjects.growth import growth, memory
+from scripts.benchmark.subjects.importing import importing
 from scripts.benchmark.subjects.no_change import many_mailboxes, one_large_mailbox
 from scripts.benchmark.subjects.pop3 import pop3
 from scripts.benchmark.subjects.reading import reading
@@ -46,6 +47,7 @@ SUBJECTS: dict[str, Callable[[Bench], Report]] = {
     "growth": growth,
     "memory": memory,
     "reading": reading,
+    "import": importing,
     "restore": restore,
     "one-large-mailbox": one_large_mailbox,
     "incremental": incremental,
