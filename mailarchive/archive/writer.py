@@ -20,7 +20,7 @@ from mailarchive.catalog.base import Catalog
 from mailarchive.clock import Clock
 from mailarchive.errors import ArchiveDamaged, StorageFailed
 from mailarchive.journal.log import Log
-from mailarchive.mail.variants import ServerForm, server_form
+from mailarchive.mail.variants import form_digest
 from mailarchive.model import Account, Cursor, Digest, ListedMailbox, MessageFacts, RemoteUid
 from mailarchive.store import frames, partial
 
@@ -177,22 +177,22 @@ class Writer:
         self._sightings.add(placing.sighting(placed, prepared.header, prepared.size))
         return Added(prepared.digest, is_new, prepared.size)
 
-    def has(self, digest: Digest) -> bool:
-        """Return whether the octets of a message are in the archive."""
+    def absent(self, digests: Sequence[Digest]) -> set[Digest]:
+        """Return those of the messages whose octets are not in the archive."""
         with self._lock:
-            return not self._absent([digest])
+            return self._absent(digests)
 
     def has_placement(self, mailbox: int, uidvalidity: int, uid: RemoteUid) -> bool:
         """Return whether there was a placement of this name at the last checkpoint."""
         with self._lock:
             return self._catalog.placement(mailbox, uidvalidity, uid) is not None
 
-    def form_of(self, digest: Digest) -> ServerForm:
-        """Return the form that a message of the archive would have at a server. Raises ArchiveDamaged."""
+    def form_of(self, digest: Digest) -> Digest:
+        """Return the digest of the form that a message of the archive has at a server. Raises ArchiveDamaged."""
         with self._lock:
             message = self._message(digest)
             self._store.flush()
-            return server_form(MessageReader(self._store.texts, self._catalog).octets(message), message.eol)
+            return form_digest(MessageReader(self._store.texts, self._catalog).octets(message), message.eol)
 
     def keep(self, prepared: Prepared, date: datetime | None) -> None:
         """Put a message into the archive that is in no mailbox yet; else like ``add``."""

@@ -1,7 +1,7 @@
 """What mail programs write into the headers of their own copies of messages: flags, keywords and labels."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from email.header import Header
 from typing import NamedTuple
 
@@ -31,7 +31,9 @@ FIELDS = frozenset(
 )
 """Names, in lower case, of the fields that programs add to a message when they keep it, and servers never send."""
 
-_FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:((?:[^\n]*\n[ \t])*[^\n]*)", re.MULTILINE)
+_NAMES = b"|".join(sorted(FIELDS, reverse=True))
+_FIELD = re.compile(rb"\n(" + _NAMES + rb")[ \t]*:((?:[^\n]*\n[ \t])*[^\n]*)", re.IGNORECASE)
+"""With the line end before it: several times as quick as a pattern that begins with ``^``."""
 _LABEL = re.compile(r'\s*(?:"((?:[^"\\]|\\.|"")*)"|([^,]*))\s*(?:,|\Z)')
 
 _ESCAPED = re.compile(r'\\(.)|""')
@@ -47,9 +49,14 @@ class Marks(NamedTuple):
     """Whether the header tells of flags at all: without Status, a message may be unread or of unknown state."""
 
 
+_NONE = Marks()
+
+
 def read(header: bytes) -> Marks:
     """Return what the header section of a message says; anything that cannot be understood is left out."""
-    found = {name: value for name, value in _own_fields(header) if name in FIELDS}
+    found = {match[1].lower(): match[2] for match in _FIELD.finditer(b"\n" + header)}
+    if not found:
+        return _NONE
     flags = {_STATUS[c] for c in _text(found, b"status") if c in _STATUS}
     flags |= {_X_STATUS[c] for c in _text(found, b"x-status") if c in _X_STATUS}
     bits = _hexadecimal(_text(found, b"x-mozilla-status"))
@@ -87,17 +94,12 @@ def mozilla_lines(flags: Iterable[str]) -> bytes:
 
 def without(header: bytes) -> bytes:
     """Return a header section without the fields of ``FIELDS``: what the message was before a program kept it."""
-    kept, at = [], 0
-    for match in _FIELD.finditer(header):
-        if match[1].lower() in FIELDS:
-            kept.append(header[at : match.start()])
-            at = min(match.end() + 1, len(header))
-    return b"".join([*kept, header[at:]])
-
-
-def _own_fields(header: bytes) -> Iterator[tuple[bytes, bytes]]:
-    for match in _FIELD.finditer(header):
-        yield match[1].lower(), match[2]
+    text = b"\n" + header
+    kept, at = [], 1
+    for match in _FIELD.finditer(text):
+        kept.append(text[at : match.start() + 1])
+        at = min(match.end() + 1, len(text))
+    return b"".join([*kept, text[at:]]) if kept else header
 
 
 def _text(found: dict[bytes, bytes], name: bytes) -> str:

@@ -1,30 +1,45 @@
 """The form in which a server would send a message that a program has kept: CRLF, and without what the program added."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import chain
 from typing import NamedTuple
 
 from mailarchive.mail import client_marks
 from mailarchive.mail.digest import HEADER_LIMIT, header_digest_of, header_section
 from mailarchive.mail.eol import to_crlf
-from mailarchive.model import Digest, Eol, HeaderDigest
+from mailarchive.model import Body, Digest, Eol, HeaderDigest
 
 
 class ServerForm(NamedTuple):
-    """What would identify a message at a server; ``header`` and ``size`` are what can be asked there.
+    """What can be asked a server about a message: the digest of its header, and its size in octets."""
 
-    ``section`` is the header section that the message has here, with what programs added.
-    """
-
-    digest: Digest
     header: HeaderDigest
     size: int
-    section: bytes
 
 
-def server_form(chunks: Iterable[bytes], eol: Eol) -> ServerForm:
-    """Return the form of the message ``chunks``, whose line ends are ``eol``; where they are mixed they stay."""
+def section_of(body: Body) -> bytes:
+    """Return the header section of a message, as far as it is within HEADER_LIMIT, with what programs added."""
+    begun = b""
+    for chunk in body.chunks():
+        begun += chunk
+        if len(begun) >= HEADER_LIMIT:
+            break
+    return header_section(begun[:HEADER_LIMIT])
+
+
+def server_form(body: Body, section: bytes, eol: Eol) -> ServerForm:
+    """Return the form of a message whose header ``section`` and line ends are these; mixed ones stay."""
+    header = client_marks.without(section)
+    size = body.size - len(section) + len(header)
+    if eol == "lf":
+        lines = sum(chunk.count(b"\n") for chunk in body.chunks())
+        size += lines - section.count(b"\n") + header.count(b"\n")
+    return ServerForm(header_digest_of(header), size)
+
+
+def form_digest(chunks: Iterable[bytes], eol: Eol) -> Digest:
+    """Return SHA-256 of the form of the message ``chunks``."""
     rest = iter(chunks)
     begun = b""
     for chunk in rest:
@@ -32,13 +47,7 @@ def server_form(chunks: Iterable[bytes], eol: Eol) -> ServerForm:
         if len(begun) >= HEADER_LIMIT:
             break
     section = header_section(begun[:HEADER_LIMIT])
-    header = client_marks.without(section)
-    running, size = hashlib.sha256(), 0
-    for piece in _with_crlf(chain([header, begun[len(section) :]], rest), eol):
-        running.update(piece)
-        size += len(piece)
-    return ServerForm(Digest(running.digest()), header_digest_of(header), size, section)
-
-
-def _with_crlf(chunks: Iterator[bytes], eol: Eol) -> Iterator[bytes]:
-    return map(to_crlf, chunks) if eol == "lf" else chunks
+    running = hashlib.sha256()
+    for piece in chain([client_marks.without(section), begun[len(section) :]], rest):
+        running.update(to_crlf(piece) if eol == "lf" else piece)
+    return Digest(running.digest())

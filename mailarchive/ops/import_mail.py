@@ -17,7 +17,7 @@ from mailarchive.clock import Clock, Stop
 from mailarchive.errors import UsageError
 from mailarchive.mail import client_marks, takeout
 from mailarchive.mail.headers import fields
-from mailarchive.mail.variants import ServerForm, server_form
+from mailarchive.mail.variants import ServerForm, form_digest, section_of, server_form
 from mailarchive.model import Account, Digest, ListedMailbox, MailboxName, MessageFacts
 from mailarchive.ops.events import Notice, Observer, Progress
 from mailarchive.ops.import_report import ImportReport
@@ -170,10 +170,15 @@ class _Importing:
         with writer.catalog() as catalog:
             boxes = catalog.mailboxes(options.account)
         self._numbers = {box.name.parts: box.number for box in boxes}
+        self._made: set[int] = set()
+        """Mailboxes that this run made."""
+        self._absent: set[Digest] = set()
+        """Of the batch at hand."""
 
     def take(self, letters: Sequence[Letter]) -> None:
         """Take a batch: after this it survives the death of the process. Raises StorageFailed."""
         taken = [_taken(letter, self._options) for letter in letters]
+        self._absent = self._writer.absent([one.prepared.digest for one in taken])
         try:
             with self._writer.together():
                 for one in taken:
@@ -186,7 +191,7 @@ class _Importing:
         self._report.found += 1
         places = [(self._number(parts, use), one.prepared.digest) for parts, use in one.mailboxes.items()]
         wanted = [(number, _uid(digest, self._seen.number(number, digest))) for number, digest in places]
-        missing = [(number, uid) for number, uid in wanted if not self._writer.has_placement(number, 0, uid)]
+        missing = [(number, uid) for number, uid in wanted if not self._is_placed(number, uid)]
         if not missing:
             self._report.known += 1
             return
@@ -198,28 +203,32 @@ class _Importing:
     def _stored(self, one: _Taken) -> Digest:
         """Return the message of the archive that this one is, which is now there."""
         exact, form = one.prepared.digest, one.form
-        if self._writer.has(exact):
+        if exact not in self._absent:
             self._report.linked += 1
             return exact
-        other = None if self._options.keep_variants else self._variant(form)
+        other = None if self._options.keep_variants else self._variant(one)
         if other is not None:
             self._report.variants += 1
             return other
         self._writer.keep(one.prepared._replace(header=form.header), one.date)
+        self._absent.discard(exact)
         self._report.new += 1
         self._report.octets += one.prepared.size
         return exact
 
-    def _variant(self, form: ServerForm) -> Digest | None:
+    def _is_placed(self, number: int, uid: str) -> bool:
+        """Return whether an earlier run has placed this; what this run places has names of its own."""
+        return number not in self._made and self._writer.has_placement(number, 0, uid)
+
+    def _variant(self, one: _Taken) -> Digest | None:
         """Return a message of the archive that has the same form at a server; its octets are compared."""
-        if self._writer.has(form.digest):
-            return form.digest
         with self._writer.sightings() as sightings:
-            alike = {one.digest for one in sightings.with_header(form.header) if form.size in {one.size, one.said_size}}
-        for digest in sorted(alike)[:_MOST_ALIKE]:
-            if self._writer.form_of(digest).digest == form.digest:
-                return digest
-        return None
+            seen = sightings.with_header(one.form.header)
+        alike = sorted({each.digest for each in seen if one.form.size in {each.size, each.said_size}})[:_MOST_ALIKE]
+        if not alike:
+            return None
+        wanted = form_digest(one.letter.body.chunks(), one.prepared.eol)
+        return next((digest for digest in alike if self._writer.form_of(digest) == wanted), None)
 
     def _number(self, parts: tuple[str, ...], special_use: str) -> int:
         if parts not in self._numbers:
@@ -228,6 +237,7 @@ class _Importing:
             uses = frozenset({special_use} if special_use else ())
             self._writer.mailbox(number, self._options.account, ListedMailbox(name, uses), None)
             self._numbers[parts] = number
+            self._made.add(number)
             self._report.mailboxes += 1
         return self._numbers[parts]
 
@@ -239,8 +249,7 @@ def _uid(digest: Digest, number: int) -> str:
 
 def _taken(letter: Letter, options: ImportOptions) -> _Taken:
     prepared = prepare(letter.body)
-    form = server_form(letter.body.chunks(), prepared.eol)
-    header = form.section
+    header = section_of(letter.body)
     marks = client_marks.read(header)
     flags = marks.flags | (letter.flags or frozenset())
     mailboxes = {options.mailbox or tuple(map(_text, letter.mailbox)): ""}
@@ -249,6 +258,7 @@ def _taken(letter: Letter, options: ImportOptions) -> _Taken:
         flags |= sorted_labels.flags
         mailboxes = mailboxes if options.mailbox else sorted_labels.mailboxes
     date = letter.date or _date_of(header)
+    form = server_form(letter.body, header, prepared.eol)
     return _Taken(letter, prepared, form, mailboxes, flags, date, marks.thread_id)
 
 
