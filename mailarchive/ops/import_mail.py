@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -83,8 +84,8 @@ def import_mail(
         reading = Reading(writer.spool, tell, options.dialect)
         importing = _Importing(writer, options, report, run)
         try:
-            for letters in _batches(_letters(found, reading, observer, stop)):
-                importing.take(letters)
+            for taken in _ahead(_batches(_letters(found, reading, observer, stop)), options):
+                importing.take(taken)
         finally:
             report.left_out = reading.left_out
             report.found += len(reading.left_out)
@@ -141,6 +142,19 @@ def _batches(letters: Iterable[Letter]) -> Iterator[list[Letter]]:
         yield batch
 
 
+def _ahead(batches: Iterator[list[Letter]], options: ImportOptions) -> Iterator[list[_Taken]]:
+    """Yield the batches, looked at; the next one is read and looked at meanwhile."""
+
+    def look_at_next() -> list[_Taken]:
+        return [_taken(letter, options) for letter in next(batches, ())]
+
+    with ThreadPoolExecutor(1, "read") as reader:
+        waiting = reader.submit(look_at_next)
+        while taken := waiting.result():
+            waiting = reader.submit(look_at_next)
+            yield taken
+
+
 @dataclass(slots=True)
 class _Seen:
     """What this run has placed: hashes of mailbox and message, and how often those that came more than once."""
@@ -175,17 +189,16 @@ class _Importing:
         self._absent: set[Digest] = set()
         """Of the batch at hand."""
 
-    def take(self, letters: Sequence[Letter]) -> None:
+    def take(self, taken: Sequence[_Taken]) -> None:
         """Take a batch: after this it survives the death of the process. Raises StorageFailed."""
-        taken = [_taken(letter, self._options) for letter in letters]
         self._absent = self._writer.absent([one.prepared.digest for one in taken])
         try:
             with self._writer.together():
                 for one in taken:
                     self._take(one)
         finally:
-            for letter in letters:
-                letter.body.close()
+            for one in taken:
+                one.letter.body.close()
 
     def _take(self, one: _Taken) -> None:
         self._report.found += 1
