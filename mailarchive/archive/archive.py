@@ -1,6 +1,6 @@
 """Open an archive, for reading or for writing; what a crash left is mended on the way."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,18 +75,21 @@ class Archive:
         catalog = self.layout.catalog
         derived = {catalog.with_name(catalog.name + suffix) for suffix in ("", "-wal", "-shm")}
         kept = (path for path in self.layout.root.rglob("*") if path not in derived and path.is_file())
-        return sum(map(_size, kept)), sum(map(_size, derived))
+        return _octets(kept), _octets(derived)
 
     def close(self) -> None:
         """Release the catalog."""
         self.catalog.close()
 
 
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
+def _octets(paths: Iterable[Path]) -> int:
+    """Return the octets of files; of one that has several names once."""
+    sizes: dict[tuple[int, int], int] = {}
+    for path in paths:
+        with suppress(FileNotFoundError):
+            status = path.stat()
+            sizes[status.st_dev, status.st_ino] = status.st_size
+    return sum(sizes.values())
 
 
 @contextmanager

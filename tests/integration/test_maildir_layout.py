@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 from unittest.mock import Mock
 
 import pytest
@@ -22,6 +22,7 @@ from mailarchive.mail.maildir_name import parse
 from mailarchive.ops import browse
 from mailarchive.ops.convert import convert
 from mailarchive.ops.events import ignore
+from mailarchive.ops.export import Format, export
 from mailarchive.ops.repair import repair
 from mailarchive.ops.selection import Selection
 from mailarchive.ops.verify import verify
@@ -345,3 +346,41 @@ def test_what_cannot_be_made_is_said(tmp_path: Path, arguments: list[str], capsy
     assert main(given) == 2
     assert "Traceback" not in capsys.readouterr().err
     assert not (tmp_path / "PLACE").exists()
+
+
+@pytest.mark.parametrize("form", sorted({*get_args(Format)} - {"one-mbox"}))
+def test_exports_are_the_same_whatever_the_layout(
+    tmp_path: Path, form: Format, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for kind in (MBOX, MAILDIR, PLAIN):
+        monkeypatch.setattr(archives, "kind", kind)
+        root = tmp_path / f"{kind.layout}-{kind.level}"
+        make(root)
+        out = tmp_path / f"out-{kind.layout}-{kind.level}"
+        export(root, out, form, Selection(gone=None), ignore)
+        found.append({path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()})
+    assert found[0] == found[1] == found[2] != {}
+
+
+@pytest.mark.usefixtures("maildir")
+def test_what_is_linked_takes_its_room_once(tmp_path: Path) -> None:
+    root = tmp_path / "archive"
+    make(root)
+    once = sum(path.stat().st_size for path in root.rglob("*") if path.is_file() and path.stat().st_nlink == 1)
+    linked = [path.stat() for path in (root / "messages").rglob("*.zst")]
+    files = sum(status.st_size for status in linked if status.st_nlink > 1)
+    found = browse.stats(root)
+    assert found.disk_bytes + found.catalog_bytes == pytest.approx(once + files, abs=4096 * 16)
+
+
+@pytest.mark.usefixtures("maildir")
+def test_a_journal_cut_anywhere_is_mended(tmp_path: Path) -> None:
+    whole, copy = tmp_path / "whole", tmp_path / "copy"
+    account = make(whole)
+    octets = (whole / "journal" / "tail.jsonl").read_bytes()
+    for cut in range(len(octets) // 3, len(octets), 97):
+        shutil.copytree(whole, copy)
+        (copy / "journal" / "tail.jsonl").write_bytes(octets[:cut])
+        archives.can_be_completed(copy, account, Journal.of(copy))
+        shutil.rmtree(copy)
