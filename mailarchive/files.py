@@ -68,7 +68,7 @@ def sync_directory(path: Path) -> None:
         os.close(fd)
 
 
-def sync_together(directory: Path, paths: Collection[Path]) -> None:
+def sync_together(directory: Path, paths: Collection[Path | str]) -> None:
     """Make ``paths``, files and directories in the file system of ``directory``, durable: many in one call.
 
     Where the system has no such call, or one that does not tell errors (Linux before 5.8), one by one.

@@ -59,6 +59,9 @@ class Catalog(Protocol):
     def known(self, digests: Iterable[Digest]) -> set[Digest]:
         """Return those of ``digests`` whose octets are in the archive and not lost."""
 
+    def lost_among(self, digests: Iterable[Digest]) -> set[Digest]:
+        """Return those of ``digests`` whose octets were in the archive and are lost."""
+
     def digests(self, prefix: str, limit: int) -> list[Digest]:
         """Return up to ``limit`` digests that start with the hexadecimal ``prefix``."""
 

@@ -148,6 +148,10 @@ class SqliteCatalog(Overview, Restores):
         with translated():
             return {digest for digest, lost in with_digests(self._db, "digest, lost", digests) if not lost}
 
+    def lost_among(self, digests: Iterable[Digest]) -> set[Digest]:
+        with translated():
+            return {digest for digest, lost in with_digests(self._db, "digest, lost", digests) if lost}
+
     def digests(self, prefix: str, limit: int) -> list[Digest]:
         low, high = bytes.fromhex(prefix.ljust(64, "0")), bytes.fromhex(prefix.ljust(64, "f"))
         sql = (

@@ -29,11 +29,21 @@ class MessageFiles:
 
     def __init__(self, root: Path, *, compressed: bool) -> None:
         self.root = root
+        self._root = str(root)
         self._compressed = compressed
+        self._ending = ".zst" if compressed else ""
 
     def path(self, number: int) -> Path:
         """Return where message ``number`` is."""
-        return self.root / f"{number // A_DIRECTORY:05d}" / f"{number:08d}{'.zst' if self._compressed else ''}"
+        return Path(self.name(number))
+
+    def name(self, number: int) -> str:
+        """Return the same as text: a Path for each of many messages takes as long as to link them."""
+        return f"{self._root}/{number // A_DIRECTORY:05d}/{number:08d}{self._ending}"
+
+    def directory(self, number: int) -> str:
+        """Return the directory of message ``number``."""
+        return f"{self._root}/{number // A_DIRECTORY:05d}"
 
     def numbers(self) -> Iterator[int]:
         """Yield the numbers of all files there are."""
@@ -50,17 +60,16 @@ class MessageFiles:
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
-    def write(self, number: int, pieces: Iterable[bytes], date: datetime | None) -> Path:
+    def write(self, number: int, pieces: Iterable[bytes], date: datetime | None) -> None:
         """Write the file of message ``number``, whose octets are ``pieces``; its time is ``date``.
 
-        Return the file. If the process dies in here there is a file that nothing refers to; after an error there is
+        If the process dies in here there is a file that nothing refers to; after an error there is
         none. Raises StorageFailed.
         """
-        path = self.path(number)
-        if not path.parent.exists():
-            make_directory(path.parent)
-        with storage(path):
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        if number % A_DIRECTORY == 0 or not os.path.exists(self.directory(number)):  # noqa: PTH110 - see name
+            make_directory(Path(self.directory(number)))
+        with storage(self.root):
+            fd = os.open(self.name(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
                 for octets in pieces:
                     write_all(fd, octets)
@@ -68,11 +77,10 @@ class MessageFiles:
                     set_time(fd, date)
             except BaseException:
                 with suppress(OSError):
-                    path.unlink()
+                    self.path(number).unlink()
                 raise
             finally:
                 os.close(fd)
-        return path
 
     # -- reading ---------------------------------------------------------------------------------------------------
 

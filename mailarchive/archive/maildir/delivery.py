@@ -28,38 +28,40 @@ class Delivery:
         self._can_link = True
         self._unnamed: list[tuple[Path, Path]] = []
         """Files that have temporary names, and those that they are to have."""
-        self._changed: set[Path] = set()
+        self._changed: set[str] = set()
         """Directories, and files that were appended to."""
 
     def touch(self, *directories: Path) -> None:
         """Take notice that names in ``directories`` are new."""
-        self._changed.update(directories)
+        self._changed.update(map(str, directories))
 
     def deliver(self, directory: Path, name: str, number: int, date: datetime | None) -> None:
         """Put message ``number`` into the Maildir ``directory``. Raises FileNotFoundError if it has no file."""
-        source, target = self._files.path(number), directory / "cur" / name
-        if int(source.stat().st_mtime) == seconds_of(date) or date is None:
-            self._link(source, target)
+        source, target = self._files.name(number), f"{directory}/cur/{name}"
+        has_its_time = date is None or int(os.stat(source).st_mtime) == seconds_of(date)  # noqa: PTH116 - see name
+        if has_its_time and self._is_linked(source, target):
+            self._changed.add(f"{directory}/cur")
         else:
-            self._copy(source, target, date)
+            self._copy(Path(source), Path(target), None if has_its_time else date)
 
-    def _link(self, source: Path, target: Path) -> None:
-        if self._can_link:
-            try:
-                os.link(source, target)
-            except FileExistsError:
-                return
-            except OSError as error:
-                if error.errno != errno.EMLINK and error.errno not in _NO_LINKS:
-                    with storage(target):
-                        raise
-                if error.errno != errno.EMLINK:
-                    self._can_link = False
-                    self._tell(f"{self._root} is on a file system without hard links: messages are copied")
-            else:
-                self._changed.add(target.parent)
-                return
-        self._copy(source, target, None)
+    def _is_linked(self, source: str, target: str) -> bool:
+        """Link a message unless that cannot be, for this file or on this file system."""
+        if not self._can_link:
+            return False
+        try:
+            os.link(source, target)
+        except FileExistsError:
+            return True
+        except OSError as error:
+            if error.errno == errno.EMLINK:
+                return False
+            if error.errno not in _NO_LINKS:
+                with storage(Path(target)):
+                    raise
+            self._can_link = False
+            self._tell(f"{self._root} is on a file system without hard links: messages are copied")
+            return False
+        return True
 
     def _copy(self, source: Path, target: Path, date: datetime | None) -> None:
         """Copy with the time ``date``, or that of ``source``."""
@@ -87,19 +89,19 @@ class Delivery:
         """Append ``octets`` to ``path``, durable with ``finish``."""
         with storage(path), path.open("ab") as file:
             file.write(octets)
-        self._changed.add(path)
+        self._changed.add(str(path))
 
     def rename(self, directory: Path, old: str, new: str) -> None:
         """Rename a message of the Maildir ``directory``."""
         with storage(directory / "cur" / new):
             (directory / "cur" / old).rename(directory / "cur" / new)
-        self._changed.add(directory / "cur")
+        self._changed.add(f"{directory}/cur")
 
     def remove(self, directory: Path, name: str) -> None:
         """Remove a message from the Maildir ``directory``."""
         with storage(directory / "cur" / name):
             (directory / "cur" / name).unlink(missing_ok=True)
-        self._changed.add(directory / "cur")
+        self._changed.add(f"{directory}/cur")
 
     def finish(self) -> None:
         """Make everything durable."""
@@ -108,9 +110,9 @@ class Delivery:
             for temporary, target in self._unnamed:
                 with storage(target):
                     temporary.rename(target)
-                self._changed.add(target.parent)
+                self._changed.add(str(target.parent))
             self._unnamed.clear()
-        changed = [path for path in self._changed if path.exists()]
+        changed = [path for path in self._changed if Path(path).exists()]
         if changed:
             sync_together(self._root, changed)
         self._changed.clear()

@@ -5,9 +5,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from mailarchive.archive.maildir.touched import touched_by
 from mailarchive.archive.maildir.tree import Tree
 from mailarchive.archive.prepare import Prepared
 from mailarchive.catalog.base import Catalog
@@ -48,7 +48,7 @@ class FileStore:
         self._number = max(catalog.newest_block(), files.newest())
         self._untold: list[int] = []
         """Files that no fact speaks of yet."""
-        self._unsynced: set[Path] = set()
+        self._unsynced: set[str] = set()
         """Files and directories."""
         tree.catch_up(catalog)
 
@@ -82,8 +82,7 @@ class FileStore:
                 if error is not None:
                     raise error
         for one in waiting:
-            path = self.texts.path(one.number)
-            self._unsynced.update((path, path.parent, self.texts.root))
+            self._unsynced |= {self.texts.name(one.number), self.texts.directory(one.number)}
 
     def _write(self, one: "_Waiting") -> None:
         pieces = one.prepared.entry(bare, one.date)
@@ -121,14 +120,14 @@ class FileStore:
 
     def sync(self) -> None:
         """Make the files durable, together."""
-        sync_together(self.texts.root, self._unsynced)
+        sync_together(self.texts.root, [*self._unsynced, str(self.texts.root)])
         self._unsynced.clear()
 
     @contextmanager
     def applying(self, facts: Sequence[Fact], catalog: Catalog, position: Position) -> Iterator[None]:
         """Have the tree follow. If the process dies before it has, it is made to catch up at the next open."""
         with catalog.at_one_moment():
-            touched = self._tree.touched(facts, catalog)
+            touched = touched_by(facts, catalog)
         yield
         with catalog.at_one_moment():
             self._tree.follow(touched, catalog, position)

@@ -2,9 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -13,26 +12,17 @@ from mailarchive.archive.maildir import names, uidlist
 from mailarchive.archive.maildir.delivery import Delivery
 from mailarchive.archive.maildir.keywords import Keywords
 from mailarchive.archive.maildir.names import FileName
+from mailarchive.archive.maildir.touched import Key, Touched, by_number
 from mailarchive.archive.maildir.uidlist import Listed
 from mailarchive.catalog.base import Catalog
 from mailarchive.catalog.outgoing import Restorable
 from mailarchive.errors import ArchiveDamaged
-from mailarchive.facts import (
-    Fact,
-    FlagsChanged,
-    Gone,
-    Lost,
-    MailboxSeen,
-    MailboxVanished,
-    MessageStored,
-    Placed,
-    Position,
-)
+from mailarchive.facts import MessageStored, Placed, Position
 from mailarchive.files import make_directory, remove, replace_durably
 from mailarchive.mail.maildir_name import KEYWORDS_FILE
 from mailarchive.mail.maildir_name import parse as parse_name
-from mailarchive.model import Eol, RemoteUid
-from mailarchive.records import KnownMailbox
+from mailarchive.model import Digest, Eol, RemoteUid
+from mailarchive.records import KnownMailbox, PlacementRecord
 from mailarchive.store.message_files import MessageFiles, seconds_of
 
 STATE = "tree.json"
@@ -40,21 +30,7 @@ _MAILDIR = ("cur", "new", "tmp")
 _MARK = "maildirfolder"
 """What a Maildir++ mailbox other than INBOX has, empty."""
 
-Key = tuple[int, RemoteUid]
-"""UIDVALIDITY and UID."""
 Tell = Callable[[str], None]
-
-
-@dataclass(slots=True)
-class Touched:
-    """What facts change in the tree: mailboxes as a whole, and placements (True: they are not in the tree yet)."""
-
-    whole: set[int] = field(default_factory=set)
-    placements: dict[int, dict[Key, bool]] = field(default_factory=dict)
-
-    def add(self, mailbox: int, uidvalidity: int, uid: RemoteUid, *, is_new: bool = False) -> None:
-        """Note a placement."""
-        self.placements.setdefault(mailbox, {}).setdefault((uidvalidity, uid), is_new)
 
 
 class Wanted(NamedTuple):
@@ -87,35 +63,6 @@ class Tree:
         """Take notice of the octets of a message's text, so that its file need not be asked."""
         self._sizes[number] = text_size
 
-    # -- what changes ----------------------------------------------------------------------------------------------
-
-    def touched(self, facts: Sequence[Fact], catalog: Catalog) -> Touched:
-        """Return what ``facts`` change in the tree; ``catalog`` is as it was before them."""
-        touched = Touched()
-        boxes: dict[int, KnownMailbox] | None = None
-        for fact in facts:
-            match fact:
-                case Placed():
-                    is_new = catalog.placement(fact.mailbox, fact.uidvalidity, fact.uid) is None
-                    touched.add(fact.mailbox, fact.uidvalidity, fact.uid, is_new=is_new)
-                case FlagsChanged():
-                    touched.add(fact.mailbox, fact.uidvalidity, fact.uid)
-                case Gone():
-                    for uid in fact.uids:
-                        touched.add(fact.mailbox, fact.uidvalidity, uid)
-                case MessageStored() | Lost():
-                    for record in catalog.placements_of(fact.digest):
-                        touched.add(record.mailbox, record.uidvalidity, record.uid)
-                case MailboxVanished():
-                    touched.whole.add(fact.mailbox)
-                case MailboxSeen():
-                    boxes = _by_number(catalog) if boxes is None else boxes
-                    if _changes(boxes.get(fact.mailbox), fact):
-                        touched.whole.add(fact.mailbox)
-                case _:
-                    pass
-        return touched
-
     # -- following -------------------------------------------------------------------------------------------------
 
     def follow(self, touched: Touched, catalog: Catalog, position: Position) -> None:
@@ -123,12 +70,12 @@ class Tree:
 
         If the process dies in here, the state is that of before, and the next open compares everything.
         """
-        boxes = _by_number(catalog)
+        boxes = by_number(catalog)
         for number in sorted(touched.whole):
             self._compare(boxes[number], catalog)
         for number, keys in touched.placements.items():
             if number not in touched.whole:
-                self._change(boxes[number], keys, catalog)
+                self._change(boxes[number], keys, touched.stored, catalog)
         self._finish(position)
 
     def catch_up(self, catalog: Catalog) -> None:
@@ -177,14 +124,19 @@ class Tree:
         if not box.present:
             self._remove(box.number, directory)
 
-    def _change(self, box: KnownMailbox, keys: dict[Key, bool], catalog: Catalog) -> None:
+    def _change(
+        self, box: KnownMailbox, keys: dict[Key, Placed | None], stored: dict[Digest, MessageStored], catalog: Catalog
+    ) -> None:
         """Make placements of a mailbox what the catalog says."""
         directory = self._directory(box)
         keywords, listed, has_left = Keywords(directory), list[Listed](), False
-        old = {names.place(*key) for key, is_new in keys.items() if not is_new}
+        old = {names.place(*key) for key, told in keys.items() if told is None}
         existing = {place: found for place, found in _ours(directory) if place in old} if old else {}
-        for uidvalidity, uid in keys:
-            wanted = self._wanted(catalog, box, uidvalidity, uid)
+        for (uidvalidity, uid), told in keys.items():
+            if told is None:
+                wanted = self._wanted(catalog, box, uidvalidity, uid)
+            else:
+                wanted = _wanted(stored.get(told.digest) or catalog.message(told.digest), told)
             there = existing.get(names.place(uidvalidity, uid), [])
             base = self._put(directory, there, wanted, keywords)
             bases = {parse_name(name).base for name in there}
@@ -219,11 +171,9 @@ class Tree:
     @staticmethod
     def _wanted(catalog: Catalog, box: KnownMailbox, uidvalidity: int, uid: RemoteUid) -> Wanted | None:
         record = catalog.placement(box.number, uidvalidity, uid)
-        message = catalog.message(record.digest) if record and record.gone_at is None and box.present else None
-        if record is None or message is None:
+        if record is None or record.gone_at is not None or not box.present:
             return None
-        name = names.file_name(message.block, seconds_of(record.date), uidvalidity, uid)
-        return Wanted(name, message.block, record.date, record.flags, message.size, message.eol)
+        return _wanted(catalog.message(record.digest), record)
 
     def _put(
         self, directory: Path, existing: list[str], wanted: Wanted | None, keywords: Keywords | None
@@ -338,22 +288,16 @@ class Tree:
                 )
 
 
+def _wanted(message: MessageStored | None, told: Placed | PlacementRecord) -> Wanted | None:
+    """Return the link of a placement; None if its octets are lost."""
+    if message is None:
+        return None
+    name = names.file_name(message.block, seconds_of(told.date), told.uidvalidity, told.uid)
+    return Wanted(name, message.block, told.date, told.flags, message.size, message.eol)
+
+
 def _name_of(item: Restorable) -> FileName:
     return names.file_name(item.message.block, seconds_of(item.date), item.uidvalidity, item.uid)
-
-
-def _by_number(catalog: Catalog) -> dict[int, KnownMailbox]:
-    return {box.number: box for box in catalog.mailboxes()}
-
-
-def _changes(before: KnownMailbox | None, fact: MailboxSeen) -> bool:
-    """Return whether more than what the tree does not show of a mailbox is new."""
-    return (
-        before is None
-        or not before.present
-        or before.name.parts != fact.parts
-        or before.uidvalidity != fact.uidvalidity
-    )
 
 
 def _ours(directory: Path) -> Iterator[tuple[str, list[str]]]:
