@@ -131,6 +131,10 @@ KEEPS_ALL = Permanent(frozenset(), takes_any=True)
 """Where a server says nothing of it."""
 
 
+FROM_FILES = "import"
+"""The protocol of accounts whose mail came from files, and that no server has."""
+
+
 class Account(NamedTuple):
     """An account at a server. ``name`` identifies it in the archive: ``user@host`` or ``user@host:port``.
 

@@ -19,7 +19,7 @@ from mailarchive.errors import UsageError
 from mailarchive.mail import client_marks, takeout
 from mailarchive.mail.headers import fields
 from mailarchive.mail.variants import ServerForm, form_digest, section_of, server_form
-from mailarchive.model import Account, Digest, ListedMailbox, MailboxName, MessageFacts
+from mailarchive.model import FROM_FILES, Account, Digest, ListedMailbox, MailboxName, MessageFacts
 from mailarchive.ops.events import Notice, Observer, Progress
 from mailarchive.ops.import_report import ImportReport
 from mailarchive.readers.base import Dialect, Letter, Place, Reading
@@ -28,8 +28,6 @@ from mailarchive.readers.places import places, read
 
 __all__ = ["Dialect", "ImportOptions", "ImportReport", "import_mail"]
 
-PROTOCOL = "import"
-"""Of accounts whose mail came from files."""
 BATCH_OCTETS, BATCH = 8 << 20, 500
 _MOST_ALIKE = 64
 _UTC_YEARS = range(1970, 10_000)
@@ -73,14 +71,14 @@ def import_mail(
     report = ImportReport(options.account)
     with open_for_writing(directory, "import", clock, tell, make=Kind()) as writer:
         with writer.catalog() as catalog:
-            servers = {account.name for account in catalog.accounts() if account.protocol != PROTOCOL}
+            servers = {account.name for account in catalog.accounts() if account.protocol != FROM_FILES}
         if options.account in servers:
             raise UsageError(
                 f"the mailboxes of {options.account} follow a server",
                 hint="name another account for what is imported; its mail is recognised by the next pull all the same",
             )
         run = writer.begin("import")
-        writer.account(Account(options.account, PROTOCOL))
+        writer.account(Account(options.account, FROM_FILES))
         reading = Reading(writer.spool, tell, options.dialect)
         importing = _Importing(writer, options, report, run)
         try:
@@ -118,6 +116,8 @@ def _letters(found: Sequence[Place], reading: Reading, observer: Observer, stop:
                     return
         except Unreadable as error:
             reading.leave_out(str(place.path), f"{error}; {error.hint}" if error.hint else str(error))
+        except OSError as error:
+            reading.leave_out(str(place.path), error.strerror or "it cannot be read")
         done += _size(place.path)
         observer(Progress(done, total))
 

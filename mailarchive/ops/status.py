@@ -9,6 +9,7 @@ from typing import NamedTuple
 from mailarchive.archive.archive import Catalog, open_for_reading
 from mailarchive.clock import Clock
 from mailarchive.errors import ArchiveMissing, MailArchiveError
+from mailarchive.model import FROM_FILES
 from mailarchive.ops.browse import ignore_text
 
 PATIENCE = timedelta(days=3)
@@ -70,7 +71,8 @@ def status(
 def _all_of(
     catalog: Catalog, directory: Path, expected: Sequence[Expected], now: datetime, others: timedelta | None
 ) -> list[AccountStatus]:
-    runs = {one.name: one for one in catalog.account_runs()}
+    pulled = {account.name for account in catalog.accounts() if account.protocol != FROM_FILES}
+    runs = {one.name: one for one in catalog.account_runs() if one.name in pulled}
     strange = sorted(runs.keys() - {one.account for one in expected}) if others is not None else []
     wanted = [*expected, *(Expected(name, name, others or PATIENCE) for name in strange)]
     counts = _counts(catalog)

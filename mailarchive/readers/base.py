@@ -1,11 +1,13 @@
 """What a reader of files yields, and what it needs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
+from mailarchive.files import storage
+from mailarchive.mail.body import SpooledBody
 from mailarchive.model import Body
 
 Dialect = Literal["mboxrd", "mboxo", "mboxcl", "mboxcl2"]
@@ -38,6 +40,19 @@ class Reading:
     tell: Tell
     dialect: Dialect | None = None
     left_out: list[str] = field(default_factory=list)
+
+    def spooled(self, pieces: Iterable[bytes]) -> SpooledBody:
+        """Put ``pieces`` into a file of the archive's. Raises StorageFailed."""
+        file, size = self.spool(), 0
+        try:
+            for piece in pieces:
+                with storage(Path("partial")):
+                    file.write(piece)
+                size += len(piece)
+        except BaseException:
+            file.close()
+            raise
+        return SpooledBody(file, size)
 
     def leave_out(self, where: str, why: str) -> None:
         """Take notice of something that should be a message and is none."""

@@ -4,10 +4,11 @@ import plistlib
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from xml.parsers.expat import ExpatError
 
-from mailarchive.mail.body import CHUNK, MemoryBody, SpooledBody
+from mailarchive.mail.body import CHUNK, MemoryBody
 from mailarchive.model import Body
 from mailarchive.readers.base import LARGE, Letter, Place, Reading
 from mailarchive.readers.compressed import Unreadable, opened
@@ -28,12 +29,7 @@ def body_of(path: Path, reading: Reading) -> Body | None:
                 return None
             if len(octets) <= LARGE:
                 return MemoryBody(octets)
-            spool, size = reading.spool(), 0
-            while octets:
-                spool.write(octets)
-                size += len(octets)
-                octets = file.read(CHUNK)
-            return SpooledBody(spool, size)
+            return reading.spooled(chain([octets], iter(lambda: file.read(CHUNK), b"")))
     except Unreadable as error:
         reading.leave_out(str(path), str(error))
         return None

@@ -6,7 +6,7 @@ from itertools import chain
 from typing import BinaryIO
 
 from mailarchive.mail import mboxrd
-from mailarchive.mail.body import MemoryBody, SpooledBody
+from mailarchive.mail.body import MemoryBody
 from mailarchive.mail.digest import HEADER_LIMIT, header_section
 from mailarchive.mail.from_line import LONGEST, date_of, separates
 from mailarchive.model import Body
@@ -215,11 +215,7 @@ def _body(pieces: Iterator[bytes], dialect: Dialect, reading: Reading) -> Body |
     second = next(pieces, None)
     if second is None:
         return MemoryBody(_unquoted(first, dialect)) if first else None
-    file, size = reading.spool(), 0
-    for piece in _unquoted_stream(chain([first, second], pieces), dialect):
-        file.write(piece)
-        size += len(piece)
-    return SpooledBody(file, size)
+    return reading.spooled(_unquoted_stream(chain([first, second], pieces), dialect))
 
 
 def _unquoted(octets: bytes, dialect: Dialect) -> bytes:

@@ -41,36 +41,75 @@ def places(path: Path, tell: Tell) -> Iterator[Place]:
     """
     if not path.exists():
         raise UsageError(f"there is no {path}")
-    found = list(_in_directory(path, (), tell) if path.is_dir() else _file(path, (), tell))
+    walk = _Walk(tell)
+    found = list(walk.directory(path, ()) if path.is_dir() else walk.file(path, ()))
     if not found:
         what = "mbox, Maildir, eml, emlx, MH, pst, msg, or a directory of these"
         raise UsageError(f"there is no mail at {path}", hint=f"it may be {what}")
     yield from found
 
 
-def _in_directory(path: Path, mailbox: tuple[str, ...], tell: Tell) -> Iterator[Place]:
-    if maildirs.is_maildir(path):
-        yield from maildirs.places(path, mailbox)
-        yield from _nested(path, mailbox, tell)
-        return
-    entries = sorted(path.iterdir())
-    letters = {entry for entry in entries if entry.name.isdigit() and entry.is_file() and not _is_mbox(entry, tell)}
-    if letters:
-        yield Place(path, mailbox or (path.name,), "mh")
-    for entry in entries:
-        if entry.is_symlink() and not entry.exists():
-            continue
-        if entry.is_dir():
-            yield from _in_directory(entry, (*mailbox, *_directory_name(entry)), tell)
-        elif entry not in letters:
-            yield from _file(entry, mailbox, tell)
+class _Walk:
+    """Goes through a tree, each directory once, wherever links lead."""
 
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+        self._seen: set[tuple[int, int]] = set()
 
-def _nested(path: Path, mailbox: tuple[str, ...], tell: Tell) -> Iterator[Place]:
-    """Yield the mailboxes that are directories within a Maildir, as mbsync and OfflineIMAP can have them."""
-    for below in sorted(path.iterdir()):
-        if below.is_dir() and not below.name.startswith(".") and below.name not in {"cur", "new", "tmp"}:
-            yield from _in_directory(below, (*mailbox, below.name), tell)
+    def directory(self, path: Path, mailbox: tuple[str, ...]) -> Iterator[Place]:
+        """Yield what a directory has."""
+        try:
+            status = path.stat()
+            entries = sorted(path.iterdir())
+        except OSError as error:
+            self._tell(f"{path} was passed over: {error.strerror}")
+            return
+        if (status.st_dev, status.st_ino) in self._seen:
+            return
+        self._seen.add((status.st_dev, status.st_ino))
+        if maildirs.is_maildir(path):
+            yield from maildirs.places(path, mailbox)
+            yield from self._within_maildir(entries, mailbox)
+        else:
+            yield from self._entries(path, entries, mailbox)
+
+    def _entries(self, path: Path, entries: list[Path], mailbox: tuple[str, ...]) -> Iterator[Place]:
+        letters = {one for one in entries if one.name.isdigit() and one.is_file() and not self._is_mbox(one)}
+        if letters:
+            yield Place(path, mailbox or (path.name,), "mh")
+        for entry in entries:
+            if entry.is_dir():
+                yield from self.directory(entry, (*mailbox, *_directory_name(entry)))
+            elif entry.is_file() and entry not in letters:
+                yield from self.file(entry, mailbox)
+
+    def _within_maildir(self, entries: list[Path], mailbox: tuple[str, ...]) -> Iterator[Place]:
+        """Yield the mailboxes that are directories within a Maildir, as mbsync and OfflineIMAP can have them."""
+        for below in entries:
+            if below.is_dir() and not below.name.startswith(".") and below.name not in {"cur", "new", "tmp"}:
+                yield from self.directory(below, (*mailbox, below.name))
+
+    def file(self, path: Path, mailbox: tuple[str, ...]) -> Iterator[Place]:
+        """Yield what a file is, if it has mail."""
+        name = without_ending(path.name)
+        kind = _BY_ENDING.get(Path(name).suffix.lower())
+        if kind in _ONE_MESSAGE:
+            yield Place(path, mailbox or ("INBOX",), kind or "")
+        elif kind is not None:
+            yield Place(path, (*mailbox, Path(name).stem), kind)
+        elif name.startswith(".") or name.lower().endswith(_NO_MAIL):
+            return
+        elif self._is_mbox(path):
+            yield Place(path, mailbox if name == "mbox" and mailbox else (*mailbox, _mbox_name(name)), "mbox")
+        elif path.stat().st_size:
+            self._tell(f"{path} is no mailbox, and was passed over")
+
+    def _is_mbox(self, path: Path) -> bool:
+        try:
+            return mboxes.is_mbox(beginning_of(path, LONGEST))
+        except Unreadable as error:
+            self._tell(str(error))
+            return False
 
 
 def _directory_name(path: Path) -> tuple[str, ...]:
@@ -80,31 +119,6 @@ def _directory_name(path: Path) -> tuple[str, ...]:
             return (path.name.removesuffix(ending),)
     in_apples = any(parent.name.endswith(".mbox") for parent in path.parents)
     return () if in_apples and _APPLES.fullmatch(path.name) else (path.name,)
-
-
-def _file(path: Path, mailbox: tuple[str, ...], tell: Tell) -> Iterator[Place]:
-    name = without_ending(path.name)
-    kind = _BY_ENDING.get(Path(name).suffix.lower())
-    if kind in _ONE_MESSAGE:
-        yield Place(path, mailbox or ("INBOX",), kind or "")
-        return
-    if kind is not None:
-        yield Place(path, (*mailbox, Path(name).stem), kind)
-        return
-    if name.startswith(".") or name.lower().endswith(_NO_MAIL):
-        return
-    if _is_mbox(path, tell):
-        yield Place(path, mailbox if name == "mbox" and mailbox else (*mailbox, _mbox_name(name)), "mbox")
-    elif path.stat().st_size:
-        tell(f"{path} is no mailbox, and was passed over")
-
-
-def _is_mbox(path: Path, tell: Tell) -> bool:
-    try:
-        return mboxes.is_mbox(beginning_of(path, LONGEST))
-    except Unreadable as error:
-        tell(str(error))
-        return False
 
 
 def _mbox_name(name: str) -> str:

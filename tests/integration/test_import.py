@@ -385,3 +385,25 @@ def test_a_pst_is_read_by_what_readpst_makes_of_it(tmp_path: Path, monkeypatch: 
     (tmp_path / "old.pst").write_bytes(b"!BDN")
     assert run(tmp_path / "archive", tmp_path / "old.pst").new == 1
     assert held(tmp_path / "archive") == {"old/Personal/Inbox": [BODIES[0]]}
+
+
+def test_links_pipes_and_what_may_not_be_read_hold_nothing_up(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    (tree / "below").mkdir(parents=True)
+    (tree / "below" / "up").symlink_to(tree)
+    (tree / "dangling").symlink_to("nowhere")
+    os.mkfifo(tree / "pipe")
+    (tree / os.fsdecode(b"m\xff\n.mbox")).write_bytes(rd(BODIES[0]))
+    report = run(tmp_path / "archive", tree)
+    assert report.new == 1
+    assert held(tmp_path / "archive") == {"m\ufffd\n": [BODIES[0]]}
+
+
+def test_an_imported_account_is_never_stale(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "m").write_bytes(rd(BODIES[0]))
+    pull_memory(tmp_path / "archive", MemoryAccount())
+    run(tmp_path / "archive", tmp_path / "m", account="old mail")
+    main(["status", "--archive", str(tmp_path / "archive")])
+    said = capsys.readouterr().out
+    assert "me@memory.example" in said
+    assert "old mail" not in said
