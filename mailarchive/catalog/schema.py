@@ -1,6 +1,6 @@
 """The tables of the SQLite catalog; numbered, because another number means: make it anew."""
 
-VERSION = 6
+VERSION = 7
 
 TABLES = """
 CREATE TABLE state (
@@ -112,6 +112,7 @@ CREATE INDEX message_lost ON message (lost) WHERE lost;
 CREATE INDEX placement_message ON placement (message);
 CREATE INDEX placement_account_id ON placement (account_id) WHERE account_id IS NOT NULL;
 CREATE INDEX placement_looks ON placement (said_size, epoch);
+CREATE INDEX placement_imported ON placement (said_size) WHERE by = 'import';
 CREATE INDEX block_segment ON block (segment, "offset");
 CREATE INDEX flag_change_placement ON flag_change (mailbox, uidvalidity, uid, run);
 CREATE INDEX placement_past_mailbox ON placement_past (mailbox);

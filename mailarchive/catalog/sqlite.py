@@ -269,7 +269,8 @@ class SqliteCatalog(Overview, Restores):
             "SELECT json_extract(j.value, '$[0]'), json_extract(j.value, '$[1]') FROM json_each(?1) j"  # noqa: S608
             f" WHERE CASE WHEN json_extract(j.value, '$[1]') IS NULL THEN EXISTS ({same_size} AND {elsewhere})"
             f" ELSE EXISTS ({same_size} AND epoch = json_extract(j.value, '$[1]') AND {elsewhere})"
-            f" OR EXISTS ({same_size} AND (epoch IS NULL OR by IS 'import') AND {elsewhere}) END"
+            f" OR EXISTS ({same_size} AND epoch IS NULL AND {elsewhere})"
+            f" OR EXISTS ({same_size} AND by = 'import' AND {elsewhere}) END"
         )
         return {wanted[row] for row in self._all(sql, json.dumps(list(wanted)), *(here or (None, None)))}
 

@@ -107,7 +107,7 @@ def pull_memory(
         if tell is not None and isinstance(event, Notice):
             tell.append(event.text)
 
-    if not (root / "archive.toml").exists():
+    if kind != MBOX and not (root / "archive.toml").exists():
         make_archive(root, kind, StillClock())
     return pull(
         root,
