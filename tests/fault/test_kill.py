@@ -41,8 +41,7 @@ def killed_at(root: Path, at: int, death: Death, kind: Kind = MBOX) -> bool:
     return code == KILLED
 
 
-@pytest.mark.parametrize("stripe", range(1, STRIPES + 1))
-@pytest.mark.parametrize("death", ["kill", "torn"])
+@pytest.mark.parametrize(("death", "stripe"), [("kill", 1), ("torn", 2), ("kill", 3), ("torn", 4)])
 def test_what_was_recorded_survives_the_death_of_the_process(
     tmp_path: Path, final: MemoryAccount, death: Death, stripe: int
 ) -> None:
@@ -84,7 +83,7 @@ def test_what_was_checkpointed_survives_a_power_failure(tmp_path: Path, final: M
 def test_mending_can_be_killed_before_any_call(tmp_path: Path, final: MemoryAccount, stripe: int) -> None:
     deaths: tuple[Death, ...] = ("torn", "power", "kill", "power-journal", "power-mail")
     steps = 0
-    for death, at in zip(itertools.cycle(deaths), range(30 + 29 * stripe, 210, 59), strict=False):
+    for death, at in zip(itertools.cycle(deaths), range(30 + 43 * stripe, 210, 89), strict=False):
         damaged = tmp_path / f"{at}-{death}"
         assert killed_at(damaged, at, death)
         if at % 2 == 0 and death == "kill":
@@ -101,7 +100,7 @@ def test_mending_can_be_killed_before_any_call(tmp_path: Path, final: MemoryAcco
                 break
             assert code == KILLED
             steps += 1
-    assert steps > 20
+    assert steps > 10
 
 
 def test_sqlite_can_be_killed_before_any_of_its_writes(tmp_path: Path, final: MemoryAccount) -> None:

@@ -26,7 +26,7 @@ from tests.fault.archives import (
     pull_memory,
 )
 
-pytestmark = pytest.mark.usefixtures("small")
+pytestmark = [pytest.mark.usefixtures("small"), pytest.mark.no_cover]
 
 
 class FailingCall:

@@ -25,9 +25,10 @@ from tests.integration.restores import Restoring, by_mailbox, restore_at, there
 from tests.servers.cut_line import CutLine
 from tests.servers.dovecot import Dovecot
 
+pytestmark = pytest.mark.no_cover
 BOXES = ("INBOX", "Work/2024", "Archive", "Sent")
 START = datetime(2024, 3, 1, 12, tzinfo=UTC)
-KILLS = 50
+KILLS = 25
 MOMENTS = ((60, 1500), b""), ((60, 1500), b""), ((1500, 120_000), b""), ((1500, 120_000), b""), ((0, 200), b"UID COPY")
 """How many octets are sent, and behind what, before a death."""
 
