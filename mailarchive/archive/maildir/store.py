@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 MOST_THREADS = 4
 """So many write files, and compress them, at the same time."""
+FEW = 4
+"""So many are written without their help."""
 
 
 class _Waiting(NamedTuple):
@@ -74,21 +76,23 @@ class FileStore:
         """Write the files of all messages that wait, on several cores if there are several; all or none."""
         waiting, self._waiting = self._waiting, []
         self._untold += (one.number for one in waiting)
-        if len(waiting) == 1:
-            self._write(waiting[0])
-        elif waiting:
-            written = [self._writers().submit(self._write, one) for one in waiting]
+        if len(waiting) < FEW:
+            self._write(waiting)
+        else:
+            share = min(os.cpu_count() or 1, MOST_THREADS)
+            written = [self._writers().submit(self._write, waiting[nth::share]) for nth in range(share)]
             for error in [one.exception() for one in written]:
                 if error is not None:
                     raise error
         for one in waiting:
             self._unsynced |= {self.texts.name(one.number), self.texts.directory(one.number)}
 
-    def _write(self, one: "_Waiting") -> None:
-        pieces = one.prepared.entry(bare, one.date)
-        if self._level is not None:
-            pieces = self._frames().frame(pieces, one.text_size)
-        self.texts.write(one.number, pieces, one.date)
+    def _write(self, waiting: Sequence["_Waiting"]) -> None:
+        for one in waiting:
+            pieces = one.prepared.entry(bare, one.date)
+            if self._level is not None:
+                pieces = self._frames().frame(pieces, one.text_size)
+            self.texts.write(one.number, pieces, one.date)
 
     def _frames(self) -> FrameMaker:
         """Return what makes frames in this thread."""
