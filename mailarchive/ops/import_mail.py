@@ -268,7 +268,7 @@ def _taken(letter: Letter, options: ImportOptions) -> _Taken:
     mailboxes = {options.mailbox or tuple(map(_text, letter.mailbox)): ""}
     if marks.labels:
         sorted_labels = takeout.sort(marks.labels)
-        flags |= sorted_labels.flags
+        flags |= sorted_labels.flags - ({"\\Seen"} if marks.is_told else set())
         mailboxes = mailboxes if options.mailbox else sorted_labels.mailboxes
     date = letter.date or _date_of(header)
     form = server_form(letter.body, header, prepared.eol)

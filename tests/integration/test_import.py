@@ -407,3 +407,19 @@ def test_an_imported_account_is_never_stale(tmp_path: Path, capsys: pytest.Captu
     said = capsys.readouterr().out
     assert "me@memory.example" in said
     assert "old mail" not in said
+
+
+def test_what_was_exported_with_labels_comes_back_with_flags_and_mailboxes(tmp_path: Path) -> None:
+    account = MemoryAccount()
+    for path, flags in (("INBOX", ["\\Seen", "work"]), ("Archive/2019", []), ("x,y", ["\\Flagged", "\\Answered"])):
+        account.create(path)
+        account.append(path, message(len(path)), flags, DAY)
+    pull_memory(tmp_path / "one", account)
+    arguments = ["export", str(tmp_path / "all"), "--one-file", "--labels-header", "--archive", str(tmp_path / "one")]
+    assert main([*arguments, "--quiet"]) == 0
+    assert run(tmp_path / "two", tmp_path / "all").new == 3
+    found = []
+    for root in (tmp_path / "one", tmp_path / "two"):
+        with mailarchive.open(root) as archive:
+            found.append({(one.mailbox.name, one.header("subject"), one.flags) for one in archive.messages()})
+    assert found[0] == found[1]
