@@ -15,8 +15,8 @@ from mailarchive.ops.verify import verify
 HERE = Path(__file__).parent
 
 
-@pytest.mark.parametrize("version", [1])
-def test_an_archive_of_this_format_gives_every_message(tmp_path: Path, version: int) -> None:
+@pytest.mark.parametrize("version", ["1", "1-maildir"])
+def test_an_archive_of_this_format_gives_every_message(tmp_path: Path, version: str) -> None:
     root = tmp_path / "archive"
     shutil.copytree(HERE / f"format-{version}", root)
     expected = json.loads((HERE / f"format-{version}.json").read_text())

@@ -268,8 +268,11 @@ class Tree:
     # -- checking --------------------------------------------------------------------------------------------------
 
     def differences(self, catalog: Catalog) -> Iterator[str]:
-        """Yield in sentences where the tree is not what ``catalog`` says; nothing if it is at another position."""
-        if self._position is not None and self._position != catalog.position():
+        """Yield in sentences where the tree is not what ``catalog`` says.
+
+        Nothing if it is at another position, or not there: the next open for writing makes it follow.
+        """
+        if self._position != catalog.position():
             return
         for box in catalog.mailboxes():
             directory = self._root / self._directories.get(str(box.number), "none/none")
