@@ -27,6 +27,7 @@ FIELDS = frozenset(
         b"x-evolution",
         b"content-length",
         b"x-tuid",
+        b"x-getmail-retrieved-from-mailbox",
     }
 )
 """Names, in lower case, of the fields that programs add to a message when they keep it, and servers never send."""
@@ -39,14 +40,25 @@ _LABEL = re.compile(r'\s*(?:"((?:[^"\\]|\\.|"")*)"|([^,]*))\s*(?:,|\Z)')
 _ESCAPED = re.compile(r'\\(.)|""')
 
 
+_GETMAIL = re.compile(
+    rb"\A(Return-Path: (<[^\r\n]*>)\r?\n)(?:Delivered-To: [^\r\n]*\r?\n)?"
+    rb"Received: from [^\r\n]* by [^\r\n]* with \S+ getmail\d*(?:[ ;][^\r\n]*)?\r?\n(?:[ \t][^\r\n]*\r?\n)*"
+)
+"""What getmail puts before a message. Its Return-Path takes the place of the message's own, if it had one."""
+
+
 class Marks(NamedTuple):
-    """Flags and keywords as RFC 9051 section 2.3.2 writes them; ``labels`` as X-Gmail-Labels has them."""
+    """Flags and keywords as RFC 9051 section 2.3.2 writes them; ``labels`` as X-Gmail-Labels has them.
+
+    ``mailbox`` is the one that getmail took the message from.
+    """
 
     flags: frozenset[str] = frozenset()
     labels: tuple[str, ...] = ()
     thread_id: str | None = None
     is_told: bool = False
     """Whether the header tells of flags at all: without Status, a message may be unread or of unknown state."""
+    mailbox: str = ""
 
 
 _NONE = Marks()
@@ -64,7 +76,8 @@ def read(header: bytes) -> Marks:
     flags |= set(_text(found, b"x-keywords").split()) | set(_text(found, b"x-mozilla-keys").split())
     is_told = bool(found.keys() & {b"status", b"x-status", b"x-mozilla-status"})
     thread = _text(found, b"x-gm-thrid").strip()
-    return Marks(frozenset(flags), _labels(_text(found, b"x-gmail-labels")), thread or None, is_told)
+    mailbox = _text(found, b"x-getmail-retrieved-from-mailbox").strip()
+    return Marks(frozenset(flags), _labels(_text(found, b"x-gmail-labels")), thread or None, is_told, mailbox)
 
 
 def lines(flags: Iterable[str], labels: Iterable[str]) -> bytes:
@@ -93,13 +106,20 @@ def mozilla_lines(flags: Iterable[str]) -> bytes:
 
 
 def without(header: bytes) -> bytes:
-    """Return a header section without the fields of ``FIELDS``: what the message was before a program kept it."""
-    text = b"\n" + header
+    """Return a header section without what programs added: the fields of ``FIELDS``, and what getmail puts first."""
+    text = b"\n" + _without_getmail(header)
     kept, at = [], 1
     for match in _FIELD.finditer(text):
         kept.append(text[at : match.start() + 1])
         at = min(match.end() + 1, len(text))
-    return b"".join([*kept, text[at:]]) if kept else header
+    return b"".join([*kept, text[at:]])
+
+
+def _without_getmail(header: bytes) -> bytes:
+    match = _GETMAIL.match(header) if header.startswith(b"Return-Path: ") else None
+    if match is None:
+        return header
+    return (b"" if match[2] == b"<unknown>" else match[1]) + header[match.end() :]
 
 
 def _text(found: dict[bytes, bytes], name: bytes) -> str:

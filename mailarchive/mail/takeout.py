@@ -16,7 +16,7 @@ _MAILBOXES = {
     "spam": (("Spam",), "\\Junk"),
     "trash": (("Trash",), "\\Trash"),
 }
-_CATEGORIES = ("category ", "kategorie ", "catégorie ", "categoría ", "categoria ", "categorie ")
+_CATEGORIES = ("category ", "category_", "kategorie ", "catégorie ", "categoría ", "categoria ", "categorie ")
 
 
 @cache

@@ -265,9 +265,10 @@ def _taken(letter: Letter, options: ImportOptions) -> _Taken:
     header = section_of(letter.body)
     marks = client_marks.read(header)
     flags = marks.flags | (letter.flags or frozenset())
-    mailboxes = {options.mailbox or tuple(map(_text, letter.mailbox)): ""}
-    if marks.labels:
-        sorted_labels = takeout.sort(marks.labels)
+    there = tuple(part for part in marks.mailbox.split("/") if part) or tuple(map(_text, letter.mailbox))
+    mailboxes = {options.mailbox or there: ""}
+    if labels := marks.labels or letter.labels:
+        sorted_labels = takeout.sort(labels)
         flags |= sorted_labels.flags - ({"\\Seen"} if marks.is_told else set())
         mailboxes = mailboxes if options.mailbox else sorted_labels.mailboxes
     date = letter.date or _date_of(header)

@@ -30,6 +30,8 @@ class Letter(NamedTuple):
     where: str
     date: datetime | None = None
     flags: frozenset[str] | None = None
+    labels: tuple[str, ...] = ()
+    """Gmail's, where the file does not say them in the header."""
 
 
 @dataclass(slots=True)

@@ -1,8 +1,10 @@
 """mbox files of every dialect, read as a stream (RFC 4155; mboxrd, mboxo, mboxcl, mboxcl2)."""
 
+import json
 import re
 from collections.abc import Iterator
 from itertools import chain
+from pathlib import Path
 from typing import BinaryIO
 
 from mailarchive.mail import mboxrd
@@ -27,7 +29,8 @@ def read(place: Place, reading: Reading) -> Iterator[Letter]:
     with opened(place.path) as file:
         text = _Text(file)
         dialect = reading.dialect or _dialect(text)
-        for number, (line, pieces) in enumerate(_entries(text, dialect), 1):
+        flags = _flags_beside(place.path)
+        for number, (at, line, pieces) in enumerate(_entries(text, dialect), 1):
             where = f"{place.path}, message {number}"
             body = _body(pieces, dialect, reading)
             if body is None:
@@ -35,7 +38,7 @@ def read(place: Place, reading: Reading) -> Iterator[Letter]:
             elif _is_internal(body):
                 body.close()
             else:
-                yield Letter(place.mailbox, body, where, date_of(line))
+                yield Letter(place.mailbox, body, where, date_of(line), flags.get(at))
 
 
 def is_mbox(beginning: bytes) -> bool:
@@ -53,17 +56,25 @@ class _Text:
         self.at = 0
         self.is_whole = False
         """Whether nothing comes behind ``octets``."""
+        self._before = 0
+        """How many octets of the file come before ``octets``."""
 
     @property
     def left(self) -> int:
         """How many octets are at hand."""
         return len(self.octets) - self.at
 
+    @property
+    def position(self) -> int:
+        """How many octets of the file were taken."""
+        return self._before + self.at
+
     def need(self, count: int) -> None:
         """Have ``count`` octets at hand, or all that are left."""
         if self.left >= count or self.is_whole:
             return
         pieces, have = [self.octets[self.at :]], self.left
+        self._before += self.at
         while have < count and not self.is_whole:
             piece = self._file.read(max(PIECE, count - have))
             self.is_whole = not piece
@@ -136,8 +147,8 @@ def _is_separator(octets: bytes, at: int) -> bool:
     return separates(line, after_empty_line=at == 0 or before.endswith((b"\n\n", b"\n\r\n")) or before == b"\n")
 
 
-def _entries(text: _Text, dialect: Dialect) -> Iterator[tuple[bytes, Iterator[bytes]]]:
-    """Yield the separator of each message, and its text in pieces, which must be taken before the next one is."""
+def _entries(text: _Text, dialect: Dialect) -> Iterator[tuple[int, bytes, Iterator[bytes]]]:
+    """Yield where each message begins, its separator, and its text in pieces, to be taken before the next one is."""
     text.need(PIECE)
     start = _first(text.octets)
     if start is None:
@@ -145,10 +156,11 @@ def _entries(text: _Text, dialect: Dialect) -> Iterator[tuple[bytes, Iterator[by
     text.take(start)
     while text.left:
         text.need(LONGEST)
+        at = text.position
         end = text.octets.find(b"\n", text.at) + 1
         line = text.take(end - text.at if end else text.left)
         rest = _message(text, dialect)
-        yield line, rest
+        yield at, line, rest
         for _ in rest:
             pass
         text.need(1)
@@ -228,6 +240,15 @@ def _unquoted_stream(pieces: Iterator[bytes], dialect: Dialect) -> Iterator[byte
     if dialect == "mboxcl2":
         return pieces
     return mboxrd.unquote_stream(pieces, once=dialect != "mboxrd")
+
+
+def _flags_beside(path: Path) -> dict[int, frozenset[str]]:
+    """Return the flags that imap-backup keeps beside an mbox, by where the messages begin; none if it is not its."""
+    try:
+        messages = json.loads(path.with_suffix(".imap").read_bytes())["messages"]
+        return {int(one["offset"]): frozenset(f"\\{flag}" for flag in one.get("flags", ())) for one in messages}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 def _is_internal(body: Body) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mailarchive.errors import UsageError
 from mailarchive.mail.from_line import LONGEST
-from mailarchive.readers import files, maildirs, mboxes, outlook
+from mailarchive.readers import files, gyb, maildirs, mailvault, mboxes, outlook
 from mailarchive.readers.base import Letter, Place, Read, Reading
 from mailarchive.readers.compressed import Unreadable, beginning_of, without_ending
 
@@ -24,6 +24,8 @@ _READ: Mapping[str, Read] = {
     "pst": outlook.read_pst,
     "msg": outlook.read_msg,
     "dbx": outlook.read_dbx,
+    "gyb": gyb.read,
+    "mailvault": mailvault.read,
 }
 
 Tell = Callable[[str], None]
@@ -67,7 +69,11 @@ class _Walk:
         if (status.st_dev, status.st_ino) in self._seen:
             return
         self._seen.add((status.st_dev, status.st_ino))
-        if maildirs.is_maildir(path):
+        if path / gyb.DATABASE in entries:
+            yield Place(path, mailbox, "gyb")
+        elif mailvault.is_mailvault(path):
+            yield Place(path, mailbox, "mailvault")
+        elif maildirs.is_maildir(path):
             yield from maildirs.places(path, mailbox)
             yield from self._within_maildir(entries, mailbox)
         else:
