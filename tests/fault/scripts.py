@@ -58,9 +58,9 @@ def account_of_large() -> MemoryAccount:
     return account
 
 
-def pull_large(root: Path, at: int, death: Death) -> None:
+def pull_large(root: Path, at: int, death: Death, kind: Kind = MBOX) -> None:
     """Pull messages that come in pieces; die before the ``at``-th call that changes a file."""
-    shrink()
+    shrink(kind)
     plan.LARGE, memory.PIECE = LARGE, PIECE
     Mortal(root, at, death).install()
     pull_memory(root, account_of_large())

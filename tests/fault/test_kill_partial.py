@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from mailarchive.archive.archive import Kind
 from mailarchive.model import RemoteUid
 from mailarchive.ops import plan
 from mailarchive.remote import memory
-from tests.fault.archives import Journal, can_be_completed
+from tests.fault import archives
+from tests.fault.archives import MAILDIR, MBOX, Journal, can_be_completed
 from tests.fault.deaths import Death, run
 from tests.fault.scripts import KILLED, LARGE, PIECE, account_of_large, pull_large
 
@@ -46,14 +48,18 @@ def asked_from(monkeypatch: pytest.MonkeyPatch) -> dict[RemoteUid, int]:
     return starts
 
 
-@pytest.mark.parametrize(("death", "stride"), [("kill", 1), ("torn", 3), ("power", 3)])
+@pytest.mark.parametrize(
+    ("kind", "death", "stride"),
+    [(MBOX, "kill", 2), (MBOX, "torn", 3), (MBOX, "power", 3), (MAILDIR, "kill", 7), (MAILDIR, "power", 11)],
+)
 def test_a_death_at_any_call_costs_at_most_a_piece(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, death: Death, stride: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind, death: Death, stride: int
 ) -> None:
+    monkeypatch.setattr(archives, "kind", kind)
     resumed = 0
     for at in itertools.count(1, stride):
         root = tmp_path / str(at)
-        code = run(pull_large, root, at, death)
+        code = run(pull_large, root, at, death, kind)
         assert code in {0, KILLED}
         before = durable(root) if (root / "archive.toml").exists() else {}
         journal = Journal.of(root)
