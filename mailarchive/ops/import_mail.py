@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -15,7 +16,7 @@ from mailarchive.archive.placing import BY_IMPORT
 from mailarchive.archive.prepare import Prepared, prepare
 from mailarchive.archive.writer import Writer
 from mailarchive.clock import Clock, Stop
-from mailarchive.errors import UsageError
+from mailarchive.errors import StorageFailed, UsageError
 from mailarchive.mail import client_marks, takeout
 from mailarchive.mail.headers import fields
 from mailarchive.mail.variants import ServerForm, form_digest, section_of, server_form
@@ -81,15 +82,30 @@ def import_mail(
         writer.account(Account(options.account, FROM_FILES))
         reading = Reading(writer.spool, tell, options.dialect)
         importing = _Importing(writer, options, report, run)
-        try:
+        with _ended(writer, run, report, reading, stop):
             for taken in _ahead(_batches(_letters(found, reading, observer, stop)), options):
                 importing.take(taken)
-        finally:
-            report.left_out = reading.left_out
-            report.found += len(reading.left_out)
-            report.interrupted = stop.signum or 0
-            writer.end(run, report.exit_code, (options.account,), _totals(report), {})
     return report
+
+
+@contextmanager
+def _ended(writer: Writer, run: int, report: ImportReport, reading: Reading, stop: Stop) -> Iterator[None]:
+    """End the run however the block ends, unless nothing can be written any more."""
+    try:
+        yield
+    except StorageFailed:
+        raise
+    except BaseException:
+        _end(writer, run, report, reading, stop)
+        raise
+    _end(writer, run, report, reading, stop)
+
+
+def _end(writer: Writer, run: int, report: ImportReport, reading: Reading, stop: Stop) -> None:
+    report.left_out = reading.left_out
+    report.found += len(reading.left_out)
+    report.interrupted = stop.signum or 0
+    writer.end(run, report.exit_code, (report.account,), _totals(report), {})
 
 
 def _totals(report: ImportReport) -> dict[str, int]:

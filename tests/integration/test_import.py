@@ -1,6 +1,7 @@
 """What people have in files comes into the archive octet for octet, once, and is not downloaded again."""
 
 import bz2
+import errno
 import gzip
 import lzma
 import mailbox
@@ -18,6 +19,7 @@ import zstandard
 import mailarchive
 from mailarchive.cli.main import main
 from mailarchive.clock import Stop
+from mailarchive.errors import StorageFailed
 from mailarchive.loopback.corpus import Mail
 from mailarchive.loopback.gmail import GmailAccount
 from mailarchive.loopback.server import LoopbackServer
@@ -33,6 +35,7 @@ from mailarchive.readers import mboxes
 from mailarchive.readers.base import Dialect
 from mailarchive.sources.memory import MemoryAccount
 from tests.fault.archives import message, no_damage, pull_memory
+from tests.fault.test_storage import FailingCall
 from tests.integration.gmails import Gmail
 from tests.servers.dovecot import Dovecot
 from tests.servers.still_clock import StillClock
@@ -423,3 +426,16 @@ def test_what_was_exported_with_labels_comes_back_with_flags_and_mailboxes(tmp_p
         with mailarchive.open(root) as archive:
             found.append({(one.mailbox.name, one.header("subject"), one.flags) for one in archive.messages()})
     assert found[0] == found[1]
+
+
+def test_a_full_disk_is_said_and_the_next_import_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bodies = [message(number, 3000).replace(b"\r\n", b"\n") for number in range(900)]
+    (tmp_path / "m").write_bytes(b"".join(map(rd, bodies)))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", FailingCall(os.write, 11, errno.ENOSPC))
+        with pytest.raises(StorageFailed, match="the disk is full"):
+            run(tmp_path / "archive", tmp_path / "m")
+    report = run(tmp_path / "archive", tmp_path / "m")
+    assert report.new + report.known == len(bodies)
+    assert held(tmp_path / "archive") == {"m": sorted(bodies)}
+    no_damage(tmp_path / "archive")
