@@ -12,6 +12,7 @@ import pytest
 from mailarchive.ops.events import ignore
 from mailarchive.ops.export import Format, export
 from mailarchive.ops.selection import Selection
+from tests.fault import archives
 from tests.fault.archives import SMALL, message, pull_memory
 from tests.property.test_exactness import ODD, account_of, all_text
 
@@ -37,6 +38,14 @@ def test_mutt_counts_what_was_exported(tmp_path: Path, form: Format, path: str) 
     export(tmp_path / "archive", tmp_path / "out", form, Selection(), ignore)
     name = next(file.name for file in (tmp_path / "out").iterdir() if file.is_dir())
     assert count_by_mutt(tmp_path, str(Path("out", name, path))) == len(ODD) + 1
+
+
+@needs_mutt
+def test_mutt_counts_every_message_of_a_plain_maildir_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "kind", archives.PLAIN)
+    account = account_of(*ODD)
+    pull_memory(tmp_path / "archive", account)
+    assert count_by_mutt(tmp_path, f"archive/maildir/{account.account.name}") == len(ODD)
 
 
 def count_by_mutt(home: Path, path: str) -> int:
