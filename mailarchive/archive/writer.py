@@ -20,7 +20,6 @@ from mailarchive.catalog.base import Catalog
 from mailarchive.clock import Clock
 from mailarchive.errors import ArchiveDamaged, StorageFailed
 from mailarchive.journal.log import Log
-from mailarchive.mail.variants import form_digest
 from mailarchive.model import Account, Cursor, Digest, ListedMailbox, MessageFacts, RemoteUid
 from mailarchive.store import frames, partial
 
@@ -189,6 +188,8 @@ class Writer:
 
     def form_of(self, digest: Digest) -> Digest:
         """Return the digest of the form that a message of the archive has at a server. Raises ArchiveDamaged."""
+        from mailarchive.mail.variants import form_digest  # noqa: PLC0415 - start-up: only an import needs it
+
         with self._lock:
             message = self._message(digest)
             self._store.flush()
