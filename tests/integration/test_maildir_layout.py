@@ -23,6 +23,7 @@ from mailarchive.ops import browse
 from mailarchive.ops.convert import convert
 from mailarchive.ops.events import ignore
 from mailarchive.ops.export import Format, export
+from mailarchive.ops.options import PullOptions
 from mailarchive.ops.repair import repair
 from mailarchive.ops.selection import Selection
 from mailarchive.ops.verify import verify
@@ -242,6 +243,21 @@ def test_the_tree_follows_mailboxes_that_are_renamed_and_deleted(tmp_path: Path)
     tree = root / "maildir" / "me@memory.example"
     assert sorted(path.name for path in tree.iterdir() if path.name.startswith(".")) == [".new"]
     assert len(list((root / "messages").rglob("*.zst"))) == 3
+    no_damage(root)
+
+
+@pytest.mark.usefixtures("maildir")
+def test_older_messages_with_new_keywords_may_come_later(tmp_path: Path) -> None:
+    root, account = tmp_path / "archive", MemoryAccount()
+    account.create("INBOX")
+    account.append("INBOX", message(1), ("$Old",), DAY - timedelta(days=900))
+    account.append("INBOX", message(2), ("$New",), DAY)
+    pull(root, account, options=PullOptions(since=DAY.date(), connections=1))
+    assert pull(root, account).status == "complete"
+    directory = root / "maildir" / "me@memory.example"
+    assert (directory / "dovecot-keywords").read_text() == "0 $New\n1 $Old\n"
+    uids = [line.partition(" ")[0] for line in (directory / "dovecot-uidlist").read_text().splitlines()]
+    assert uids == ["3", "1", "2"]
     no_damage(root)
 
 

@@ -26,8 +26,8 @@ class Delivery:
         self._files = files
         self._tell = tell
         self._can_link = True
-        self._unnamed: list[tuple[Path, Path]] = []
-        """Files that have temporary names, and those that they are to have."""
+        self._unnamed: dict[Path, Path] = {}
+        """Names that files are to have, and their temporary ones."""
         self._changed: set[str] = set()
         """Directories, and files that were appended to."""
 
@@ -75,7 +75,7 @@ class Delivery:
                 shutil.copystat(source, temporary)
             else:
                 set_time(temporary, date)
-        self._unnamed.append((temporary, target))
+        self._unnamed[target] = temporary
 
     def write(self, path: Path, octets: bytes) -> None:
         """Put ``octets`` at ``path``, with ``finish``: there is the old file or the new one, whole."""
@@ -83,7 +83,7 @@ class Delivery:
         with storage(temporary):
             temporary.write_bytes(octets)
             temporary.chmod(0o600)
-        self._unnamed.append((temporary, path))
+        self._unnamed[path] = temporary
 
     def append(self, path: Path, octets: bytes) -> None:
         """Append ``octets`` to ``path``, durable with ``finish``."""
@@ -106,8 +106,8 @@ class Delivery:
     def finish(self) -> None:
         """Make everything durable."""
         if self._unnamed:
-            sync_together(self._root, [temporary for temporary, _ in self._unnamed])
-            for temporary, target in self._unnamed:
+            sync_together(self._root, self._unnamed.values())
+            for target, temporary in self._unnamed.items():
                 with storage(target):
                     temporary.rename(target)
                 self._changed.add(str(target.parent))

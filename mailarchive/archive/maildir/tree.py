@@ -160,13 +160,12 @@ class Tree:
             return
         path = directory / uidlist.NAME
         listed.sort()
-        if is_all:
-            self._delivery.write(path, uidlist.whole(box.account, box.number, box.uidvalidity, listed))
-        elif uidlist.takes(path, box.uidvalidity, listed[0].uid):
+        if not is_all and uidlist.takes(path, box.uidvalidity, listed[0].uid):
             self._delivery.append(path, uidlist.lines(listed))
-        else:
-            there = _listed_there(directory, box.uidvalidity)
-            self._describe(box, directory, keywords, [*{*listed, *there}], is_all=True)
+            return
+        if not is_all:
+            listed = sorted({*listed, *_listed_there(directory, box.uidvalidity)})
+        self._delivery.write(path, uidlist.whole(box.account, box.number, box.uidvalidity, listed))
 
     @staticmethod
     def _wanted(catalog: Catalog, box: KnownMailbox, uidvalidity: int, uid: RemoteUid) -> Wanted | None:
