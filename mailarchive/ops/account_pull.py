@@ -3,6 +3,7 @@
 import threading
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 
 from mailarchive.archive.writer import Writer
 from mailarchive.errors import ExitCode, MailboxUnavailable, SourceError
@@ -22,6 +23,7 @@ from mailarchive.ops.mailbox_pull import WINDOW, MailboxPull
 from mailarchive.ops.options import Around, PullAccount, PullOptions
 from mailarchive.ops.parts import Parts
 from mailarchive.ops.report import AccountReport, Failure, MailboxReport
+from mailarchive.ops.storing import Answer, Storing
 from mailarchive.ops.survey import Survey, mailbox_key, survey, unread
 from mailarchive.ops.views import is_from_labels
 from mailarchive.ops.workers import Workers, worst
@@ -248,25 +250,35 @@ class AccountPull:
     def _fetch(self, pull: MailboxPull, opened: OpenMailbox) -> None:
         """Fetch batches of ``pull`` until none is left, or the mailbox is of no more use."""
         fetcher = Fetcher(opened, self._writer, pull.key, pull.sizes, lambda: self._workers.is_stopping, self._detail)
-        try:
-            while not self._workers.is_stopping:
-                batch = pull.take(opened)
-                if linked := pull.newly_linked():
-                    self._around.observer(MessagesLinked(self._account.name, pull.report.mailbox, linked))
-                if batch is None:
-                    break
-                self._hire(pull.batches_left)
-                self._fetch_batch(pull, fetcher, batch)
-        except MailboxUnavailable as error:
-            pull.give_up(str(error))
+        with Storing(partial(self._store, pull)) as storing:
+            try:
+                while not self._workers.is_stopping and (batch := self._next_batch(pull, opened, storing)):
+                    self._hire(pull.batches_left)
+                    self._fetch_batch(pull, fetcher, storing, batch)
+            except MailboxUnavailable as error:
+                pull.give_up(str(error))
         pull.finish()
 
-    def _fetch_batch(self, pull: MailboxPull, fetcher: Fetcher, batch: list[MessageFacts]) -> None:
+    def _next_batch(self, pull: MailboxPull, opened: OpenMailbox, storing: Storing) -> list[MessageFacts] | None:
+        batch = pull.take(opened)
+        if batch is None:
+            storing.wait()
+            batch = pull.take(opened)
+        if linked := pull.newly_linked():
+            self._around.observer(MessagesLinked(self._account.name, pull.report.mailbox, linked))
+        return batch
+
+    def _store(self, pull: MailboxPull, answers: Sequence[Answer]) -> None:
+        octets = pull.arrived(answers)
+        self._around.observer(MessagesDone(self._account.name, pull.report.mailbox, len(answers), octets))
+
+    def _fetch_batch(
+        self, pull: MailboxPull, fetcher: Fetcher, storing: Storing, batch: Sequence[MessageFacts]
+    ) -> None:
         left = {facts.uid: facts for facts in batch}
         try:
             for group in fetcher.each(batch):
-                octets = pull.arrived([(item, left.pop(item.uid)) for item in group])
-                self._around.observer(MessagesDone(self._account.name, pull.report.mailbox, len(group), octets))
+                storing.put([(item, left.pop(item.uid)) for item in group], ahead=fetcher.has_more)
                 if self._workers.is_stopping:
                     return
         finally:

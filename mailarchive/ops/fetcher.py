@@ -39,6 +39,11 @@ class Fetcher:
         self._is_stopping = is_stopping
         self._tell = tell
 
+    @property
+    def has_more(self) -> bool:
+        """Whether mail comes as fast as it is taken; else whoever waits for it can store meanwhile what came."""
+        return self._opened.has_more
+
     def each(self, batch: Sequence[MessageFacts]) -> Iterator[list[Fetched | NotFetched]]:
         """Yield for each of ``batch`` either the message or why it did not come, those that came together in one list.
 

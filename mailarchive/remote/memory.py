@@ -206,6 +206,10 @@ class MemoryOpenMailbox:
     def cursor(self) -> Cursor:
         return self._cursor
 
+    @property
+    def has_more(self) -> bool:
+        return False
+
     def uids(self) -> list[RemoteUid]:
         return [uid for uid, _message in self._messages()]
 

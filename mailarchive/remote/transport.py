@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import selectors
 import socket
 import threading
 from collections.abc import Callable
@@ -44,6 +45,16 @@ class Transport(io.RawIOBase):
     def certificate(self) -> Certificate | None:
         """What the server showed when TLS was set up; None without TLS."""
         return certificate_of(self._sock)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether octets have arrived that nobody has read from the socket."""
+        with selectors.DefaultSelector() as selector:
+            try:
+                selector.register(self._sock, selectors.EVENT_READ)
+            except (OSError, ValueError):  # it was cut
+                return False
+            return bool(selector.select(0))
 
     def readable(self) -> bool:
         return True

@@ -27,6 +27,10 @@ class OpenMailbox(Protocol):
     def cursor(self) -> Cursor:
         """The mailbox's state when it was opened; ``messages`` is never None."""
 
+    @property
+    def has_more(self) -> bool:
+        """Whether more has arrived than was read: mail comes at least as fast as it is taken."""
+
     def uids(self) -> list[RemoteUid]:
         """Return every message's uid, ascending (POP3: in listing order).
 

@@ -83,6 +83,10 @@ class Pop3Mailbox:
     def cursor(self) -> Cursor:
         return _cursor(self._maildrop.messages)
 
+    @property
+    def has_more(self) -> bool:
+        return self._session.has_more
+
     def uids(self) -> list[RemoteUid]:
         self._session.check()
         return list(self._maildrop.numbers)

@@ -131,6 +131,10 @@ class RetryingMailbox:
     def cursor(self) -> Cursor:
         return self._cursor
 
+    @property
+    def has_more(self) -> bool:
+        return self._opened.has_more
+
     def uids(self) -> list[RemoteUid]:
         while True:
             try:

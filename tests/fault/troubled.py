@@ -47,6 +47,7 @@ class TroubledMailbox:
         self._inner = inner
         self._trouble = trouble
         self.cursor = inner.cursor
+        self.has_more = True
 
     def uids(self) -> list[RemoteUid]:
         self._trouble("uids", None)

@@ -38,6 +38,10 @@ class ImapMailbox:
     def cursor(self) -> Cursor:
         return self._cursor
 
+    @property
+    def has_more(self) -> bool:
+        return self._session.has_more
+
     def uids(self) -> list[RemoteUid]:
         session = self._session
         if not session.messages:

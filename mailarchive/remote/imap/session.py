@@ -102,6 +102,11 @@ class ImapSession:
         compression.works()
 
     @property
+    def has_more(self) -> bool:
+        """Whether more has arrived than was read from the socket."""
+        return self._wire.has_more
+
+    @property
     def fact_items(self) -> Sequence[bytes]:
         """The data items that describe a message: all that the server knows, then without the size, which may fail."""
         extra = b""

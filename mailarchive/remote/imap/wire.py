@@ -101,6 +101,11 @@ class Wire:
         return not self._waiting
 
     @property
+    def has_more(self) -> bool:
+        """Whether more has arrived than was read from the socket."""
+        return self._transport.has_more
+
+    @property
     def stream(self) -> "io.BufferedReader[Transport]":
         """The incoming octets; for reading the usual answers without detours (see ``accept``)."""
         return self._stream

@@ -60,6 +60,11 @@ class Pop3Session:
         return told_capabilities(self._wire) or self._offered
 
     @property
+    def has_more(self) -> bool:
+        """Whether more has arrived than was read from the socket."""
+        return self._wire.has_more
+
+    @property
     def _takes_many(self) -> bool:
         return "PIPELINING" in self.capabilities and not self._pace.is_one_by_one
 

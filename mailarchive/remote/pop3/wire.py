@@ -67,6 +67,11 @@ class Wire:
         """Whether nothing has come that was not asked for."""
         return self._incoming.is_empty
 
+    @property
+    def has_more(self) -> bool:
+        """Whether more has arrived than was read from the socket."""
+        return self._transport.has_more
+
     def start(self, *commands: bytes, text: bool = False) -> None:
         """Send commands at once; ``text`` says whether text follows +OK."""
         self._expected.extend(text for _ in commands)
