@@ -31,6 +31,9 @@ def from_line(date: datetime | None) -> bytes:
     return ENTRY + f"{asctime(moment)[:20]}{moment.tm_year:04d}\n".encode("ascii")
 
 
+_FROM_LINE_LENGTH = len(from_line(None))
+
+
 def quote(text: bytes) -> bytes:
     """Return ``text`` with one ``>`` before each line that matches ``^>*From ``."""
     return _at_line_starts(_FROM_LINE, rb"\n>\1", text) if _may_begin_line(text, b"From ") else text
@@ -79,7 +82,7 @@ def decode_at(text: bytes, start: int, length: int, eol: Eol, *, final: bool) ->
 def entry_length(text: bytes, *, final: bool) -> int:
     """Return the length of what ``encode`` returns."""
     quoted = len(_FROM_LINE.findall(b"\n" + text)) if _may_begin_line(text, b"From ") else 0
-    return len(from_line(None)) + len(text) + quoted + (1 if final else 2)
+    return _FROM_LINE_LENGTH + len(text) + quoted + (1 if final else 2)
 
 
 def sizes_of_stream(chunks: Iterable[bytes], eol: Eol, *, final: bool) -> tuple[int, int]:

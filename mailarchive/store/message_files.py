@@ -66,10 +66,8 @@ class MessageFiles:
         If the process dies in here there is a file that nothing refers to; after an error there is
         none. Raises StorageFailed.
         """
-        if number % A_DIRECTORY == 0 or not os.path.exists(self.directory(number)):  # noqa: PTH110 - see name
-            make_directory(Path(self.directory(number)))
         with storage(self.root):
-            fd = os.open(self.name(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            fd = self._create(number)
             try:
                 for octets in pieces:
                     write_all(fd, octets)
@@ -81,6 +79,14 @@ class MessageFiles:
                 raise
             finally:
                 os.close(fd)
+
+    def _create(self, number: int) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        try:
+            return os.open(self.name(number), flags, 0o600)
+        except FileNotFoundError:
+            make_directory(Path(self.directory(number)))
+            return os.open(self.name(number), flags, 0o600)
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
