@@ -23,7 +23,7 @@ from mailarchive.ops.mailbox_pull import WINDOW, MailboxPull
 from mailarchive.ops.options import Around, PullAccount, PullOptions
 from mailarchive.ops.parts import Parts
 from mailarchive.ops.report import AccountReport, Failure, MailboxReport
-from mailarchive.ops.storing import Answer, Storing
+from mailarchive.ops.storing import Answer, Storing, came
 from mailarchive.ops.survey import Survey, mailbox_key, survey, unread
 from mailarchive.ops.views import is_from_labels
 from mailarchive.ops.workers import Workers, worst
@@ -278,7 +278,7 @@ class AccountPull:
         left = {facts.uid: facts for facts in batch}
         try:
             for group in fetcher.each(batch):
-                storing.put([(item, left.pop(item.uid)) for item in group], ahead=fetcher.has_more)
+                storing.put([(came(item), left.pop(item.uid)) for item in group], ahead=fetcher.has_more)
                 if self._workers.is_stopping:
                     return
         finally:

@@ -5,9 +5,8 @@ from collections import deque
 from collections.abc import Sequence
 
 from mailarchive.archive.partials import Key
-from mailarchive.archive.prepare import prepare
 from mailarchive.archive.writer import Added, Arrival, Writer
-from mailarchive.model import Digest, Fetched, MessageFacts, RemoteUid
+from mailarchive.model import Digest, MessageFacts, RemoteUid
 from mailarchive.ops import plan as plans
 from mailarchive.ops.budget import Admitted, Budget, too_large
 from mailarchive.ops.fetching import NotFetched
@@ -17,6 +16,7 @@ from mailarchive.ops.look import Look
 from mailarchive.ops.options import PullOptions
 from mailarchive.ops.report import Failure, MailboxReport
 from mailarchive.ops.sizes import Sizes
+from mailarchive.ops.storing import Answer, Came
 from mailarchive.sources.base import OpenMailbox
 
 WINDOW = 5000
@@ -214,17 +214,17 @@ class MailboxPull:
             facts.extend(MessageFacts(uid) for uid in opened.uids() if uid in silent)
         return facts
 
-    def arrived(self, answers: Sequence[tuple[Fetched | NotFetched, MessageFacts]]) -> int:
+    def arrived(self, answers: Sequence[Answer]) -> int:
         """Put answers where they belong; return the octets that were downloaded. Raises StorageFailed."""
-        came = [(item, facts) for item, facts in answers if isinstance(item, Fetched)]
+        came = [(item, facts) for item, facts in answers if isinstance(item, Came)]
         for item, facts in answers:
-            self._settle(facts, 0 if isinstance(item, NotFetched) else item.body.size)
+            self._settle(facts, 0 if isinstance(item, NotFetched) else item.prepared.size)
         try:
-            arrivals = [Arrival(facts, prepare(item.body), self._also(facts)) for item, facts in came]
+            arrivals = [Arrival(facts, item.prepared, self._also(facts)) for item, facts in came]
             added = self._writer.add(self.number, self._validity, arrivals)
         finally:
             for item, _facts in came:
-                item.body.close()
+                item.prepared.body.close()
         for item, facts in answers:
             if isinstance(item, NotFetched):
                 self._did_not_come(item, facts)

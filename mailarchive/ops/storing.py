@@ -2,13 +2,22 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Self
+from typing import NamedTuple, Self
 
+from mailarchive.archive.prepare import Prepared, prepare
 from mailarchive.mail.body import MemoryBody
-from mailarchive.model import Fetched, MessageFacts
+from mailarchive.model import Fetched, MessageFacts, RemoteUid
 from mailarchive.ops.fetching import NotFetched
 
-Answer = tuple[Fetched | NotFetched, MessageFacts]
+
+class Came(NamedTuple):
+    """A message that came, and what was found out about it."""
+
+    uid: RemoteUid
+    prepared: Prepared
+
+
+Answer = tuple[Came | NotFetched, MessageFacts]
 """A message or why it did not come, and what was asked for."""
 AHEAD = 2 << 20
 """So many octets may wait to be stored, and what came with the last of them."""
@@ -96,11 +105,22 @@ class Storing:
                 self._thread.join()
 
 
+def came(item: Fetched | NotFetched) -> Came | NotFetched:
+    """Find out about a message what needs no lock."""
+    if isinstance(item, NotFetched):
+        return item
+    try:
+        return Came(item.uid, prepare(item.body))
+    except BaseException:
+        item.body.close()
+        raise
+
+
 def _is_in_memory(answer: Answer) -> bool:
     item, _ = answer
-    return isinstance(item, NotFetched) or isinstance(item.body, MemoryBody)
+    return isinstance(item, NotFetched) or isinstance(item.prepared.body, MemoryBody)
 
 
 def _octets(answer: Answer) -> int:
     item, _ = answer
-    return 0 if isinstance(item, NotFetched) else item.body.size
+    return 0 if isinstance(item, NotFetched) else item.prepared.size

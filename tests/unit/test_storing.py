@@ -8,7 +8,7 @@ from mailarchive.errors import StorageFailed
 from mailarchive.mail.body import MemoryBody
 from mailarchive.model import Body, Fetched, MessageFacts
 from mailarchive.ops.fetching import NotFetched
-from mailarchive.ops.storing import AHEAD, Answer, Storing
+from mailarchive.ops.storing import AHEAD, Answer, Storing, came
 
 
 class Slow:
@@ -31,18 +31,18 @@ class Slow:
         self.stored.append(uids)
 
 
-def came(uid: int, size: int = 1, body: Body | None = None) -> list[Answer]:
-    return [(Fetched(uid, body or MemoryBody(b"x" * size)), MessageFacts(uid))]
+def message(uid: int, size: int = 1, body: Body | None = None) -> list[Answer]:
+    return [(came(Fetched(uid, body or MemoryBody(b"x" * size))), MessageFacts(uid))]
 
 
 def test_what_comes_meanwhile_is_stored_together() -> None:
     slow = Slow()
     with Storing(slow) as storing:
-        storing.put(came(1), ahead=True)
+        storing.put(message(1), ahead=True)
         slow.began.clear()
-        storing.put(came(2), ahead=True)
+        storing.put(message(2), ahead=True)
         slow.began.wait()
-        storing.put(came(3), ahead=True)
+        storing.put(message(3), ahead=True)
         storing.put([(NotFetched(4, "refused"), MessageFacts(4))], ahead=True)
         slow.may.release(2)
     assert slow.stored == [[1], [2], [3, 4]]
@@ -51,18 +51,18 @@ def test_what_comes_meanwhile_is_stored_together() -> None:
 def test_a_mailbox_of_few_messages_costs_no_thread() -> None:
     slow = Slow()
     with Storing(slow) as storing:
-        storing.put(came(1), ahead=True)
+        storing.put(message(1), ahead=True)
     assert slow.threads == {threading.current_thread()}
 
 
 def test_no_more_than_some_octets_wait() -> None:
     slow = Slow()
     with Storing(slow) as storing:
-        storing.put(came(1), ahead=True)
+        storing.put(message(1), ahead=True)
         slow.began.clear()
-        storing.put(came(2), ahead=True)
+        storing.put(message(2), ahead=True)
         slow.began.wait()
-        full = threading.Thread(target=storing.put, args=(came(3, AHEAD + 1),), kwargs={"ahead": True})
+        full = threading.Thread(target=storing.put, args=(message(3, AHEAD + 1),), kwargs={"ahead": True})
         full.start()
         full.join(0.1)
         assert full.is_alive()
@@ -81,11 +81,11 @@ def test_what_is_not_in_memory_is_stored_before_more_comes() -> None:
     slow = Slow()
     slow.may.release(10)
     with Storing(slow) as storing:
-        storing.put(came(1), ahead=True)
-        storing.put(came(2), ahead=True)
-        storing.put(came(3, body=Spooled()), ahead=True)
+        storing.put(message(1), ahead=True)
+        storing.put(message(2), ahead=True)
+        storing.put(message(3, body=Spooled()), ahead=True)
         assert slow.stored == [[1], [2], [3]]
-        storing.put(came(4), ahead=True)
+        storing.put(message(4), ahead=True)
         storing.wait()
         assert slow.stored[-1] == [4]
 
@@ -94,9 +94,9 @@ def test_a_failure_is_raised_to_who_fetches_and_nothing_more_is_stored() -> None
     slow = Slow(broken_at=2)
     slow.may.release(10)
     storing = Storing(slow)
-    storing.put(came(1), ahead=True)
-    storing.put(came(2), ahead=True)
-    for call in (storing.wait, partial(storing.put, came(3), ahead=True), partial(storing.__exit__)):
+    storing.put(message(1), ahead=True)
+    storing.put(message(2), ahead=True)
+    for call in (storing.wait, partial(storing.put, message(3), ahead=True), partial(storing.__exit__)):
         with pytest.raises(StorageFailed, match="disk is full"):
             call()
     assert slow.stored == [[1]]
@@ -105,11 +105,11 @@ def test_a_failure_is_raised_to_who_fetches_and_nothing_more_is_stored() -> None
 def test_who_waits_for_room_is_told_of_a_failure() -> None:
     slow = Slow(broken_at=2)
     storing = Storing(slow)
-    storing.put(came(1), ahead=True)
-    storing.put(came(2), ahead=True)
+    storing.put(message(1), ahead=True)
+    storing.put(message(2), ahead=True)
     threading.Timer(0.05, slow.may.release).start()
     with pytest.raises(StorageFailed):
-        storing.put(came(3, AHEAD + 1), ahead=True)
+        storing.put(message(3, AHEAD + 1), ahead=True)
     assert slow.stored == [[1]]
 
 
@@ -117,7 +117,7 @@ def test_what_is_not_ahead_is_stored_at_once_after_what_is() -> None:
     slow = Slow()
     slow.may.release(10)
     with Storing(slow) as storing:
-        storing.put(came(1), ahead=False)
-        storing.put(came(2), ahead=True)
-        storing.put(came(3), ahead=False)
+        storing.put(message(1), ahead=False)
+        storing.put(message(2), ahead=True)
+        storing.put(message(3), ahead=False)
         assert [uid for uids in slow.stored for uid in uids] == [1, 2, 3]
