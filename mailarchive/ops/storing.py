@@ -19,7 +19,7 @@ class Came(NamedTuple):
 
 Answer = tuple[Came | NotFetched, MessageFacts]
 """A message or why it did not come, and what was asked for."""
-AHEAD = 2 << 20
+AHEAD = 4 << 20
 """So many octets may wait to be stored, and what came with the last of them."""
 
 
