@@ -79,6 +79,9 @@ class ArchivedMailbox:
     def __len__(self) -> int:
         return self._opened.catalog.present(self._known.number)
 
+    def __iter__(self) -> "Iterator[Message]":
+        return self.messages()
+
     def __bool__(self) -> bool:
         return True
 

@@ -131,9 +131,9 @@ def _letters(found: Sequence[Place], reading: Reading, observer: Observer, stop:
                 if stop.is_set():
                     return
         except Unreadable as error:
-            reading.leave_out(str(place.path), f"{error}; {error.hint}" if error.hint else str(error))
+            reading.cut(str(place.path), str(error))
         except OSError as error:
-            reading.leave_out(str(place.path), error.strerror or "it cannot be read")
+            reading.cut(str(place.path), error.strerror or "it cannot be opened")
         done += _size(place.path)
         observer(Progress(done, total))
 

@@ -56,6 +56,11 @@ class Reading:
             raise
         return SpooledBody(file, size)
 
+    def cut(self, where: str, why: str) -> None:
+        """Take notice of a file that cannot be read to its end."""
+        self.left_out.append(f"{where}: {why}")
+        self.tell(f"{where} cannot be read: {why}; what comes before that, and the rest, is imported")
+
     def leave_out(self, where: str, why: str) -> None:
         """Take notice of something that should be a message and is none."""
         self.left_out.append(f"{where}: {why}")

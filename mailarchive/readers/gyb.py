@@ -24,7 +24,7 @@ def read(place: Place, reading: Reading) -> Iterator[Letter]:
                 labels = tuple(str(label) for (label,) in db.execute(_LABELS, (number,)))
                 yield from _letter(place, str(name), date, labels, reading)
     except sqlite3.Error as error:
-        raise Unreadable(f"{path} cannot be read: {error}") from error
+        raise Unreadable(str(error)) from error
 
 
 def _letter(place: Place, name: str, date: object, labels: tuple[str, ...], reading: Reading) -> Iterator[Letter]:

@@ -1,11 +1,11 @@
 """mbox files of every dialect, read as a stream (RFC 4155; mboxrd, mboxo, mboxcl, mboxcl2)."""
 
+import io
 import json
 import re
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
 
 from mailarchive.mail import mboxrd
 from mailarchive.mail.body import MemoryBody
@@ -13,7 +13,7 @@ from mailarchive.mail.digest import HEADER_LIMIT, header_section
 from mailarchive.mail.from_line import LONGEST, date_of, separates
 from mailarchive.model import Body
 from mailarchive.readers.base import LARGE, Dialect, Letter, Place, Reading
-from mailarchive.readers.compressed import opened
+from mailarchive.readers.compressed import FAILURES, opened
 
 PIECE = 4 << 20
 _LENGTH = re.compile(rb"^Content-Length:[ \t]*(\d{1,12})[ \t]*\r?$", re.MULTILINE | re.IGNORECASE)
@@ -50,12 +50,14 @@ def is_mbox(beginning: bytes) -> bool:
 class _Text:
     """A stream: what is at hand is ``octets`` from ``at`` on."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: io.BufferedReader) -> None:
         self._file = file
         self.octets = b""
         self.at = 0
         self.is_whole = False
         """Whether nothing comes behind ``octets``."""
+        self._failure: Exception | None = None
+        """Why nothing can be read behind them."""
         self._before = 0
         """How many octets of the file come before ``octets``."""
 
@@ -70,17 +72,26 @@ class _Text:
         return self._before + self.at
 
     def need(self, count: int) -> None:
-        """Have ``count`` octets at hand, or all that are left."""
-        if self.left >= count or self.is_whole:
+        """Have ``count`` octets at hand, or all that are left, or all that can be read."""
+        if self.left >= count or self.is_whole or self._failure is not None:
             return
         pieces, have = [self.octets[self.at :]], self.left
         self._before += self.at
         while have < count and not self.is_whole:
-            piece = self._file.read(max(PIECE, count - have))
+            try:
+                piece = self._file.read1(max(PIECE, count - have))
+            except FAILURES as error:
+                self._failure = error
+                break
             self.is_whole = not piece
             have += len(piece)
             pieces.append(piece)
         self.octets, self.at = b"".join(pieces), 0
+
+    def go_on(self) -> None:
+        """Raise why nothing can be read behind what is at hand, if that is so: one of FAILURES."""
+        if self._failure is not None:
+            raise self._failure
 
     def take(self, count: int) -> bytes:
         """Return the next ``count`` octets, which are at hand, and go on behind them."""
@@ -164,6 +175,7 @@ def _entries(text: _Text, dialect: Dialect) -> Iterator[tuple[int, bytes, Iterat
         for _ in rest:
             pass
         text.need(1)
+    text.go_on()
 
 
 def _message(text: _Text, dialect: Dialect) -> Iterator[bytes]:
@@ -191,6 +203,7 @@ def _up_to_separator(text: _Text) -> Iterator[bytes]:
         if found is not None or text.is_whole:
             yield _without_empty_line(text.take(text.left if found is None else found - text.at))
             return
+        text.go_on()
         if text.left > LARGE:
             yield text.take(text.left - LONGEST)
         looked = max(0, text.left - LONGEST)

@@ -18,7 +18,7 @@ _MSG = ("msgconvert", "apt-get install libemail-outlook-message-perl")
 def read_pst(place: Place, reading: Reading) -> Iterator[Letter]:
     """Yield the messages of a .pst or .ost file by readpst. Raises Unreadable."""
     with tempfile.TemporaryDirectory(prefix="mailarchive-") as directory:
-        _run([_program(*_PST), "-q", "-r", "-t", "e", "-o", directory, str(place.path)], place.path)
+        _run([_program(*_PST), "-q", "-r", "-t", "e", "-o", directory, str(place.path)])
         for path in sorted(Path(directory).rglob("mbox")):
             parts = path.parent.relative_to(directory).parts
             yield from read_mbox(Place(path, (*place.mailbox, *parts), "mbox"), reading)
@@ -28,7 +28,7 @@ def read_msg(place: Place, reading: Reading) -> Iterator[Letter]:
     """Yield the one message of a .msg file by msgconvert. Raises Unreadable."""
     with tempfile.TemporaryDirectory(prefix="mailarchive-") as directory:
         result = Path(directory) / "message.eml"
-        _run([_program(*_MSG), "--outfile", str(result), str(place.path.absolute())], place.path)
+        _run([_program(*_MSG), "--outfile", str(result), str(place.path.absolute())])
         body = body_of(result, reading) if result.exists() else None
         if body is not None:
             yield Letter(place.mailbox, body, str(place.path))
@@ -43,12 +43,12 @@ def read_dbx(place: Place, reading: Reading) -> Iterator[Letter]:
 def _program(name: str, install: str) -> str:
     found = shutil.which(name)
     if found is None:
-        raise Unreadable(f"{name} is needed to read this file, and not installed", hint=install)
+        raise Unreadable(f"{name} is needed, and not installed ({install})")
     return found
 
 
-def _run(command: list[str], path: Path) -> None:
+def _run(command: list[str]) -> None:
     done = subprocess.run(command, check=False, capture_output=True, stdin=subprocess.DEVNULL)
     if done.returncode:
-        words = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise Unreadable(f"{path} cannot be read: {words[-1] if words else f'exit code {done.returncode}'}")
+        words = (done.stdout + done.stderr).decode("utf-8", "replace").strip().splitlines()
+        raise Unreadable(f"{command[0]}: {words[-1] if words else f'exit code {done.returncode}'}")

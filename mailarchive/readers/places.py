@@ -13,6 +13,7 @@ from mailarchive.readers.compressed import Unreadable, beginning_of, without_end
 _BY_ENDING = {".eml": "eml", ".emlx": "emlx", ".msg": "msg", ".pst": "pst", ".ost": "pst", ".dbx": "dbx"}
 _ONE_MESSAGE = {"eml", "emlx", "msg"}
 _NO_MAIL = (".msf", ".dat", ".html", ".json", ".sqlite", ".db", ".ini", ".log", ".js", ".xml", ".imap", ".plist")
+_ARCHIVE = "archive.toml"
 _MBOX_ENDINGS = (".mbox", ".mbx", ".mboxrd", ".mboxo", ".mboxcl", ".mboxcl2")
 _APPLES = re.compile(r"Messages|Data|\d+|[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12}")
 _READ: Mapping[str, Read] = {
@@ -43,6 +44,8 @@ def places(path: Path, tell: Tell) -> Iterator[Place]:
     """
     if not path.exists():
         raise UsageError(f"there is no {path}")
+    if not (path.is_file() or path.is_dir()):
+        raise UsageError(f"{path} is neither a file nor a directory", hint="put what comes through a pipe into a file")
     walk = _Walk(tell)
     found = list(walk.directory(path, ()) if path.is_dir() else walk.file(path, ()))
     if not found:
@@ -69,7 +72,9 @@ class _Walk:
         if (status.st_dev, status.st_ino) in self._seen:
             return
         self._seen.add((status.st_dev, status.st_ino))
-        if path / gyb.DATABASE in entries:
+        if path / _ARCHIVE in entries:
+            self._tell(f"{path} is an archive of mailarchive, and was passed over; import what is exported from it")
+        elif path / gyb.DATABASE in entries:
             yield Place(path, mailbox, "gyb")
         elif mailvault.is_mailvault(path):
             yield Place(path, mailbox, "mailvault")
@@ -114,7 +119,7 @@ class _Walk:
         try:
             return mboxes.is_mbox(beginning_of(path, LONGEST))
         except Unreadable as error:
-            self._tell(str(error))
+            self._tell(f"{path} cannot be read: {error}")
             return False
 
 

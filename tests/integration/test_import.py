@@ -6,6 +6,7 @@ import gzip
 import lzma
 import mailbox
 import os
+import random
 import re
 import shutil
 from collections.abc import Callable
@@ -19,7 +20,7 @@ import zstandard
 import mailarchive
 from mailarchive.cli.main import main
 from mailarchive.clock import Stop
-from mailarchive.errors import StorageFailed
+from mailarchive.errors import StorageFailed, UsageError
 from mailarchive.loopback.corpus import Mail
 from mailarchive.loopback.gmail import GmailAccount
 from mailarchive.loopback.server import LoopbackServer
@@ -105,13 +106,28 @@ def test_compressed_files_are_told_by_their_beginning(tmp_path: Path, pack: Call
     assert held(tmp_path / "archive") == {"x": sorted([BODIES[0], BODIES[2]])}
 
 
-def test_a_compressed_file_that_is_cut_gives_what_it_has_and_is_named(tmp_path: Path) -> None:
-    noise = [message(number, 3000).replace(b"\r\n", b"\n") for number in range(40)]
-    packed = gzip.compress(b"".join(map(rd, noise)))
-    (tmp_path / "cut.mbox.gz").write_bytes(packed[: len(packed) // 2])
-    report = run(tmp_path / "archive", tmp_path / "cut.mbox.gz")
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, zstandard.compress])
+def test_a_compressed_file_that_is_cut_gives_what_is_whole_and_is_named(
+    tmp_path: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    noise = random.Random(1)
+    bodies = [b"Subject: %d\n\n%s\n" % (number, noise.randbytes(30_000).hex().encode()) for number in range(80)]
+    packed = pack(b"".join(map(rd, bodies)))
+    (tmp_path / "cut.mbox").write_bytes(packed[: -len(packed) // 4])
+    report = run(tmp_path / "archive", tmp_path / "cut.mbox")
     assert report.exit_code == 3
-    assert "cut.mbox.gz" in report.left_out[0]
+    assert "cut.mbox" in report.left_out[0]
+    found = held(tmp_path / "archive")["cut"]
+    assert 40 < len(found) <= 60
+    assert sorted(found) == sorted(bodies[: len(found)])
+
+
+def test_zstd_frames_of_any_kind_may_follow_each_other(tmp_path: Path) -> None:
+    skippable = b"\x50\x2a\x4d\x18\4\0\0\0note"
+    frames = [zstandard.compress(rd(body)) for body in (BODIES[0], BODIES[2])]
+    (tmp_path / "x.mbox.zst").write_bytes(skippable + frames[0] + skippable + frames[1] + skippable)
+    assert run(tmp_path / "archive", tmp_path / "x.mbox.zst").new == 2
+    assert held(tmp_path / "archive") == {"x": sorted([BODIES[0], BODIES[2]])}
 
 
 @pytest.mark.parametrize(
@@ -400,6 +416,16 @@ def test_links_pipes_and_what_may_not_be_read_hold_nothing_up(tmp_path: Path) ->
     report = run(tmp_path / "archive", tree)
     assert report.new == 1
     assert held(tmp_path / "archive") == {"m\ufffd\n": [BODIES[0]]}
+
+
+def test_a_pipe_by_itself_and_an_archive_of_ours_are_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="neither a file nor a directory"):
+        run(tmp_path / "archive", tmp_path / "pipe")
+    (tmp_path / "m").write_bytes(rd(BODIES[0]))
+    run(tmp_path / "archive", tmp_path / "m")
+    with pytest.raises(UsageError, match="there is no mail"):
+        run(tmp_path / "other", tmp_path / "archive")
 
 
 def test_an_imported_account_is_never_stale(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
