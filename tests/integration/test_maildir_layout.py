@@ -213,7 +213,13 @@ def test_a_tree_that_was_deleted_or_meddled_with_is_made_anew(tmp_path: Path) ->
     root = tmp_path / "archive"
     account = make(root)
     before = {path.relative_to(root) for path in root.rglob("cur/*")}
-    first, second, *_ = sorted((root / "maildir").rglob("cur/*"))
+    first, second, third, *_ = sorted((root / "maildir").rglob("cur/*"))
+    octets = third.read_bytes()
+    third.unlink()
+    third.write_bytes(b"Subject: another\n\n")
+    assert verify(root, quick=False, observer=ignore).damage
+    assert main(["rebuild", "--archive", str(root), "--quiet"]) == 0
+    assert third.read_bytes() == octets
     first.unlink()
     second.rename(second.with_name(f"{parse(second.name).base}:2,T"))
     (second.parent / "by hand").write_bytes(b"Subject: mine\n\n")

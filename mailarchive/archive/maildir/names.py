@@ -41,6 +41,11 @@ def parse(name: str) -> FileName | None:
     return FileName(match[1], match[2]) if match else None
 
 
+def number_of(name: str) -> int:
+    """Return the message file of a link by its name, which ``parse`` knows."""
+    return int(name.partition("_")[0].partition(".")[2])
+
+
 def directory(box: KnownMailbox, taken: set[str]) -> str:
     """Return the path of a mailbox below the tree, ``<account>/`` or ``<account>/.a.b``, as none in ``taken`` is.
 

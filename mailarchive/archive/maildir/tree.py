@@ -1,5 +1,6 @@
 """The Maildir++ tree: links to the message files, made from the catalog and following it; may be deleted any time."""
 
+import filecmp
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -91,6 +92,8 @@ class Tree:
 
     def renew(self, catalog: Catalog) -> None:
         """Compare everything, whatever position the tree has. Raises StorageFailed."""
+        for path in self._directories.values():
+            self._clear_false(self._root / path)
         self._position = None
         self.catch_up(catalog)
 
@@ -264,6 +267,23 @@ class Tree:
             if str(cur.parent) not in assigned and any(True for _ in _ours(cur.parent)):
                 self._clear(cur.parent)
 
+    def _clear_false(self, directory: Path) -> None:
+        """Remove what bears the name of a link, and is another file."""
+        for _, found in _ours(directory):
+            for name in found:
+                if not self._is_true(directory, name):
+                    self._delivery.remove(directory, name)
+
+    def _is_true(self, directory: Path, name: str) -> bool:
+        """Return whether a file of the tree is the message file that its name tells, or a copy of it."""
+        there, message = directory / "cur" / name, self._files.path(names.number_of(name))
+        try:
+            return there.samefile(message) or filecmp.cmp(there, message, shallow=False)
+        except FileNotFoundError:
+            return not message.exists()
+        except OSError:
+            return False
+
     # -- checking --------------------------------------------------------------------------------------------------
 
     def differences(self, catalog: Catalog) -> Iterator[str]:
@@ -281,12 +301,14 @@ class Tree:
                 for item in (catalog.restorable(box.number) if box.present else ())
                 if not item.lost
             }
-            found = {(names.parse(name), parse_name(name).letters) for _, each in _ours(directory) for name in each}
-            if wanted != found:
+            there = [name for _, each in _ours(directory) for name in each]
+            found = {(names.parse(name), parse_name(name).letters) for name in there if self._is_true(directory, name)}
+            if wanted != found or len(there) != len(found):
+                others = len(there) - len(wanted & found)
                 yield (
                     f"the tree does not show mailbox {box.name} as it is: {len(wanted - found)} of {len(wanted)} "
-                    f"messages are missing or have other flags, {len(found - wanted)} do not belong there; "
-                    "make it anew with: mailarchive rebuild"
+                    f"messages are missing, have other flags or are something else, {others} files do not belong "
+                    "there; make it anew with: mailarchive rebuild"
                 )
 
 
