@@ -262,8 +262,15 @@ def _stays(seen: Sighting, place: Place) -> bool:
 def _fits(message: MessageFacts, seen: Sighting, place: Place) -> bool:
     if _stays(seen, place) or (_is_named_otherwise(message, seen) and _is_there_too(seen, place)):
         return False
-    same_date = None in {message.internaldate, seen.date} or message.internaldate == seen.date
+    same_date = message.internaldate == seen.date
+    if not same_date and None in {message.internaldate, seen.date}:
+        same_date = not _is_draft(message)
     return same_date and message.size in {seen.size, seen.said_size}
+
+
+def _is_draft(message: MessageFacts) -> bool:
+    r"""Return whether it is a draft (\Draft, RFC 9051 section 2.3.2): its text may change and its header stay."""
+    return "\\draft" in {name.lower() for name in (*message.flags, *message.labels)}
 
 
 def _most_in_one_mailbox(seen: Sequence[Sighting], digest: Digest, place: Place) -> int:

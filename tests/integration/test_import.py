@@ -418,6 +418,15 @@ def test_links_pipes_and_what_may_not_be_read_hold_nothing_up(tmp_path: Path) ->
     assert held(tmp_path / "archive") == {"m\ufffd\n": [BODIES[0]]}
 
 
+def test_a_draft_that_may_have_been_written_on_is_downloaded(tmp_path: Path) -> None:
+    (tmp_path / "old.eml").write_bytes(b"Subject: x\r\nMessage-ID: <1@x>\r\n\r\nI will come\r\n")
+    run(tmp_path / "archive", tmp_path / "old.eml")
+    account = MemoryAccount()
+    account.create("Drafts")
+    account.append("Drafts", b"Subject: x\r\nMessage-ID: <1@x>\r\n\r\nI may stay.\r\n", ["\\Draft"], DAY)
+    assert pull_memory(tmp_path / "archive", account).accounts[0].downloaded_messages == 1
+
+
 def test_a_pipe_by_itself_and_an_archive_of_ours_are_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(UsageError, match="neither a file nor a directory"):
