@@ -16,6 +16,7 @@ from mailarchive.readers.base import LARGE, Dialect, Letter, Place, Reading
 from mailarchive.readers.compressed import FAILURES, opened
 
 PIECE = 4 << 20
+_LF, _QUOTE = b"\n>"
 _LENGTH = re.compile(rb"^Content-Length:[ \t]*(\d{1,12})[ \t]*\r?$", re.MULTILINE | re.IGNORECASE)
 _QUOTED_ONCE = re.compile(rb"^>(From )", re.MULTILINE)
 _INTERNAL = re.compile(rb"^X-IMAP(?:base)?: \d+ \d+", re.MULTILINE)
@@ -32,7 +33,7 @@ def read(place: Place, reading: Reading) -> Iterator[Letter]:
         flags = _flags_beside(place.path)
         for number, (at, line, pieces) in enumerate(_entries(text, dialect), 1):
             where = f"{place.path}, message {number}"
-            body = _body(pieces, dialect, reading)
+            body = _body(text, pieces, dialect, reading)
             if body is None:
                 reading.leave_out(where, "it is empty")
             elif _is_internal(body):
@@ -56,6 +57,8 @@ class _Text:
         self.at = 0
         self.is_whole = False
         """Whether nothing comes behind ``octets``."""
+        self.has_quoted = True
+        """Whether there may be a quoted ``From `` in the message that was taken last."""
         self._failure: Exception | None = None
         """Why nothing can be read behind them."""
         self._before = 0
@@ -187,6 +190,7 @@ def _message(text: _Text, dialect: Dialect) -> Iterator[bytes]:
             text.need(int(match[1]) + HEADER_LIMIT + LONGEST)
         end = _end_by_length(text.octets, text.at)
         if end is not None:
+            text.has_quoted = True
             yield text.take(end - text.at)
             text.skip_empty_lines()
             return
@@ -194,7 +198,7 @@ def _message(text: _Text, dialect: Dialect) -> Iterator[bytes]:
 
 
 def _up_to_separator(text: _Text) -> Iterator[bytes]:
-    looked = 0
+    looked, text.has_quoted = 0, False
     text.need(LONGEST)
     if _begins_message(text):
         return
@@ -216,15 +220,17 @@ def _begins_message(text: _Text) -> bool:
 
 
 def _separator_from(text: _Text, start: int) -> int | None:
-    """Return where the next separator begins whose line is at hand, from ``start`` on."""
+    """Return where the next separator begins whose line is at hand, from ``start`` on, noting quotes before it."""
     octets = text.octets
-    at = octets.find(b"\nFrom ", max(text.at, start - 1))
+    at = octets.find(b"From ", max(text.at + 1, start))
     while at >= 0:
-        if not text.is_whole and at + LONGEST > len(octets):
+        before = octets[at - 1]
+        if before == _LF and not text.is_whole and at + LONGEST > len(octets):
             return None
-        if _is_separator(octets, at + 1):
-            return at + 1
-        at = octets.find(b"\nFrom ", at + 1)
+        if before == _LF and _is_separator(octets, at):
+            return at
+        text.has_quoted = text.has_quoted or before == _QUOTE
+        at = octets.find(b"From ", at + 1)
     return None
 
 
@@ -234,17 +240,17 @@ def _without_empty_line(octets: bytes) -> bytes:
     return octets[:-1] if octets.endswith(b"\n\n") or octets == b"\n" else octets
 
 
-def _body(pieces: Iterator[bytes], dialect: Dialect, reading: Reading) -> Body | None:
+def _body(text: _Text, pieces: Iterator[bytes], dialect: Dialect, reading: Reading) -> Body | None:
     """Return the octets of a message, unquoted; None if there are none."""
     first = next(pieces, b"")
     second = next(pieces, None)
     if second is None:
-        return MemoryBody(_unquoted(first, dialect)) if first else None
+        return MemoryBody(_unquoted(first, dialect) if text.has_quoted else first) if first else None
     return reading.spooled(_unquoted_stream(chain([first, second], pieces), dialect))
 
 
 def _unquoted(octets: bytes, dialect: Dialect) -> bytes:
-    if dialect == "mboxcl2" or b">From " not in octets:
+    if dialect == "mboxcl2":
         return octets
     return mboxrd.unquote(octets) if dialect == "mboxrd" else _QUOTED_ONCE.sub(rb"\1", octets)
 
