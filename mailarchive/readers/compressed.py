@@ -4,7 +4,6 @@ import bz2
 import gzip
 import io
 import lzma
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
-_SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
-"""What a zstd file may begin with, too (RFC 8878 section 3.1.2)."""
+_MAGIC |= {bytes([first]) + b"\x2a\x4d\x18": "zstd" for first in range(0x50, 0x60)}  # RFC 8878 section 3.1.2
 FAILURES = (OSError, EOFError, lzma.LZMAError, zstandard.ZstdError)
 """What reading raises when a file cannot be read to its end."""
 ENDINGS = (".gz", ".bz2", ".xz", ".zst")
@@ -48,8 +46,7 @@ def _reason(error: Exception) -> str:
 
 def _decompressed(file: io.BufferedReader) -> io.BufferedReader:
     beginning = file.peek(6)
-    kind = next((name for magic, name in _MAGIC.items() if beginning.startswith(magic)), None)
-    match "zstd" if _SKIPPABLE.match(beginning) else kind:
+    match next((name for magic, name in _MAGIC.items() if beginning.startswith(magic)), None):
         case "gzip":
             return cast("io.BufferedReader", gzip.GzipFile(fileobj=file))
         case "bzip2":

@@ -57,8 +57,8 @@ class _Text:
         self.at = 0
         self.is_whole = False
         """Whether nothing comes behind ``octets``."""
-        self.has_quoted = True
-        """Whether there may be a quoted ``From `` in the message that was taken last."""
+        self.has_quoted = False
+        """Whether a ``>From `` is in the message that was taken last."""
         self._failure: Exception | None = None
         """Why nothing can be read behind them."""
         self._before = 0
@@ -190,8 +190,9 @@ def _message(text: _Text, dialect: Dialect) -> Iterator[bytes]:
             text.need(int(match[1]) + HEADER_LIMIT + LONGEST)
         end = _end_by_length(text.octets, text.at)
         if end is not None:
-            text.has_quoted = True
-            yield text.take(end - text.at)
+            whole = text.take(end - text.at)
+            text.has_quoted = b">From " in whole
+            yield whole
             text.skip_empty_lines()
             return
     yield from _up_to_separator(text)
