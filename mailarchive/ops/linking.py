@@ -262,9 +262,8 @@ def _stays(seen: Sighting, place: Place) -> bool:
 def _fits(message: MessageFacts, seen: Sighting, place: Place) -> bool:
     if _stays(seen, place) or (_is_named_otherwise(message, seen) and _is_there_too(seen, place)):
         return False
-    same_date = message.internaldate == seen.date
-    if not same_date and None in {message.internaldate, seen.date}:
-        same_date = not _is_draft(message)
+    is_untold = None in {message.internaldate, seen.date}
+    same_date = message.internaldate == seen.date or (is_untold and not _is_draft(message))
     return same_date and message.size in {seen.size, seen.said_size}
 
 

@@ -30,6 +30,13 @@ class Slow:
             raise StorageFailed("the disk is full")
         self.stored.append(uids)
 
+    def keep_busy(self, storing: Storing) -> None:
+        """Have message 1 stored, and the thread of ``storing`` begin with message 2."""
+        storing.put(message(1), ahead=True)
+        self.began.clear()
+        storing.put(message(2), ahead=True)
+        self.began.wait()
+
 
 def message(uid: int, size: int = 1, body: Body | None = None) -> list[Answer]:
     return [(came(Fetched(uid, body or MemoryBody(b"x" * size))), MessageFacts(uid))]
@@ -38,10 +45,7 @@ def message(uid: int, size: int = 1, body: Body | None = None) -> list[Answer]:
 def test_what_comes_meanwhile_is_stored_together() -> None:
     slow = Slow()
     with Storing(slow) as storing:
-        storing.put(message(1), ahead=True)
-        slow.began.clear()
-        storing.put(message(2), ahead=True)
-        slow.began.wait()
+        slow.keep_busy(storing)
         storing.put(message(3), ahead=True)
         storing.put([(NotFetched(4, "refused"), MessageFacts(4))], ahead=True)
         slow.may.release(2)
@@ -58,10 +62,7 @@ def test_a_mailbox_of_few_messages_costs_no_thread() -> None:
 def test_no_more_than_some_octets_wait() -> None:
     slow = Slow()
     with Storing(slow) as storing:
-        storing.put(message(1), ahead=True)
-        slow.began.clear()
-        storing.put(message(2), ahead=True)
-        slow.began.wait()
+        slow.keep_busy(storing)
         full = threading.Thread(target=storing.put, args=(message(3, AHEAD + 1),), kwargs={"ahead": True})
         full.start()
         full.join(0.1)
