@@ -75,7 +75,11 @@ class MailboxVanished(NamedTuple):
 
 
 class MessageStored(NamedTuple):
-    """The octets of a message are in the archive."""
+    """The octets of a message are in the archive.
+
+    ``form`` and ``form_size`` are header digest and size of what a server has of it, if it came from a file into which
+    a program has written header lines of its own.
+    """
 
     digest: Digest
     header: HeaderDigest
@@ -85,6 +89,8 @@ class MessageStored(NamedTuple):
     length: int
     eol: Eol
     final: bool = True
+    form: HeaderDigest | None = None
+    form_size: int | None = None
 
 
 class Placed(NamedTuple):

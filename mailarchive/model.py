@@ -100,6 +100,13 @@ class Closable(Protocol):
         """End it; never raises, may be called twice and from another thread."""
 
 
+class ServerForm(NamedTuple):
+    """How a server would show a message that a program has kept: the digest of its header, and its size in octets."""
+
+    header: HeaderDigest
+    size: int
+
+
 class Fetched(NamedTuple):
     """A message that arrived whole. ``followed`` says that the next one has arrived too, and is yielded at once."""
 

@@ -85,7 +85,8 @@ class MailboxState(NamedTuple):
 class Sighting(NamedTuple):
     """A placement by which a message may be recognised: ``said_size`` is RFC822.SIZE, ``size`` the true one.
 
-    ``is_variant``: the archive has the message as a file had it, ``said_size`` is that of the server's form.
+    ``is_form``: ``header`` and ``said_size`` are not those of the message but of the form without the lines of a
+    program, which no server was seen to have with them.
     """
 
     digest: Digest
@@ -98,7 +99,8 @@ class Sighting(NamedTuple):
     uidvalidity: int
     uid: RemoteUid
     present: bool
-    is_variant: bool = False
+    by: str | None = None
+    is_form: bool = False
 
 
 class Totals(NamedTuple):

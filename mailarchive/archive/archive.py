@@ -164,16 +164,18 @@ def _catalog_in_memory(layout: Layout) -> Catalog:
 
 
 @contextmanager
-def open_for_rehearsal(root: Path, tell: Tell) -> Iterator[Catalog]:
-    """Lend the catalog of the archive at ``root``, or an empty one if there is no archive; nothing is made.
+def open_for_rehearsal(root: Path, tell: Tell) -> Iterator[tuple[Catalog, Callable[[Digest], Iterator[bytes]]]]:
+    """Lend the catalog of the archive at ``root``, or an empty one if there is none, and what reads its messages.
+
+    Nothing is made.
 
     Raises FormatTooNew, ArchiveDamaged, StorageFailed.
     """
     try:
         with open_for_reading(root, tell) as archive:
-            yield archive.catalog
+            yield archive.catalog, archive.octets
     except ArchiveMissing:
-        yield sqlite.create(None)
+        yield sqlite.create(None), lambda _digest: iter(())
 
 
 @contextmanager

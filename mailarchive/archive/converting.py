@@ -23,7 +23,7 @@ from mailarchive.facts import (
 from mailarchive.files import storage, sync_directory
 from mailarchive.journal import log
 from mailarchive.mail.body import MemoryBody, SpooledBody
-from mailarchive.model import Digest
+from mailarchive.model import Digest, ServerForm
 from mailarchive.store import frames
 from mailarchive.store.base import STREAMED
 
@@ -103,7 +103,8 @@ class _Copying:
             nowhere = told._replace(block=0, offset=0, length=0)
             self._writer.record(nowhere, Lost(told.digest, "was lost before", cut=True))
             return
-        prepared = self._prepared(now)
+        form = None if told.form is None else ServerForm(told.form, told.form_size or 0)
+        prepared = self._prepared(now)._replace(form=form)
         try:
             if prepared.digest != told.digest:
                 raise ArchiveDamaged(f"message {told.digest.hex()} is damaged", hint="mailarchive repair")

@@ -47,11 +47,11 @@ def sighting(placed: f.Placed, header: HeaderDigest, size: int) -> Sighting:
         header,
         size,
         said,
-        None if placed.by == BY_IMPORT else placed.date,
+        placed.date,
         placed.account_id,
         placed.mailbox,
         placed.uidvalidity,
         placed.uid,
         present=True,
-        is_variant=placed.by in {BY_IMPORT, BY_VARIANT},
+        by=placed.by,
     )

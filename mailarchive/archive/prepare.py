@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
 
+from mailarchive.facts import MessageStored
 from mailarchive.mail.body import MemoryBody
 from mailarchive.mail.coding import Coding
 from mailarchive.mail.digest import HEADER_LIMIT, digest_of, header_digest_of
 from mailarchive.mail.eol import EolScanner, lf_text
-from mailarchive.model import Body, Digest, Eol, HeaderDigest
+from mailarchive.model import Body, Digest, Eol, HeaderDigest, ServerForm
 
 
 class Prepared(NamedTuple):
@@ -23,6 +24,14 @@ class Prepared(NamedTuple):
     body: Body
     text: bytes = b""
     """What is to be stored of a message in memory."""
+    form: ServerForm | None = None
+    """What a server has of it, if it came from a file into which a program has written header lines."""
+
+    def stored(self, block: int, offset: int, length: int) -> MessageStored:
+        """Return the fact that its octets are there."""
+        form, form_size = self.form or (None, None)
+        place = block, offset, length, self.eol, self.final
+        return MessageStored(self.digest, self.header, self.size, *place, form, form_size)
 
     def entry(self, coding: Coding, date: datetime | None) -> Iterator[bytes]:
         """Yield the entry, in one piece if the message is in memory."""

@@ -3,8 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
+from mailarchive.archive.placing import BY_IMPORT, BY_VARIANT
 from mailarchive.catalog.base import Catalog
-from mailarchive.model import HeaderDigest
+from mailarchive.model import Digest, HeaderDigest
 from mailarchive.records import Here, Looks, Sighting
 
 MOST = 4096
@@ -21,6 +22,8 @@ class Sightings:
         self._by_looks: defaultdict[Looks, set[Here]] = defaultdict(set)
         self._by_size: defaultdict[int, set[Here]] = defaultdict(set)
         self._by_header: defaultdict[HeaderDigest, list[Sighting]] = defaultdict(list)
+        self._as_they_are: set[Digest] = set()
+        """Messages that a server was seen to have, and not only their form."""
 
     def mailbox(self, number: int, account: str) -> None:
         """Note whose mailbox it is."""
@@ -35,7 +38,10 @@ class Sightings:
         if sighting.account_id is not None:
             self._by_id[self._accounts.get(sighting.mailbox, ""), sighting.account_id] = sighting
         here = (sighting.mailbox, sighting.uidvalidity)
-        self._by_looks[sighting.said_size, sighting.date].add(here)
+        if not sighting.is_form and sighting.by not in {BY_IMPORT, BY_VARIANT}:
+            self._as_they_are.add(sighting.digest)
+        date = None if sighting.by == BY_IMPORT else sighting.date
+        self._by_looks[sighting.said_size, date].add(here)
         self._by_size[sighting.said_size].add(here)
         self._by_header[sighting.header].append(sighting)
 
@@ -45,6 +51,7 @@ class Sightings:
         self._by_looks.clear()
         self._by_size.clear()
         self._by_header.clear()
+        self._as_they_are.clear()
 
     def with_ids(self, account: str, ids: Iterable[str]) -> dict[str, Sighting]:
         """Return for each of the account-wide ``ids`` that is known one placement of the message."""
@@ -66,6 +73,11 @@ class Sightings:
         return self._by_looks.get(looks, set()) | self._by_looks.get((size, None), set())
 
     def with_header(self, header: HeaderDigest) -> list[Sighting]:
-        """Return where messages with this header digest were seen; nothing if there are too many."""
-        found = [*self._catalog.with_header(header, MOST), *self._by_header.get(header, ())]
-        return found if len(found) < MOST else []
+        """Return where messages with this header digest were seen, or with this one as their form's.
+
+        Nothing if there are too many.
+        """
+        known = [*self._catalog.with_header(header, MOST), *self._catalog.with_form(header, MOST)]
+        found = [*known, *self._by_header.get(header, ())]
+        kept = [one for one in found if not (one.is_form and one.digest in self._as_they_are)]
+        return kept if len(found) < MOST else []

@@ -20,7 +20,7 @@ from mailarchive.catalog.base import Catalog
 from mailarchive.clock import Clock
 from mailarchive.errors import ArchiveDamaged, StorageFailed
 from mailarchive.journal.log import Log
-from mailarchive.model import Account, Cursor, Digest, ListedMailbox, MessageFacts, RemoteUid
+from mailarchive.model import Account, Cursor, Digest, HeaderDigest, ListedMailbox, MessageFacts, RemoteUid
 from mailarchive.store import frames, partial
 
 CHECKPOINT_OCTETS = 32 << 20
@@ -186,14 +186,14 @@ class Writer:
         with self._lock:
             return self._catalog.placement(mailbox, uidvalidity, uid) is not None
 
-    def form_of(self, digest: Digest) -> Digest:
-        """Return the digest of the form that a message of the archive has at a server. Raises ArchiveDamaged."""
+    def form_of(self, digest: Digest, header: HeaderDigest) -> Digest | None:
+        """Return the digest of that form of a message of the archive which has this header. Raises ArchiveDamaged."""
         from mailarchive.mail.variants import form_digest  # noqa: PLC0415 - start-up: only an import needs it
 
         with self._lock:
             message = self._message(digest)
             self._store.flush()
-            return form_digest(MessageReader(self._store.texts, self._catalog).octets(message), message.eol)
+            return form_digest(MessageReader(self._store.texts, self._catalog).octets(message), message.eol, header)
 
     def keep(self, prepared: Prepared, date: datetime | None) -> None:
         """Put a message into the archive that is in no mailbox yet; else like ``add``."""
@@ -220,7 +220,9 @@ class Writer:
         with self._lock:
             message = self._message(digest)
             placed = placing.placed(mailbox, uidvalidity, facts, digest, message.size, by)
-            self._sightings.add(placing.sighting(placed, message.header, message.size))
+            self._sightings.add(seen := placing.sighting(placed, message.header, message.size))
+            if message.form is not None and message.form_size is not None:
+                self._sightings.add(seen._replace(header=message.form, said_size=message.form_size, is_form=True))
             self.record(*placing.labelled(placed, also), placed)
 
     def flags(self, mailbox: int, uidvalidity: int, uid: RemoteUid, flags: frozenset[str]) -> None:

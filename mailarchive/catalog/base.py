@@ -104,6 +104,9 @@ class Catalog(Protocol):
     def lost_uids(self, mailbox: int, uidvalidity: int) -> list[RemoteUid]:
         """Return the uids of present placements whose octets are lost."""
 
+    def unproved(self, mailbox: int, uidvalidity: int) -> dict[RemoteUid, Digest]:
+        """Return the present placements whose message came from a file, and never from a server."""
+
     def present(self, mailbox: int) -> int:
         """Return how many placements of a mailbox are present and have their octets in the archive."""
 
@@ -124,6 +127,12 @@ class Catalog(Protocol):
 
     def with_header(self, header: HeaderDigest, limit: int) -> list[Sighting]:
         """Return where messages with this header digest were seen, without lost ones, up to ``limit``."""
+
+    def with_form(self, header: HeaderDigest, limit: int) -> list[Sighting]:
+        """Return, as ``is_form``, where messages were seen whose form has this header digest; else ``with_header``.
+
+        Not of messages that a server was seen to have with the lines of the program: there they are no program's.
+        """
 
     def sighting(self, mailbox: int, uidvalidity: int, uid: RemoteUid) -> Sighting | None:
         """Return what is known of a placement whose octets are in the archive."""

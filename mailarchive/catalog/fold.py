@@ -217,8 +217,8 @@ class Fold:
                 known[fact.digest] = last, fact.size
                 new.append((last, *fact))
             else:
-                moved.append((*fact[3:], row[0]))
-        self._db.executemany("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)", new)
+                moved.append((*fact[3:8], row[0]))
+        self._db.executemany("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)", new)
         if moved:
             self._db.executemany(
                 'UPDATE message SET block = ?, "offset" = ?, length = ?, eol = ?, final = ?, lost = 0 WHERE id = ?',

@@ -12,7 +12,7 @@ from mailarchive.records import KnownMailbox, PlacementRecord, Sighting
 
 Row = tuple[Any, ...]
 
-MESSAGE = 'digest, header, size, block, "offset", length, eol, final'
+MESSAGE = 'digest, header, size, block, "offset", length, eol, final, form, form_size'
 MAILBOX = (
     "number, account, parts, delimiter, raw, special_use, uidvalidity, present,"
     " cursor_uidvalidity, uidnext, highestmodseq, messages, since, excluded"
@@ -23,11 +23,9 @@ PLACEMENT = (
     " FROM placement p JOIN message m ON m.id = p.message JOIN flag_set s ON s.id = p.flag_set"
     " LEFT JOIN run r ON r.number = p.gone_run "
 )
-SIGHTING = (
-    "SELECT m.digest, m.header, m.size, p.said_size, CASE WHEN p.by IS 'import' THEN NULL ELSE p.epoch END, p.zone,"
-    " p.account_id, p.mailbox, p.uidvalidity, p.uid, p.gone_run IS NULL, COALESCE(p.by IN ('import', 'variant'), 0)"
-    " FROM "
-)
+_SEEN = "p.epoch, p.zone, p.account_id, p.mailbox, p.uidvalidity, p.uid, p.gone_run IS NULL, p.by"
+SIGHTING = f"SELECT m.digest, m.header, m.size, p.said_size, 0, {_SEEN} FROM "  # noqa: S608 - constants
+SIGHTING_OF_FORM = f"SELECT m.digest, m.form, m.size, m.form_size, 1, {_SEEN} FROM "  # noqa: S608
 _FEW = 100
 """So many values are looked up by one statement; each count of them is a statement of its own to SQLite."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -61,8 +59,10 @@ def with_digests(db: sqlite3.Connection, columns: str, digests: Iterable[Digest]
 
 def message_of(row: Row) -> MessageStored:
     """Return where a message is."""
-    digest, header, size, block, offset, length, eol, final = row
-    return MessageStored(Digest(digest), HeaderDigest(header), size, block, offset, length, eol, bool(final))
+    digest, header, size, block, offset, length, eol, final, form, form_size = row
+    form = None if form is None else HeaderDigest(form)
+    place = block, offset, length, eol, bool(final)
+    return MessageStored(Digest(digest), HeaderDigest(header), size, *place, form, form_size)
 
 
 def name_of(parts: str, delimiter: str | None, raw: bytes) -> MailboxName:
@@ -87,11 +87,10 @@ def mailbox_of(row: Row) -> KnownMailbox:
 
 
 def sighting_of(row: Row) -> Sighting:
-    """Return a row of SIGHTING."""
-    digest, header, size, said, epoch, zone, account_id, mailbox, uidvalidity, uid, present, is_variant = row
-    date = moment_of(epoch, zone)
-    where = mailbox, uidvalidity, uid, bool(present), bool(is_variant)
-    return Sighting(digest, header, size, said, date, account_id, *where)
+    """Return a row of SIGHTING or SIGHTING_OF_FORM."""
+    digest, header, size, said, is_form, epoch, zone, account_id, mailbox, uidvalidity, uid, present, by = row
+    where = mailbox, uidvalidity, uid, bool(present)
+    return Sighting(digest, header, size, said, moment_of(epoch, zone), account_id, *where, by, bool(is_form))
 
 
 def placement_of(row: Row) -> PlacementRecord:

@@ -1,6 +1,6 @@
 """The tables of the SQLite catalog; numbered, because another number means: make it anew."""
 
-VERSION = 7
+VERSION = 8
 
 TABLES = """
 CREATE TABLE state (
@@ -32,6 +32,7 @@ CREATE TABLE message (
     size INTEGER NOT NULL,
     block INTEGER NOT NULL, "offset" INTEGER NOT NULL, length INTEGER NOT NULL,
     eol TEXT NOT NULL, final INTEGER NOT NULL,
+    form BLOB, form_size INTEGER,
     lost INTEGER NOT NULL DEFAULT 0 -- 1: damaged in its place, 2: its place is no more
 );
 CREATE INDEX message_digest ON message (substr(digest, 1, 8));
@@ -108,6 +109,8 @@ CREATE TABLE upload (
 INDEXES = """
 CREATE INDEX message_block ON message (block, "offset");
 CREATE INDEX message_header ON message (substr(header, 1, 6));
+CREATE INDEX message_form ON message (substr(form, 1, 6)) WHERE form IS NOT NULL;
+CREATE INDEX message_form_size ON message (form_size) WHERE form IS NOT NULL;
 CREATE INDEX message_lost ON message (lost) WHERE lost;
 CREATE INDEX placement_message ON placement (message);
 CREATE INDEX placement_account_id ON placement (account_id) WHERE account_id IS NOT NULL;

@@ -19,6 +19,7 @@ from mailarchive.catalog.rows import (
     MESSAGE,
     PLACEMENT,
     SIGHTING,
+    SIGHTING_OF_FORM,
     mailbox_of,
     message_of,
     placement_of,
@@ -219,6 +220,15 @@ class SqliteCatalog(Overview, Restores):
         )  # CROSS: by way of the lost messages, which are few
         return [uid for (uid,) in self._all(sql, mailbox, uidvalidity)]
 
+    def unproved(self, mailbox: int, uidvalidity: int) -> dict[RemoteUid, Digest]:
+        sql = (
+            "SELECT p.uid, m.digest FROM placement p JOIN message m ON m.id = p.message"
+            " WHERE p.mailbox = ? AND p.uidvalidity = ? AND p.gone_run IS NULL AND p.by != 'import' AND NOT m.lost"
+            " AND EXISTS (SELECT 1 FROM placement q WHERE q.message = m.id AND q.by = 'import')"
+            " AND NOT EXISTS (SELECT 1 FROM placement q WHERE q.message = m.id AND q.by IS NULL)"
+        )
+        return {uid: Digest(digest) for uid, digest in self._all(sql, mailbox, uidvalidity)}
+
     def present(self, mailbox: int) -> int:
         lost = (
             "SELECT COUNT(*) FROM message CROSS JOIN placement ON message.id = message"
@@ -271,6 +281,7 @@ class SqliteCatalog(Overview, Restores):
             f" ELSE EXISTS ({same_size} AND epoch = json_extract(j.value, '$[1]') AND {elsewhere})"
             f" OR EXISTS ({same_size} AND epoch IS NULL AND {elsewhere})"
             f" OR EXISTS ({same_size} AND by = 'import' AND {elsewhere}) END"
+            " OR EXISTS (SELECT 1 FROM message WHERE form IS NOT NULL AND form_size = json_extract(j.value, '$[0]'))"
         )
         return {wanted[row] for row in self._all(sql, json.dumps(list(wanted)), *(here or (None, None)))}
 
@@ -278,6 +289,15 @@ class SqliteCatalog(Overview, Restores):
         sql = (
             SIGHTING + "message m JOIN placement p ON p.message = m.id"
             " WHERE substr(m.header, 1, 6) = substr(?1, 1, 6) AND m.header = ?1 AND NOT m.lost LIMIT ?2"
+        )
+        return list(map(sighting_of, self._all(sql, header, limit)))
+
+    def with_form(self, header: HeaderDigest, limit: int) -> list[Sighting]:
+        sql = (
+            SIGHTING_OF_FORM + "message m JOIN placement p ON p.message = m.id"  # noqa: S608 - constant
+            " WHERE m.form IS NOT NULL AND substr(m.form, 1, 6) = substr(?1, 1, 6) AND m.form = ?1 AND NOT m.lost"
+            " AND NOT EXISTS (SELECT 1 FROM placement q"
+            " WHERE q.message = m.id AND q.by IS NOT 'import' AND q.said_size != m.form_size) LIMIT ?2"
         )
         return list(map(sighting_of, self._all(sql, header, limit)))
 

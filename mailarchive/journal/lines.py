@@ -49,7 +49,7 @@ def _words(words: Hashable) -> str:
 def _field_of(name: str, hint: Any, default: Any) -> _Field:
     encode: Callable[[Any], str] = _encode
     from_json: Callable[[Any], Any] | None = None
-    if hint in (bytes, Digest, HeaderDigest, Digest | None):
+    if hint in (bytes, Digest, HeaderDigest, Digest | None, HeaderDigest | None):
         encode, from_json = _hex, bytes.fromhex
     elif hint in (datetime, datetime | None):
         encode, from_json = _moment, datetime.fromisoformat
@@ -142,6 +142,8 @@ def _message(values: Mapping[str, Any], octets: Callable[[str], Any] = bytes.fro
         values["length"],
         values["eol"],
         values.get("final", True),
+        None if (form := values.get("form")) is None else octets(form),
+        values.get("form_size"),
     )
 
 

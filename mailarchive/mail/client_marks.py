@@ -11,30 +11,33 @@ _STATUS = {"R": "\\Seen"}
 _X_STATUS = {"A": "\\Answered", "F": "\\Flagged", "T": "\\Draft", "D": "\\Deleted"}
 _MOZILLA = {0x0001: "\\Seen", 0x0002: "\\Answered", 0x0004: "\\Flagged", 0x0008: "\\Deleted", 0x1000: "$Forwarded"}
 _ROOM_FOR_KEYS = 80
-FIELDS = frozenset(
+OF_PROGRAMS = frozenset(
     {
-        b"status",
-        b"x-status",
-        b"x-keywords",
-        b"x-uid",
-        b"x-imap",
-        b"x-imapbase",
         b"x-gm-thrid",
         b"x-gmail-labels",
         b"x-mozilla-status",
         b"x-mozilla-status2",
         b"x-mozilla-keys",
+        b"x-account-key",
         b"x-evolution",
-        b"content-length",
         b"x-tuid",
         b"x-getmail-retrieved-from-mailbox",
     }
 )
-"""Names, in lower case, of the fields that programs add to a message when they keep it, and servers never send."""
+"""Names, in lower case, of the fields that programs add to a message when they keep it, and servers seldom send."""
+OF_MBOX = frozenset(
+    {b"status", b"x-status", b"x-keywords", b"x-uid", b"x-uidl", b"x-imap", b"x-imapbase", b"content-length"}
+)
+"""Names of those that are added in an mbox only; elsewhere they are the message's own."""
 
-_NAMES = b"|".join(sorted(FIELDS, reverse=True))
-_FIELD = re.compile(rb"\n(" + _NAMES + rb")[ \t]*:((?:[^\n]*\n[ \t])*[^\n]*)", re.IGNORECASE)
-"""With the line end before it: several times as quick as a pattern that begins with ``^``."""
+
+def _pattern(names: Iterable[bytes]) -> re.Pattern[bytes]:
+    """Return what finds fields, with the line end before them: several times as quick as what begins with ``^``."""
+    alternatives = b"|".join(sorted(names, reverse=True))
+    return re.compile(rb"\n(" + alternatives + rb")[ \t]*:((?:[^\n]*\n[ \t])*[^\n]*)", re.IGNORECASE)
+
+
+_FIELD, _FIELD_OF_PROGRAMS = _pattern(OF_PROGRAMS | OF_MBOX), _pattern(OF_PROGRAMS)
 _LABEL = re.compile(r'\s*(?:"((?:[^"\\]|\\.|"")*)"|([^,]*))\s*(?:,|\Z)')
 
 _ESCAPED = re.compile(r'\\(.)|""')
@@ -105,11 +108,11 @@ def mozilla_lines(flags: Iterable[str]) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def without(header: bytes) -> bytes:
-    """Return a header section without what programs added: the fields of ``FIELDS``, and what getmail puts first."""
+def without(header: bytes, *, of_mbox: bool) -> bytes:
+    """Return a header section without the fields that programs add, in an mbox or not, and what getmail puts first."""
     text = b"\n" + _without_getmail(header)
     kept, at = [], 1
-    for match in _FIELD.finditer(text):
+    for match in (_FIELD if of_mbox else _FIELD_OF_PROGRAMS).finditer(text):
         kept.append(text[at : match.start() + 1])
         at = min(match.end() + 1, len(text))
     return b"".join([*kept, text[at:]])

@@ -1,7 +1,9 @@
 """The identity of a message, and the digest of its header that helps to recognise it."""
 
 import hashlib
+from collections.abc import Iterable
 
+from mailarchive.mail.eol import to_crlf
 from mailarchive.model import Digest, HeaderDigest
 
 HEADER_LIMIT = 1 << 20
@@ -23,6 +25,18 @@ def header_section(octets: bytes) -> bytes:
     """Return the header section with the empty line that ends it; everything if there is none."""
     length = _header_length(octets)
     return octets[: length + (2 if octets.startswith(b"\r\n", length) else 1)]
+
+
+def beginning_of_text(chunks: Iterable[bytes], count: int) -> bytes:
+    """Return the first ``count`` octets behind the header section of a message, with CRLF where its header has LF."""
+    begun = b""
+    for chunk in chunks:
+        begun += chunk
+        if len(begun) >= HEADER_LIMIT:
+            break
+    header = header_section(begun)
+    text = begun[len(header) : len(header) + count]
+    return text if b"\r" in header else to_crlf(text)[:count]
 
 
 def _header_length(octets: bytes) -> int:

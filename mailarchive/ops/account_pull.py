@@ -185,13 +185,13 @@ class AccountPull:
 
     def _look(self, source: Source, mailbox: ListedMailbox, known: KnownMailbox | None) -> tuple[OpenMailbox, Look]:
         """Open and compare; once more if the server lists fewer messages than it announced."""
-        since, now = self._options.since, self._around.clock.now()
+        lend, now = self._writer.catalog, self._around.clock.now()
         labelled = self._labels_of(mailbox) is not None
         opened = source.open(mailbox, first_wanted(mailbox, known, WINDOW))
-        found = look(self._writer.catalog, opened, mailbox, known, since, now, labelled=labelled)
+        found = look(lend, opened, mailbox, known, self._options, now, labelled=labelled)
         if found.missing:
             opened = source.open(mailbox)
-            found = look(self._writer.catalog, opened, mailbox, known, since, now, labelled=labelled)
+            found = look(lend, opened, mailbox, known, self._options, now, labelled=labelled)
         if source.shows != "everything":
             self._parts.narrow(found.plan, opened.uids())
         return opened, found

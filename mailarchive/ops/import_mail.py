@@ -19,8 +19,8 @@ from mailarchive.clock import Clock, Stop
 from mailarchive.errors import StorageFailed, UsageError
 from mailarchive.mail import client_marks, takeout
 from mailarchive.mail.headers import fields
-from mailarchive.mail.variants import ServerForm, form_digest, section_of, server_form
-from mailarchive.model import FROM_FILES, Account, Digest, ListedMailbox, MailboxName, MessageFacts
+from mailarchive.mail.variants import form_digest, section_of, server_form, wire_size
+from mailarchive.model import FROM_FILES, Account, Digest, ListedMailbox, MailboxName, MessageFacts, ServerForm
 from mailarchive.ops.events import Notice, Observer, Progress
 from mailarchive.ops.import_report import ImportReport
 from mailarchive.readers.base import Dialect, Letter, Place, Reading
@@ -48,7 +48,8 @@ class _Taken(NamedTuple):
 
     letter: Letter
     prepared: Prepared
-    form: ServerForm
+    size: int
+    """With CRLF for its line ends."""
     mailboxes: dict[tuple[str, ...], str]
     flags: frozenset[str]
     date: datetime | None
@@ -225,13 +226,14 @@ class _Importing:
             self._report.known += 1
             return
         digest = self._stored(one)
+        size = one.size if digest == one.prepared.digest else None
         for number, uid in missing:
-            facts = MessageFacts(uid, one.form.size, one.date, one.flags, None, (), one.thread_id)
+            facts = MessageFacts(uid, size, one.date, one.flags, None, (), one.thread_id)
             self._writer.place(number, 0, facts, digest, BY_IMPORT)
 
     def _stored(self, one: _Taken) -> Digest:
         """Return the message of the archive that this one is, which is now there."""
-        exact, form = one.prepared.digest, one.form
+        exact = one.prepared.digest
         if exact not in self._absent:
             self._report.linked += 1
             return exact
@@ -239,7 +241,7 @@ class _Importing:
         if other is not None:
             self._report.variants += 1
             return other
-        self._writer.keep(one.prepared._replace(header=form.header), one.date)
+        self._writer.keep(one.prepared, one.date)
         self._absent.discard(exact)
         self._report.new += 1
         self._report.octets += one.prepared.size
@@ -251,13 +253,14 @@ class _Importing:
 
     def _variant(self, one: _Taken) -> Digest | None:
         """Return a message of the archive that has the same form at a server; its octets are compared."""
+        form = one.prepared.form or ServerForm(one.prepared.header, one.size)
         with self._writer.sightings() as sightings:
-            seen = sightings.with_header(one.form.header)
-        alike = sorted({each.digest for each in seen if one.form.size in {each.size, each.said_size}})[:_MOST_ALIKE]
+            seen = sightings.with_header(form.header)
+        alike = sorted({each.digest for each in seen if form.size in {each.size, each.said_size}})[:_MOST_ALIKE]
         if not alike:
             return None
-        wanted = form_digest(one.letter.body.chunks(), one.prepared.eol)
-        return next((digest for digest in alike if self._writer.form_of(digest) == wanted), None)
+        wanted = form_digest(one.letter.body.chunks(), one.prepared.eol, form.header)
+        return next((digest for digest in alike if self._writer.form_of(digest, form.header) == wanted), None)
 
     def _number(self, parts: tuple[str, ...], special_use: str) -> int:
         if parts not in self._numbers:
@@ -280,7 +283,7 @@ def _taken(letter: Letter, options: ImportOptions) -> _Taken:
     prepared = prepare(letter.body)
     header = section_of(letter.body)
     marks = client_marks.read(header)
-    flags = marks.flags | (letter.flags or frozenset())
+    flags = marks.flags if letter.flags is None else letter.flags
     there = tuple(part for part in marks.mailbox.split("/") if part) or tuple(map(_text, letter.mailbox))
     mailboxes = {options.mailbox or there: ""}
     if labels := marks.labels or letter.labels:
@@ -288,8 +291,9 @@ def _taken(letter: Letter, options: ImportOptions) -> _Taken:
         flags |= sorted_labels.flags - ({"\\Seen"} if marks.is_told else set())
         mailboxes = mailboxes if options.mailbox else sorted_labels.mailboxes
     date = letter.date or _date_of(header)
-    form = server_form(letter.body, header, prepared.eol)
-    return _Taken(letter, prepared, form, mailboxes, flags, date, marks.thread_id)
+    size = wire_size(letter.body, prepared.eol)
+    prepared = prepared._replace(form=server_form(header, prepared.eol, size, of_mbox=letter.of_mbox))
+    return _Taken(letter, prepared, size, mailboxes, flags, date, marks.thread_id)
 
 
 def _text(name: str) -> str:

@@ -2,17 +2,18 @@
 
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NamedTuple
 
-from mailarchive.archive.placing import BY_VARIANT
+from mailarchive.archive.placing import BY_IMPORT, BY_VARIANT
 from mailarchive.archive.sightings import Sightings
 from mailarchive.errors import ArchiveDamaged, FetchRefused
+from mailarchive.mail.digest import beginning_of_text
 from mailarchive.model import Digest, HeaderDigest, MessageFacts, RemoteUid
-from mailarchive.ops.headers import NO_HEADER, header_digests
+from mailarchive.ops.headers import BEGINNING, NO_HEADER, beginnings, header_digests, shown_headers
 from mailarchive.records import Here, Looks, Sighting
 from mailarchive.sources.base import OpenMailbox
 
@@ -42,6 +43,14 @@ class Link(NamedTuple):
 
     facts: MessageFacts
     digest: Digest
+    by: str
+
+
+class Match(NamedTuple):
+    """A message that looks like one that was seen, ``by`` what."""
+
+    message: MessageFacts
+    seen: Sighting
     by: str
 
 
@@ -169,19 +178,19 @@ class Linker:
         candidates = [message for message in messages if _looks(message) in alike]
         if not candidates:
             return list(messages)
-        headers = header_digests(opened, [message.uid for message in candidates])
-        headers = {uid: header for uid, header in headers.items() if header != NO_HEADER}
-        links_of = dict(self._matches(opened, place, candidates, headers))
+        shown = shown_headers(opened, [message.uid for message in candidates])
+        headers = {uid: header.digest for uid, header in shown.items() if header.digest != NO_HEADER}
+        matches = list(self._matches(place, candidates, headers))
+        as_they_are = {match.seen.digest for match in matches if not match.seen.is_form}
+        matches = [match for match in matches if not (match.seen.is_form and match.seen.digest in as_they_are)]
+        nameless = {uid for uid, header in shown.items() if not header.is_named}
+        links_of = {link.facts.uid: link for link in self._proved(opened, matches, nameless)}
         links.extend(links_of.values())
         return [message for message in messages if message.uid not in links_of]
 
     def _matches(
-        self,
-        opened: OpenMailbox,
-        place: Place,
-        messages: Sequence[MessageFacts],
-        headers: dict[RemoteUid, HeaderDigest],
-    ) -> Iterator[tuple[RemoteUid, Link]]:
+        self, place: Place, messages: Sequence[MessageFacts], headers: dict[RemoteUid, HeaderDigest]
+    ) -> Iterator[Match]:
         def kind(message: MessageFacts) -> tuple[bytes, int]:
             return headers[message.uid], message.size or 0
 
@@ -190,28 +199,32 @@ class Linker:
             with self._lend() as sightings:
                 seen = sightings.with_header(HeaderDigest(header))
                 ours = frozenset(one.mailbox for one in seen if sightings.account(one.mailbox) == self._account)
-            yield from self._match_group(opened, place._replace(account=ours), list(group), seen)
+            yield from _match_group(place._replace(account=ours), list(group), seen)
 
-    def _match_group(
-        self, opened: OpenMailbox, place: Place, group: Sequence[MessageFacts], seen: Sequence[Sighting]
-    ) -> Iterator[tuple[RemoteUid, Link]]:
-        """Link messages with the same header and size, if it is clear which is which.
+    def _proved(self, opened: OpenMailbox, matches: Sequence[Match], nameless: Container[RemoteUid]) -> Iterator[Link]:
+        """Yield the links of those matches that need no more than header and size, or whose texts are alike.
 
-        A known message stands for no more messages of a mailbox than it had placements in another, or in this one
-        before: those that stay here are such messages too.
+        ``nameless`` have no Message-ID: then a file's word alone is not enough.
         """
-        chosen: list[tuple[MessageFacts, Sighting]] = []
-        for message in group:
-            fitting = {one.digest: one for one in seen if _fits(message, one, place)}
-            if len(fitting) == 1:
-                chosen.append((message, next(iter(fitting.values()))))
-        used = Counter(one.digest for _message, one in chosen)
-        used.update(one.digest for one in seen if _stays(one, place))
-        for message, one in chosen:
-            if used[one.digest] <= _most_in_one_mailbox(seen, one.digest, place):
-                by = _how(message, one)
-                if by != BY_SAMPLE or self._ends_alike(opened, message.uid, one):
-                    yield message.uid, Link(message, one.digest, by)
+        doubtful = [match for match in matches if match.message.uid in nameless and _is_a_files_word(match)]
+        begun = beginnings(opened, [match.message.uid for match in doubtful])
+        unlike = {match.message.uid for match in doubtful if not self._begins_alike(match, begun)}
+        for match in matches:
+            is_alike = match.message.uid not in unlike
+            if is_alike and (match.by != BY_SAMPLE or self._ends_alike(opened, match.message.uid, match.seen)):
+                yield Link(match.message, match.seen.digest, match.by)
+
+    def _begins_alike(self, match: Match, begun: Mapping[RemoteUid, bytes]) -> bool:
+        """Compare how a text begins at the server with that in the archive."""
+        theirs = begun.get(match.message.uid)
+        if theirs is None:
+            return False
+        try:
+            ours = beginning_of_text(self._read(match.seen.digest), BEGINNING)
+        except ArchiveDamaged:
+            return False
+        theirs = theirs.rstrip(b"\r\n")
+        return ours.startswith(theirs) and bool(theirs) == bool(ours.strip(b"\r\n"))
 
     def _ends_alike(self, opened: OpenMailbox, uid: RemoteUid, seen: Sighting) -> bool:
         """Compare the end of a message at the server, whose size is not told truly, with that in the archive."""
@@ -228,10 +241,36 @@ class Linker:
             return False
 
 
+def _match_group(place: Place, group: Sequence[MessageFacts], seen: Sequence[Sighting]) -> Iterator[Match]:
+    """Match messages with the same header and size, if it is clear which is which.
+
+    A known message stands for no more messages of a mailbox than it had placements in another, or in this one
+    before: those that stay here are such messages too. One that is known as it is comes before one whose form it is.
+    """
+    chosen: list[Match] = []
+    for message in group:
+        fitting = [one for one in seen if _fits(message, one, place)]
+        best = [one for one in fitting if not one.is_form] or fitting
+        if len({one.digest for one in best}) == 1:
+            one = min(best, key=lambda one: (one.by == BY_IMPORT, one.date != message.internaldate))
+            chosen.append(Match(message, one, _how(message, one)))
+    used = Counter(match.seen.digest for match in chosen)
+    used.update(one.digest for one in seen if _stays(one, place))
+    for match in chosen:
+        if used[match.seen.digest] <= _most_in_one_mailbox(seen, match.seen.digest, place):
+            yield match
+
+
+def _is_a_files_word(match: Match) -> bool:
+    """Return whether only a file says that there is such a message, and not that it came in the same second."""
+    date = match.message.internaldate
+    return match.seen.by == BY_IMPORT and (date is None or date != match.seen.date)
+
+
 def _how(message: MessageFacts, seen: Sighting) -> str:
     """Return how a message is recognised whose header is that of a known one."""
-    if seen.is_variant and not _is_named_otherwise(message, seen):
-        return BY_HEADER if message.size == seen.size else BY_VARIANT
+    if seen.by in {BY_IMPORT, BY_VARIANT} and not _is_named_otherwise(message, seen):
+        return BY_HEADER if message.size == seen.size and not seen.is_form else BY_VARIANT
     return BY_SAMPLE if _lied(message, seen) or _is_named_otherwise(message, seen) else BY_HEADER
 
 
@@ -262,9 +301,10 @@ def _stays(seen: Sighting, place: Place) -> bool:
 def _fits(message: MessageFacts, seen: Sighting, place: Place) -> bool:
     if _stays(seen, place) or (_is_named_otherwise(message, seen) and _is_there_too(seen, place)):
         return False
-    is_untold = None in {message.internaldate, seen.date}
-    same_date = message.internaldate == seen.date or (is_untold and not _is_draft(message))
-    return same_date and message.size in {seen.size, seen.said_size}
+    if message.size not in {seen.size, seen.said_size}:
+        return False
+    is_untold = seen.by == BY_IMPORT or None in {message.internaldate, seen.date}
+    return message.internaldate == seen.date or (is_untold and not _is_draft(message))
 
 
 def _is_draft(message: MessageFacts) -> bool:

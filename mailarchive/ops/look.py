@@ -1,15 +1,16 @@
 """Compare a mailbox at the server with the archive, writing nothing."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from mailarchive.archive.archive import Catalog
-from mailarchive.model import Cursor, ListedMailbox, MessageFacts, RemoteUid
+from mailarchive.model import Cursor, Digest, ListedMailbox, MessageFacts, RemoteUid
 from mailarchive.ops import plan as plans
 from mailarchive.ops.generation import SAMPLE, are_others, continued, following, spoken, spread, suspects
 from mailarchive.ops.headers import header_digests
+from mailarchive.ops.options import PullOptions
 from mailarchive.ops.plan import MailboxPlan
 from mailarchive.records import KnownMailbox, Sighting
 from mailarchive.sources.base import OpenMailbox
@@ -38,6 +39,8 @@ class Look:
     """How often each message of the failure ledger was tried."""
     missing: int = 0
     """How many more messages the server announced than it lists."""
+    unproved: Mapping[RemoteUid, Digest] = field(default_factory=dict)
+    """Known messages that are to be downloaded, to be compared with what the archive has for them."""
 
 
 def first_wanted(listed: ListedMailbox, known: KnownMailbox | None, most: int) -> int | None:
@@ -58,23 +61,27 @@ def look(
     opened: OpenMailbox,
     listed: ListedMailbox,
     known: KnownMailbox | None,
-    since: date | None,
+    options: PullOptions,
     now: datetime,
     *,
     labelled: bool = False,
 ) -> Look:
-    """Find out what is new, gone and changed, labels too if it is ``labelled``. Raises what the source raises."""
+    """Find out what is new, gone and changed, labels too if it is ``labelled``. Raises what the source raises.
+
+    If the pull is ``paranoid`` what is only known from files counts as new.
+    """
     cursor = continued(opened.cursor, known)
     number = known.number if known else 0
     with lend() as catalog:
         failures = catalog.failures(number, cursor.uidvalidity)
-    found = None if failures else _look_at_new(lend, opened, cursor, known, since)
+        unproved = catalog.unproved(number, cursor.uidvalidity) if options.paranoid else {}
+    found = None if failures or unproved else _look_at_new(lend, opened, cursor, known, options.since)
     if found is None:
         uids = opened.uids()
         with lend() as catalog:
-            lost = catalog.lost_uids(number, cursor.uidvalidity)
-            in_archive = catalog.each_uid(number, cursor.uidvalidity)
-            found = plans.compare(uids, in_archive, failures, now, lost)
+            wanting = [*catalog.lost_uids(number, cursor.uidvalidity), *unproved]
+            in_archive = (pair for pair in catalog.each_uid(number, cursor.uidvalidity) if pair[0] not in unproved)
+            found = plans.compare(uids, in_archive, failures, now, wanting)
         shared = _shared(uids, found)
     else:
         with lend() as catalog:
@@ -84,10 +91,11 @@ def look(
     before = _sightings(lend, number, cursor, [*sample, *found.returned])
     changed = suspects(before, [*returned, *_again(opened, sample)], frozenset(found.returned))
     if changed and are_others(changed, header_digests(opened, spread([one.uid for one in changed]))):
-        cursor, failures, returned = following(cursor), [], []
+        cursor, failures, returned, unproved = following(cursor), [], [], {}
         found = plans.compare(opened.uids(), (), failures, now)
     missing = max(0, (cursor.messages or 0) - found.listed)
-    result = Look(listed, known, cursor, found, returned, missing=missing, tries={f.uid: f.tries for f in failures})
+    tries = {failure.uid: failure.tries for failure in failures}
+    result = Look(listed, known, cursor, found, returned, missing=missing, tries=tries, unproved=unproved)
     if known and found.known:
         if labelled:
             _compare_facts(lend, opened, result, known)

@@ -5,13 +5,14 @@ from collections import deque
 from collections.abc import Sequence
 
 from mailarchive.archive.partials import Key
+from mailarchive.archive.placing import BY_VARIANT
 from mailarchive.archive.writer import Added, Arrival, Writer
-from mailarchive.model import Digest, MessageFacts, RemoteUid
+from mailarchive.model import HeaderDigest, MessageFacts, RemoteUid
 from mailarchive.ops import plan as plans
 from mailarchive.ops.budget import Admitted, Budget, too_large
 from mailarchive.ops.fetching import NotFetched
 from mailarchive.ops.labels import Labels
-from mailarchive.ops.linking import BY_SAMPLE, Linker, Place, Sorted
+from mailarchive.ops.linking import BY_SAMPLE, Link, Linker, Place, Sorted
 from mailarchive.ops.look import Look
 from mailarchive.ops.options import PullOptions
 from mailarchive.ops.report import Failure, MailboxReport
@@ -70,7 +71,7 @@ class MailboxPull:
         self._batches: deque[list[MessageFacts]] = deque()
         self._later: list[MessageFacts] = []
         """New, but perhaps the same messages as are being fetched elsewhere."""
-        self._expected: dict[RemoteUid, Digest] = {}
+        self._expected = {uid: Link(MessageFacts(uid), digest, BY_VARIANT) for uid, digest in look.unproved.items()}
         """What the messages that are downloaded only to be compared should be."""
         self._came: dict[RemoteUid, int] = {}
         """Octets that had come of large messages when the budget was asked."""
@@ -171,7 +172,7 @@ class MailboxPull:
                 self._in_hand -= len(window) + len(later)
             raise
         if self._options.paranoid:
-            self._expected.update((link.facts.uid, link.digest) for link in found.links)
+            self._expected.update((link.facts.uid, link) for link in found.links)
             found = Sorted([], [*found.fresh, *(link.facts for link in found.links)], found.later)
         # Labels are asked first: their lock is never taken by who holds the writer's.
         also = [self._also(link.facts) for link in found.links]
@@ -232,7 +233,7 @@ class MailboxPull:
         with self._lock:
             self._in_hand -= len(answers)
             for (item, _facts), one in zip(came, added, strict=True):
-                self._count(item.uid, one)
+                self._count(item.uid, one, item.prepared.header)
         return sum(one.size for one in added)
 
     def _did_not_come(self, item: NotFetched, facts: MessageFacts) -> None:
@@ -244,8 +245,9 @@ class MailboxPull:
         with self._lock:
             self._fail(item.uid, item.why, self.look.tries.get(facts.uid, 0) + 1)
 
-    def _count(self, uid: RemoteUid, added: Added) -> None:
-        if self._expected.pop(uid, added.digest) != added.digest:
+    def _count(self, uid: RemoteUid, added: Added, header: HeaderDigest) -> None:
+        expected = self._expected.pop(uid, None)
+        if expected is not None and not self._is_as_expected(expected, added, header):
             self.mistaken.append(f"message {uid} of {self.report.mailbox} is not what its header looks like")
         self.report.new += 1
         self.downloaded_messages += 1
@@ -253,6 +255,12 @@ class MailboxPull:
         if added.stored:
             self.stored_messages += 1
             self.stored_bytes += added.size
+
+    def _is_as_expected(self, link: Link, added: Added, header: HeaderDigest) -> bool:
+        if link.digest == added.digest:
+            return True
+        forms = {self._writer.form_of(digest, header) for digest in (link.digest, added.digest)}
+        return link.by == BY_VARIANT and len(forms) == 1
 
     def _settle(self, facts: MessageFacts, octets: int) -> None:
         came = self._came.pop(facts.uid, 0)

@@ -79,18 +79,18 @@ def compare(
     known: Iterable[tuple[RemoteUid, bool]],
     failures: Sequence[KnownFailure],
     now: datetime,
-    lost: Sequence[RemoteUid] = (),
+    wanting: Sequence[RemoteUid] = (),
 ) -> MailboxPlan:
     """Return the plan for a mailbox listed whole.
 
-    ``known`` says of each uid whose octets are in the archive whether it is present; ``lost``
-    are present without octets. The former are taken as they come: a large mailbox has many.
+    ``known`` says of each uid whose octets are in the archive whether it is present; those ``wanting`` are present
+    without octets, or with such as are to be had anew. The former are taken as they come: a large mailbox has many.
     """
     held_back = {failure.uid: failure for failure in failures if not is_due(failure, now)}
     left = set(uids)
     plan = MailboxPlan(len(uids))
     plan.ended.extend(failure.uid for failure in failures if failure.uid not in left)
-    lost_here = [uid for uid in lost if uid not in left]
+    vanished = [uid for uid in wanting if uid not in left]
     for uid, present in known:
         if uid in left:
             left.discard(uid)
@@ -100,7 +100,7 @@ def compare(
                 plan.returned.append(uid)
         elif present:
             plan.gone.append(uid)
-    plan.gone.extend(lost_here)
+    plan.gone.extend(vanished)
     for uid in uids if left else ():
         if uid in left:
             if uid in held_back:

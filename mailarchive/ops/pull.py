@@ -45,8 +45,8 @@ def pull(
     if options.dry_run:
         from mailarchive.ops.rehearsal import rehearse  # noqa: PLC0415 - start-up: only a dry run reads it
 
-        with open_for_rehearsal(directory, tell) as catalog:
-            report.accounts.extend(rehearse(catalog, one, one.options or options, around) for one in accounts)
+        with open_for_rehearsal(directory, tell) as (catalog, read):
+            report.accounts.extend(rehearse(catalog, read, one, one.options or options, around) for one in accounts)
         _conclude(report, stop, len(accounts))
         return report
     try:

@@ -1,17 +1,17 @@
 """A pull that fetches nothing and writes nothing: what would be fetched, in messages and octets."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from mailarchive.archive.archive import Catalog
 from mailarchive.archive.sightings import Sightings
-from mailarchive.errors import ArchiveDamaged, ExitCode, MailboxUnavailable, SourceError
+from mailarchive.errors import ExitCode, MailboxUnavailable, SourceError
 from mailarchive.model import Cursor, Digest, ListedMailbox, MessageFacts, RemoteUid
 from mailarchive.ops import plan as plans
 from mailarchive.ops.advice import hint_for, provider_for, remark
 from mailarchive.ops.budget import rehearsed, too_large
 from mailarchive.ops.labels import Labels
-from mailarchive.ops.linking import Linker, Place
+from mailarchive.ops.linking import Linker, Place, Read
 from mailarchive.ops.look import Look, look
 from mailarchive.ops.mailbox_pull import WINDOW
 from mailarchive.ops.options import Around, PullAccount, PullOptions
@@ -21,9 +21,9 @@ from mailarchive.records import KnownMailbox
 from mailarchive.sources.base import OpenMailbox, Source
 
 
-def rehearse(catalog: Catalog, target: PullAccount, options: PullOptions, around: Around) -> AccountReport:
+def rehearse(catalog: Catalog, read: Read, target: PullAccount, options: PullOptions, around: Around) -> AccountReport:
     """Return the report that a pull would give, as far as it can be known: ``new`` counts what would be fetched."""
-    rehearsal = _Rehearsal(catalog, target, options, around)
+    rehearsal = _Rehearsal(catalog, read, target, options, around)
     report = rehearsal.report
     started = around.clock.monotonic()
     try:
@@ -37,10 +37,6 @@ def rehearse(catalog: Catalog, target: PullAccount, options: PullOptions, around
         report.exit_code, report.error, report.hint = error.exit_code, str(error), hint_for(error, rehearsal.provider)
     report.seconds = round(around.clock.monotonic() - started, 3)
     return report
-
-
-def _unreadable(digest: Digest) -> Iterator[bytes]:
-    raise ArchiveDamaged(f"message {digest.hex()} is not read in a rehearsal")
 
 
 class _Unrecorded:
@@ -71,7 +67,7 @@ class _Unrecorded:
 class _Rehearsal:
     """One account, looked at with the same eyes as by a pull."""
 
-    def __init__(self, catalog: Catalog, target: PullAccount, options: PullOptions, around: Around) -> None:
+    def __init__(self, catalog: Catalog, read: Read, target: PullAccount, options: PullOptions, around: Around) -> None:
         self.report = AccountReport(target.account.name, target.account.protocol, name=target.name)
         self._catalog = catalog
         self.provider = provider_for(target.account)
@@ -82,7 +78,7 @@ class _Rehearsal:
         self._counted: set[str] = set()
         """Account-wide ids of what would be fetched."""
         sightings = Sightings(catalog)
-        self._linker = Linker(target.account.name, lambda: nullcontext(sightings), _unreadable)
+        self._linker = Linker(target.account.name, lambda: nullcontext(sightings), read)
 
     def _lend(self) -> AbstractContextManager[Catalog]:
         return nullcontext(self._catalog)
@@ -124,7 +120,7 @@ class _Rehearsal:
         opened = source.open(mailbox)
         labels = self._labels if self._labels and self._labels.source.name == mailbox.name else None
         now = self._around.clock.now()
-        found = look(self._lend, opened, mailbox, known, self._options.since, now, labelled=labels is not None)
+        found = look(self._lend, opened, mailbox, known, self._options, now, labelled=labels is not None)
         if source.shows != "everything":
             found.plan.gone.clear()
         remark(found, self.provider, self.report)

@@ -127,7 +127,8 @@ def _is_unchanged(found: Survey, lend: Lend, mailbox: ListedMailbox, options: Pu
         return False
     with lend() as catalog:
         failures = catalog.failures(known.number, known.cursor.uidvalidity)
-    if any(plans.is_due(failure, now) for failure in failures):
+        unproved = options.paranoid and catalog.unproved(known.number, known.cursor.uidvalidity)
+    if unproved or any(plans.is_due(failure, now) for failure in failures):
         return False
     found.reports.append(_unchanged(str(mailbox.name), known, failures))
     found.failures.extend(

@@ -32,6 +32,8 @@ class Letter(NamedTuple):
     flags: frozenset[str] | None = None
     labels: tuple[str, ...] = ()
     """Gmail's, where the file does not say them in the header."""
+    of_mbox: bool = False
+    """Whether programs write flags and lengths into the header of what is in such a file."""
 
 
 @dataclass(slots=True)

@@ -39,7 +39,7 @@ def read(place: Place, reading: Reading) -> Iterator[Letter]:
             elif _is_internal(body):
                 body.close()
             else:
-                yield Letter(place.mailbox, body, where, date_of(line), flags.get(at))
+                yield Letter(place.mailbox, body, where, date_of(line), flags.get(at), of_mbox=not flags)
 
 
 def is_mbox(beginning: bytes) -> bool:

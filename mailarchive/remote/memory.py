@@ -234,6 +234,10 @@ class MemoryOpenMailbox:
             if message is not None:
                 yield uid, header_section(message.octets)
 
+    def beginnings(self, uids: Sequence[RemoteUid], count: int) -> Iterator[tuple[RemoteUid, bytes]]:
+        for uid, header in self.headers(uids):
+            yield uid, self._octets(uid)[len(header) :][:count]
+
     def pieces(self, uid: RemoteUid, offset: int, before: bytes = b"") -> Iterator[bytes]:
         octets = self._octets(uid)
         if octets[max(0, offset - len(before)) : offset] != before:

@@ -57,6 +57,13 @@ class OpenMailbox(Protocol):
         including the empty line. Raises FetchRefused, after yielding what did arrive.
         """
 
+    def beginnings(self, uids: Sequence[RemoteUid], count: int) -> Iterator[tuple[RemoteUid, bytes]]:
+        """Yield how the texts of those of ``uids`` begin that the server shows: at most ``count`` octets of each.
+
+        The text is what follows the header: BODY.PEEK[TEXT]<0.count>, TOP with some lines (as many as may have
+        ``count`` octets; a line end may be added). Does not set ``\\Seen``. Raises FetchRefused, after what did arrive.
+        """
+
     def pieces(self, uid: RemoteUid, offset: int, before: bytes = b"") -> Iterator[bytes]:
         """Yield a message's octets from ``offset`` to its end in pieces of at most 1 MiB (``BODY.PEEK[]<o.n>``).
 

@@ -111,6 +111,12 @@ class Maildrop:
         for number, octets in self._session.headers(list(wanted)):
             yield wanted[number], octets
 
+    def beginnings(self, uids: Iterable[RemoteUid], count: int) -> Iterator[tuple[RemoteUid, bytes]]:
+        """Yield how the texts of those of ``uids`` that there are begin. Raises FetchRefused at the end."""
+        wanted = {self.numbers[uid]: uid for uid in uids if uid in self.numbers}
+        for number, octets in self._session.beginnings(list(wanted), count):
+            yield wanted[number], octets
+
 
 def _usable(given: Mapping[int, bytes]) -> dict[int, str]:
     """Return the names that tell one message from all others, and cannot be taken for one of ours."""

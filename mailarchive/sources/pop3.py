@@ -108,6 +108,9 @@ class Pop3Mailbox:
     def headers(self, uids: Sequence[RemoteUid]) -> Iterator[tuple[RemoteUid, bytes]]:
         return self._maildrop.headers(uids)
 
+    def beginnings(self, uids: Sequence[RemoteUid], count: int) -> Iterator[tuple[RemoteUid, bytes]]:
+        return self._maildrop.beginnings(uids, count)
+
     def pieces(self, uid: RemoteUid, offset: int, before: bytes = b"") -> Iterator[bytes]:
         del uid, offset, before
         raise PiecesUnsupported("POP3 sends messages whole only")

@@ -157,6 +157,9 @@ class RetryingMailbox:
     def headers(self, uids: Sequence[RemoteUid]) -> Iterator[tuple[RemoteUid, bytes]]:
         return self._each(uids, lambda mailbox, rest: mailbox.headers(rest), lambda pair: pair[0])
 
+    def beginnings(self, uids: Sequence[RemoteUid], count: int) -> Iterator[tuple[RemoteUid, bytes]]:
+        return self._each(uids, lambda mailbox, rest: mailbox.beginnings(rest, count), lambda pair: pair[0])
+
     def pieces(self, uid: RemoteUid, offset: int, before: bytes = b"") -> Iterator[bytes]:
         have, tail = offset, before
 

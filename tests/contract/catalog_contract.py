@@ -121,6 +121,23 @@ class CatalogContract:
         assert len(first.with_header(HeaderDigest(bytes(16)), 2)) == 2
         assert first.with_header(HeaderDigest(b"1" * 16), 10) == []
 
+    def test_messages_are_found_by_their_form_until_a_server_has_them_as_they_are(self, catalog: Catalog) -> None:
+        form = HeaderDigest(b"f" * 16)
+        marked = stored(1)._replace(form=form, form_size=7)
+        imported = placed(1, 1)._replace(by="import")
+        fold(catalog, *FIRST[:3], seen(2, "Other"), marked, stored(2), imported, placed(2, 2))
+        (found,) = catalog.with_form(form, 10)
+        assert (found.digest, found.header, found.said_size, found.is_form) == (digest(1), form, 7, True)
+        assert catalog.message(digest(1)) == marked
+        assert catalog.look_alike([(7, DATE), (8, DATE)], None) == {(7, DATE)}
+        fold(catalog, f.Placed(2, 1, 1, digest(1), DATE, rfc822size=7, by="variant"))
+        assert len(catalog.with_form(form, 10)) == 2
+        assert catalog.unproved(2, 1) == {1: digest(1)}
+        assert catalog.unproved(1, 1) == {}
+        fold(catalog, f.Placed(2, 1, 2, digest(1), DATE))
+        assert catalog.with_form(form, 10) == []
+        assert catalog.unproved(2, 1) == {}
+
     def test_the_newest_messages_are_those_with_the_largest_uids(self, first: Catalog) -> None:
         assert [seen.uid for seen in first.newest(1, 2)] == [3, 2]
         fold(first, f.Gone(1, 1, (3,)))

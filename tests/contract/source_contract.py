@@ -157,6 +157,18 @@ class InboxContract:
             found = dict(opened.headers([first, second, UNKNOWN]))
         assert found == {first: b"Subject: one\r\nFrom: a@b\r\n\r\n", second: b"\r\n"}
 
+    def test_texts_begin_with_what_follows_the_header(self, world: Inbox) -> None:
+        lines = b"".join(b"line %d\r\n" % number for number in range(9, 700))
+        self.fill(world, b"Subject: one\r\n\r\n.short\r\n", b"Subject: two\r\n\r\n" + lines, b"A: b\r\n\r\n")
+        with connected(world) as source:
+            opened = inbox(source)
+            uids = opened.uids()
+            found = dict(opened.beginnings([*uids, UNKNOWN], 2048))
+        one, two, three = (found[uid] for uid in uids)
+        assert (one, three) == (b".short\r\n", b"")
+        assert lines.startswith(two)
+        assert 200 < len(two) <= 2048
+
     def test_messages_arrive_octet_for_octet(self, world: Inbox) -> None:
         sent = [
             b"Subject: x\r\n\r\n" + bytes({*range(1, 256)} - {10, 13}) + b"\r\n",

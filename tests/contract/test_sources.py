@@ -232,6 +232,13 @@ class TestPop3WithoutUidlAndTop(Pop3Contract):
             with pytest.raises(FetchRefused):
                 list(opened.headers(opened.uids()))
 
+    def test_texts_begin_with_what_follows_the_header(self, world: Inbox) -> None:
+        self.fill(world, message(1))
+        with connected(world) as source:
+            opened = source.open(source.mailboxes()[0])
+            with pytest.raises(FetchRefused):
+                list(opened.beginnings(opened.uids(), 10))
+
     def test_a_fetch_or_headers_given_up_do_not_disturb_what_follows(self, world: Inbox) -> None:
         pytest.skip("there are no headers")
 

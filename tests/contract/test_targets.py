@@ -117,7 +117,7 @@ class TestThunderbird(MboxContract):
         lines = mozilla((), flags, ())
         assert lines.startswith(b"X-Mozilla-Status: 0005\nX-Mozilla-Status2: 00200000\nX-Mozilla-Keys: $label1 ")
         assert client_marks.read(lines).flags == {"\\Seen", "\\Flagged", "$label1"}
-        assert client_marks.without(lines) == b""
+        assert client_marks.without(lines, of_mbox=True) == b""
 
 
 class TestMaildir(TargetContract):

@@ -66,7 +66,7 @@ def ignore_text(_text: str) -> None:
 def message(number: int, size: int = 400) -> bytes:
     """Return a message that hardly compresses, and no other number has."""
     noise = b"".join(hashlib.sha256(b"%d %d" % (number, n)).hexdigest().encode() + b"\r\n" for n in range(size // 66))
-    return b"Subject: message %d\r\n\r\n" % number + noise
+    return b"Subject: message %d\r\nMessage-ID: <%d@example.com>\r\n\r\n" % (number, number) + noise
 
 
 def account_at_first() -> MemoryAccount:

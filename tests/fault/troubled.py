@@ -73,6 +73,11 @@ class TroubledMailbox:
             self._trouble("headers", pair[0])
             yield pair
 
+    def beginnings(self, uids: Sequence[RemoteUid], count: int) -> Iterator[tuple[RemoteUid, bytes]]:
+        for pair in self._inner.beginnings(uids, count):
+            self._trouble("beginnings", pair[0])
+            yield pair
+
     def pieces(self, uid: RemoteUid, offset: int, before: bytes = b"") -> Iterator[bytes]:
         for piece in self._inner.pieces(uid, offset, before):
             self._trouble("pieces", uid)

@@ -27,13 +27,13 @@ from tests.servers.dovecot import Dovecot
 DAY = datetime(2024, 2, 29, 12, tzinfo=UTC)
 OWN = (
     b"Return-Path: <x@y>\r\nDelivered-To: me@y\r\nReceived: from a by b; Thu, 29 Feb 2024 12:00:00 +0000\r\n"
-    b"Subject: fields of its own\r\nStatus: quo\r\n\r\nFrom here\r\n"
+    b"Subject: fields of its own\r\nMessage-ID: <own@y>\r\nStatus: quo\r\n\r\nFrom here\r\n"
 )
 FLAGS = ("\\Seen", "\\Flagged")
 MAILS = [
     *(Mail("INBOX", message(number, 600), DAY + timedelta(hours=number), FLAGS[: number % 3]) for number in range(5)),
     *(Mail("Work/2024", message(number, 600), DAY, FLAGS[:1]) for number in range(5, 8)),
-    Mail("INBOX", OWN.replace(b"Status: quo\r\n", b""), DAY),
+    Mail("INBOX", OWN, DAY),
 ]
 
 MBSYNC = """
@@ -187,7 +187,8 @@ def test_what_a_tool_has_is_not_downloaded_again(
         found = [(one.mailbox.name, one.header("subject")) for one in archive.messages()]
     assert len(found) == len(set(found)) == len(MAILS)
     server.load_all([Mail("INBOX", message(100), DAY)])
-    assert bodies_of_a_pull(server, root) == 1
+    in_doubt = form == "Mboxrd"  # whether Status is the message's own or mutt's
+    assert bodies_of_a_pull(server, root) == 1 + in_doubt
     no_damage(root)
 
 

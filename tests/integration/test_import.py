@@ -28,10 +28,10 @@ from mailarchive.mail import mboxrd
 from mailarchive.mail.body import MemoryBody
 from mailarchive.mail.digest import digest_of, header_digest_of
 from mailarchive.mail.eol import lf_text
-from mailarchive.mail.variants import form_digest, section_of, server_form
-from mailarchive.model import Eol
+from mailarchive.mail.variants import form_digest, section_of, server_form, wire_size
 from mailarchive.ops.events import ignore
 from mailarchive.ops.import_mail import ImportOptions, ImportReport, import_mail
+from mailarchive.ops.options import PullOptions
 from mailarchive.readers import mboxes
 from mailarchive.readers.base import Dialect
 from mailarchive.sources.memory import MemoryAccount
@@ -349,11 +349,17 @@ def test_an_account_of_a_server_is_not_imported_into(tmp_path: Path) -> None:
 def test_the_form_at_a_server_is_that_without_what_programs_add() -> None:
     plain = b"Subject: x\r\n folded\r\nX-Mine: 1\r\n\r\nStatus: not a header\r\n"
     kept = b"X-Mozilla-Status: 0001\nSubject: x\n folded\nStatus: RO\n more\nX-Mine: 1\n\nStatus: not a header\n"
-    assert form_digest([kept], "lf") == form_digest([plain[:20], plain[20:]], "crlf") == digest_of(plain)
-    forms: list[tuple[bytes, Eol]] = [(kept, "lf"), (plain, "crlf")]
-    for octets, eol in forms:
-        body = MemoryBody(octets)
-        assert server_form(body, section_of(body), eol) == (header_digest_of(plain), len(plain))
+    header = header_digest_of(plain)
+    assert form_digest([kept], "lf", header) == form_digest([plain[:20], plain[20:]], "crlf", header)
+    assert form_digest([kept], "lf", header) == digest_of(plain)
+    assert form_digest([kept], "lf", header_digest_of(b"Subject: another\n\n")) is None
+    as_it_is, without = MemoryBody(kept), MemoryBody(plain)
+    size = wire_size(as_it_is, "lf")
+    assert size == len(kept) + kept.count(b"\n")
+    assert server_form(section_of(as_it_is), "lf", size, of_mbox=True) == (header, len(plain))
+    assert server_form(section_of(without), "crlf", len(plain), of_mbox=True) is None
+    own = kept.partition(b"\n")[2].replace(b"\n", b"\r\n")
+    assert server_form(section_of(as_it_is), "lf", size, of_mbox=False) == (header_digest_of(own), len(own))
 
 
 def test_gmail_sends_no_body_of_what_its_takeout_had(tmp_path: Path) -> None:
@@ -425,6 +431,97 @@ def test_a_draft_that_may_have_been_written_on_is_downloaded(tmp_path: Path) -> 
     account.create("Drafts")
     account.append("Drafts", b"Subject: x\r\nMessage-ID: <1@x>\r\n\r\nI may stay.\r\n", ["\\Draft"], DAY)
     assert pull_memory(tmp_path / "archive", account).accounts[0].downloaded_messages == 1
+
+
+def eml_and_server(tmp_path: Path, ours: bytes, *theirs: bytes) -> tuple[Path, MemoryAccount]:
+    """Import one message, and return the archive, and a server with other messages of another day."""
+    (tmp_path / "old.eml").write_bytes(ours)
+    run(tmp_path / "archive", tmp_path / "old.eml")
+    account = MemoryAccount()
+    account.create("INBOX")
+    for octets in theirs:
+        account.append("INBOX", octets, (), DAY)
+    return tmp_path / "archive", account
+
+
+def downloaded(root: Path, account: MemoryAccount, **options: Any) -> int:
+    report = pull_memory(root, account, options=PullOptions(connections=1, **options))
+    assert report.status == "complete"
+    return report.accounts[0].downloaded_messages
+
+
+def pulled(root: Path) -> list[bytes]:
+    with mailarchive.open(root) as archive:
+        return [one.octets for box in archive.mailboxes if box.account != "import" for one in box]
+
+
+@pytest.mark.parametrize("text", [b"Pay 1000 EUR\r\n", b"Pay 9999 EUR\r\n"])
+def test_without_message_id_a_files_word_is_not_believed_before_the_texts_are_compared(
+    tmp_path: Path, text: bytes
+) -> None:
+    header = b"Subject: invoice\r\n\r\n"
+    root, account = eml_and_server(tmp_path, header + b"Pay 9999 EUR\r\n", header + text)
+    assert downloaded(root, account, dry_run=True) == 0
+    assert downloaded(root, account) == (text != b"Pay 9999 EUR\r\n")
+    assert pulled(root) == [header + text]
+
+
+@pytest.mark.parametrize("mixed", [b"a\r\nb\n" * 2000, b"", b"\r\n"])
+def test_texts_of_any_line_ends_and_of_none_are_compared(tmp_path: Path, mixed: bytes) -> None:
+    octets = b"Subject: x\r\n\r\n" + mixed
+    root, account = eml_and_server(tmp_path, octets, octets)
+    assert downloaded(root, account) == 0
+
+
+@pytest.mark.parametrize("layout", ["mbox", "maildir"])
+def test_paranoid_compares_later_what_only_a_file_vouched_for(tmp_path: Path, layout: str) -> None:
+    assert main(["init", str(tmp_path / "archive"), "--layout", layout]) == 0
+    header = b"Subject: invoice\r\nMessage-ID: <1@x>\r\n\r\n"
+    root, account = eml_and_server(tmp_path, header + b"Pay 9999 EUR\r\n", header + b"Pay 1000 EUR\r\n")
+    assert downloaded(root, account) == 0
+    assert pulled(root) == [header + b"Pay 9999 EUR\r\n"]
+    report = pull_memory(root, account, options=PullOptions(connections=1, paranoid=True))
+    assert report.accounts[0].downloaded_messages == 1
+    assert report.accounts[0].notes == ["message 1 of INBOX is not what its header looks like"]
+    assert pulled(root) == [header + b"Pay 1000 EUR\r\n"]
+    assert downloaded(root, account, paranoid=True) == 0
+    assert len(held(root)["INBOX"]) == 2
+    no_damage(root)
+
+
+def test_paranoid_takes_no_form_for_another_message(tmp_path: Path) -> None:
+    (tmp_path / "All mail.mbox").write_bytes(takeout_of(LABELS))
+    run(tmp_path / "archive", tmp_path / "All mail.mbox")
+    account = MemoryAccount()
+    account.create("INBOX")
+    for number in (1, 2):
+        account.append("INBOX", message(number), (), DAY)
+    assert downloaded(tmp_path / "archive", account) == 0
+    report = pull_memory(tmp_path / "archive", account, options=PullOptions(connections=1, paranoid=True))
+    assert (report.accounts[0].downloaded_messages, report.accounts[0].notes) == (2, [])
+    assert pulled(tmp_path / "archive") == [message(1), message(2)]
+
+
+@pytest.mark.parametrize("own_first", [True, False])
+def test_a_message_with_such_fields_of_its_own_is_itself_before_it_is_a_form(tmp_path: Path, own_first: bool) -> None:
+    own = b"Subject: x\r\nMessage-ID: <1@x>\r\nStatus: RO\r\nX-TUID: mine\r\n\r\ntext\r\n"
+    without = own.replace(b"Status: RO\r\nX-TUID: mine\r\n", b"")
+    theirs = [own, without] if own_first else [without, own]
+    root, account = eml_and_server(tmp_path, b"", *theirs)
+    (tmp_path / "old.mbox").write_bytes(rd(own))
+    run(root, tmp_path / "old.mbox")
+    assert downloaded(root, account) == 1
+    assert sorted(lf_text(body)[0] for body in pulled(root)) == sorted(lf_text(body)[0] for body in theirs)
+
+
+def test_what_was_imported_is_recognised_in_a_converted_archive_too(tmp_path: Path) -> None:
+    (tmp_path / "All mail.mbox").write_bytes(takeout_of(LABELS))
+    run(tmp_path / "mbox", tmp_path / "All mail.mbox")
+    assert main(["convert", str(tmp_path / "mbox"), str(tmp_path / "maildir"), "--layout", "maildir"]) == 0
+    account = MemoryAccount()
+    account.create("INBOX")
+    account.append("INBOX", message(1), (), DAY)
+    assert downloaded(tmp_path / "maildir", account) == 0
 
 
 def test_a_pipe_by_itself_and_an_archive_of_ours_are_refused(tmp_path: Path) -> None:

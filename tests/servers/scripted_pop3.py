@@ -323,13 +323,14 @@ class Session:
         self._say(b"+OK", *(b"%d %b" % pair for pair in enumerate(names, 1)), b".")
 
     def _do_top(self, line: bytes) -> None:
-        letter = self._shown[int(line.split()[1]) - 1]
+        number, count = (int(word) for word in line.split()[1:])
+        letter = self._shown[number - 1]
         if not self._server.top:
             self._say(b"-ERR not implemented")
             return
-        head, empty, _text = letter.octets.partition(b"\r\n\r\n")
+        head, empty, text = letter.octets.partition(b"\r\n\r\n")
         self._say(b"+OK")
-        self._socket.sendall(self._sent(head + empty))
+        self._socket.sendall(self._sent(head + empty + b"".join(text.splitlines(keepends=True)[:count])))
 
     def _do_retr(self, line: bytes) -> None:
         server = self._server

@@ -51,4 +51,4 @@ def test_labels_with_quotes_and_backslashes_are_read_as_written(label: str) -> N
 
 def test_the_fields_of_mail_programs_are_taken_out() -> None:
     header = b"From: a\r\nX-Mozilla-Keys:  a\r\n b\r\nSubject: x\r\nStatus: RO\r\n\r\n"
-    assert client_marks.without(header) == b"From: a\r\nSubject: x\r\n\r\n"
+    assert client_marks.without(header, of_mbox=True) == b"From: a\r\nSubject: x\r\n\r\n"

@@ -35,6 +35,7 @@ def test_what_was_sent_instead_is_written_like_any_digest() -> None:
 def test_many_lines_are_read_as_each_of_them_alone(text: bytes) -> None:
     lines = [
         to_line(f.MessageStored(DIGEST, HEADER, 1, 1, 0, 9, "lf", final=False)),
+        to_line(f.MessageStored(DIGEST, HEADER, 1, 1, 0, 9, "lf", form=HEADER, form_size=7)),
         to_line(f.Placed(1, 2, 3, DIGEST, datetime(2024, 1, 1, tzinfo=UTC), ("a",), "id", ("l",), 7, "header", "th")),
         b' { "t": "flags", "mailbox": 1, "uidvalidity": 2, "uid": 3, "flags": ["' + text + b'"] } \n',
         to_line(f.FlagsChanged(1, 2, "u")),

@@ -68,9 +68,7 @@ class FileStore:
         text_size, length = _sizes(prepared)
         self._waiting.append(_Waiting(self._number, prepared, text_size, date))
         self._tree.learn_size(self._number, text_size)
-        return MessageStored(
-            prepared.digest, prepared.header, prepared.size, self._number, 0, length, prepared.eol, prepared.final
-        )
+        return prepared.stored(self._number, 0, length)
 
     def flush(self) -> None:
         """Write the files of all messages that wait, on several cores if there are several; all or none."""

@@ -67,16 +67,7 @@ class BlockStore:
     def put(self, prepared: Prepared, date: datetime | None) -> MessageStored:
         """Append the entry of a message to the open block."""
         offset, length = self._block.append(prepared.entry(mboxrd, date))
-        return MessageStored(
-            prepared.digest,
-            prepared.header,
-            prepared.size,
-            self._block.number,
-            offset,
-            length,
-            prepared.eol,
-            prepared.final,
-        )
+        return prepared.stored(self._block.number, offset, length)
 
     def flush(self) -> None:
         """Write the entries that wait."""

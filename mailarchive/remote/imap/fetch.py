@@ -21,8 +21,8 @@ def _followed_by(item: bytes) -> re.Pattern[bytes]:
     )
 
 
-_HEADER, _TEXT = b"BODY[HEADER]", b"BODY[TEXT]"
-_BODY_FOLLOWS, _HEADER_FOLLOWS = _followed_by(b"BODY[]"), _followed_by(_HEADER)
+_HEADER, _TEXT, _TEXT_FROM_0 = b"BODY[HEADER]", b"BODY[TEXT]", b"BODY[TEXT]<0>"
+_BODY_FOLLOWS, _HEADER_FOLLOWS, _TEXT_FOLLOWS = map(_followed_by, (b"BODY[]", _HEADER, _TEXT_FROM_0))
 _FACTS = re.compile(
     rb"\* \d+ FETCH \("
     rb"(?:UID (\d{1,10}) ?|FLAGS \(([^()\"{\r\n]*)\) ?|INTERNALDATE \"([^\"\\\r\n]*)\" ?|RFC822\.SIZE (\d{1,18}) ?"
@@ -143,13 +143,25 @@ def _unusual(answer: Untagged, missing: set[int]) -> Iterator[Fetched]:
 
 def headers(wire: Wire, sets: Sequence[bytes], wanted: set[int]) -> Iterator[tuple[int, bytes]]:
     """Yield the header sections of the messages of ``wanted``, each once. Raises FetchRefused after the last."""
+    return _parts(wire, sets, wanted, b"BODY.PEEK[HEADER]", _HEADER, _HEADER_FOLLOWS)
+
+
+def beginnings(wire: Wire, sets: Sequence[bytes], wanted: set[int], count: int) -> Iterator[tuple[int, bytes]]:
+    """Yield the first ``count`` octets of text of each of ``wanted``. Raises FetchRefused after the last."""
+    return _parts(wire, sets, wanted, b"BODY.PEEK[TEXT]<0.%d>" % count, _TEXT_FROM_0, _TEXT_FOLLOWS)
+
+
+def _parts(
+    wire: Wire, sets: Sequence[bytes], wanted: set[int], item: bytes, name: bytes, shape: re.Pattern[bytes]
+) -> Iterator[tuple[int, bytes]]:
+    """Yield of each message of ``wanted`` the ``item``, which answers call ``name`` and usually have in ``shape``."""
     missing = set(wanted)
     refused: Status | None = None
     for numbers in sets:
-        tag = wire.ask_for_mail(b"UID FETCH " + numbers + b" (UID BODY.PEEK[HEADER])")
+        tag = wire.ask_for_mail(b"UID FETCH " + numbers + b" (UID " + item + b")")
         try:
             while not wire.done(tag):
-                found, length = _come_whole(wire.stream.peek(), missing, _HEADER_FOLLOWS)
+                found, length = _come_whole(wire.stream.peek(), missing, shape)
                 if found:
                     wire.stream.read(length)
                     yield from found
@@ -157,7 +169,7 @@ def headers(wire: Wire, sets: Sequence[bytes], wanted: set[int]) -> Iterator[tup
                 answer = wire.accept(wire.line())
                 if answer is not None and answer.name == b"FETCH":
                     items = answers.read_fetch(answer)
-                    uid, octets = answers.number(items.get(b"UID")), items.get(_HEADER)
+                    uid, octets = answers.number(items.get(b"UID")), items.get(name)
                     if uid in missing and isinstance(octets, bytes):
                         missing.discard(uid)
                         yield uid, bytes(octets)
@@ -167,7 +179,7 @@ def headers(wire: Wire, sets: Sequence[bytes], wanted: set[int]) -> Iterator[tup
         if not status.ok:
             refused = refused or status
     if refused is not None:
-        raise FetchRefused(f"the server refused to send headers: {refused.words}", code=refused.code)
+        raise FetchRefused(f"the server refused to send parts of messages: {refused.words}", code=refused.code)
 
 
 def halves(wire: Wire, uid: int, spool: Spool) -> Fetched:

@@ -118,6 +118,10 @@ class ImapMailbox:
         wanted = _ascending(uids)
         return self._session.headers(self._sets(wanted), wanted)
 
+    def beginnings(self, uids: Sequence[RemoteUid], count: int) -> Iterator[tuple[RemoteUid, bytes]]:
+        wanted = _ascending(uids)
+        return self._session.beginnings(self._sets(wanted), wanted, count)
+
     def pieces(self, uid: RemoteUid, offset: int, before: bytes = b"") -> Iterator[bytes]:
         self._early = {}
         return self._session.pieces.of(_number(uid), offset, before)

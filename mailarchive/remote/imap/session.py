@@ -276,6 +276,10 @@ class ImapSession:
         """Yield the header sections of ``wanted`` that come for ``sets``. Raises FetchRefused at the end."""
         return fetch.headers(self._wire, sets, set(wanted))
 
+    def beginnings(self, sets: Sequence[bytes], wanted: Iterable[int], count: int) -> Iterator[tuple[int, bytes]]:
+        """Yield the first ``count`` octets of the texts of ``wanted``. Raises FetchRefused at the end."""
+        return fetch.beginnings(self._wire, sets, set(wanted), count)
+
     def bodies(self, sets: Sequence[bytes], wanted: Iterable[int], spool: Spool) -> Iterator[Fetched]:
         """Yield the messages of ``wanted`` that come for ``sets``. Raises FetchRefused at the end."""
         return fetch.bodies(self._wire, sets, set(wanted), spool)

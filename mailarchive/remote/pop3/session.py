@@ -22,6 +22,8 @@ from mailarchive.remote.receiving import Spool
 _T = TypeVar("_T")
 
 _DIGITS = 9
+_USUAL_LINE = 78
+"""Octets of a line (RFC 5322 section 2.1.1)."""
 
 
 class Pop3Session:
@@ -118,12 +120,21 @@ class Pop3Session:
 
     def headers(self, numbers: Sequence[int]) -> Iterator[tuple[int, bytes]]:
         """Yield header sections (TOP n 0), cut to 1 MiB. Raises FetchRefused at the end."""
+        for number, octets in self._tops(numbers, 0):
+            yield number, header_section(octets)
+
+    def beginnings(self, numbers: Sequence[int], count: int) -> Iterator[tuple[int, bytes]]:
+        """Yield how texts begin, at most ``count`` octets of usual lines. Raises FetchRefused at the end."""
+        for number, octets in self._tops(numbers, count // _USUAL_LINE + 1):
+            yield number, octets[len(header_section(octets)) :][:count]
+
+    def _tops(self, numbers: Sequence[int], lines: int) -> Iterator[tuple[int, bytes]]:
+        """Yield what TOP (RFC 1939 section 7) shows, cut to 1 MiB."""
         if self.capabilities and "TOP" not in self.capabilities:
             raise FetchRefused("the server has no TOP: it does not show headers alone")
-        commands = {number: b"TOP %d 0" % number for number in numbers}
+        commands = {number: b"TOP %d %d" % (number, lines) for number in numbers}
         for come in self._each(commands, {}, lambda _size: self._wire.head(HEADER_LIMIT), bytes):
-            for number, octets in come:
-                yield number, header_section(octets)
+            yield from come
 
     def bodies(self, numbers: Sequence[int], spool: Spool) -> Iterator[list[tuple[int, Body]]]:
         """Yield messages (RETR), those that came together in one list. Raises FetchRefused at the end."""
