@@ -52,9 +52,11 @@ def import_mail(
 
     if dialect is not None and dialect not in DIALECTS:
         raise UsageError(f"there is no dialect {dialect!r}", hint=f"choose {', '.join(DIALECTS)}")
-    if not account.strip() or not account.isprintable():
-        raise UsageError("an account needs a name", hint="--account NAME")
-    wanted = ImportOptions(account, printed_parts(mailbox) if mailbox else (), cast("Dialect", dialect), keep_variants)
+    for name, what in ((account, "an account"), ("-" if mailbox is None else mailbox, "a mailbox")):
+        if not name.strip() or not name.isprintable():
+            raise UsageError(f"{what} needs a name that can be printed, not {name!r}")
+    parts = printed_parts(mailbox) if mailbox else ()
+    wanted = ImportOptions(account, parts, cast("Dialect", dialect), keep_variants)
     with watching("import", quiet=quiet) as watcher, stoppable() as stop:
         place = options.archive_directory(archive, config)
         report = run_import(place, [options.directory(path) for path in paths], wanted, watcher, SystemClock(), stop)

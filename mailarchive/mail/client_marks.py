@@ -57,7 +57,8 @@ class Marks(NamedTuple):
     """
 
     flags: frozenset[str] = frozenset()
-    labels: tuple[str, ...] = ()
+    labels: tuple[str, ...] | None = None
+    """None if the header tells of none; a message may have no label."""
     thread_id: str | None = None
     is_told: bool = False
     """Whether the header tells of flags at all: without Status, a message may be unread or of unknown state."""
@@ -80,7 +81,8 @@ def read(header: bytes) -> Marks:
     is_told = bool(found.keys() & {b"status", b"x-status", b"x-mozilla-status"})
     thread = _text(found, b"x-gm-thrid").strip()
     mailbox = _text(found, b"x-getmail-retrieved-from-mailbox").strip()
-    return Marks(frozenset(flags), _labels(_text(found, b"x-gmail-labels")), thread or None, is_told, mailbox)
+    labels = _labels(_text(found, b"x-gmail-labels")) if b"x-gmail-labels" in found else None
+    return Marks(frozenset(flags), labels, thread or None, is_told, mailbox)
 
 
 def lines(flags: Iterable[str], labels: Iterable[str]) -> bytes:

@@ -18,6 +18,10 @@ _DAY = re.compile(rb"\b(\d{1,2})(?!\d|:|\d*-)")
 _TIME = re.compile(rb"\b(\d{1,2}):(\d{2})(?::(\d{2}))?")
 _YEAR = re.compile(rb"\b((?:19|20)\d{2})\b")
 _ZONE = re.compile(rb"([-+])(\d{2})(\d{2})\b")
+_NAMED_ZONE = re.compile(rb"\b(EST|EDT|CST|CDT|MST|MDT|PST|PDT|CET|CEST)\b")
+_HOURS = {b"EST": -5, b"EDT": -4, b"CST": -6, b"CDT": -5, b"MST": -7, b"MDT": -6, b"PST": -8, b"PDT": -7}
+"""The zones of RFC 5322 section 4.3."""
+_HOURS |= {b"CET": 1, b"CEST": 2}
 _ISO = re.compile(rb"((?:19|20)\d{2})-(\d{2})-(\d{2})[ T]")
 LONGEST = 1024
 
@@ -49,8 +53,8 @@ def date_of(line: bytes) -> datetime | None:
 
 
 def _zone(rest: bytes) -> timezone:
-    match = _ZONE.search(rest)
+    match, named = _ZONE.search(rest), _NAMED_ZONE.search(rest)
     if match is None:
-        return UTC
+        return timezone(timedelta(hours=_HOURS[named[1]])) if named else UTC
     minutes = int(match[2]) * 60 + int(match[3])
     return timezone(timedelta(minutes=-minutes if match[1] == b"-" else minutes)) if minutes < 24 * 60 else UTC

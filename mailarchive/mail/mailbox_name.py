@@ -27,6 +27,16 @@ def decode_name(raw: bytes) -> str:
         return text
 
 
+def decoded(name: str) -> str:
+    """Return the text of a file's name, if it is modified UTF-7 as servers write it, and what it is otherwise."""
+    try:
+        raw = name.encode("ascii")
+        text = decode_name(raw)
+        return text if encode_name(text) == raw else name
+    except ValueError:
+        return name
+
+
 def encode_name(text: str) -> bytes:
     """Return ``text`` in modified UTF-7. Raises ValueError for a lone surrogate."""
     return _TO_SHIFT.sub(_shift, text.replace("&", "&-")).encode("ascii")

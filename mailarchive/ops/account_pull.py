@@ -16,6 +16,7 @@ from mailarchive.ops.budget import budget_of
 from mailarchive.ops.events import Detail, MailboxPlanned, MessagesDone, MessagesLinked, Notice
 from mailarchive.ops.fetcher import Fetcher
 from mailarchive.ops.generation import spoken
+from mailarchive.ops.imported import make_room
 from mailarchive.ops.labels import Labels
 from mailarchive.ops.linking import Linker
 from mailarchive.ops.look import Look, first_wanted, look
@@ -87,6 +88,8 @@ class AccountPull:
 
     def _survey(self, source: Source) -> None:
         """Compare what is listed with the archive; record which mailboxes were renamed or have vanished."""
+        if (name := make_room(self._writer, self._account.name)) is not None:
+            self._tell(f"what was imported as {self._account.name} is called {name} from now on")
         self._writer.account(self._account)
         found = survey(self._writer.catalog, source, self._account.name, self._options, self._around.clock.now())
         self._found = found

@@ -23,7 +23,7 @@ from mailarchive.mail.variants import form_digest, section_of, server_form, wire
 from mailarchive.model import FROM_FILES, Account, Digest, ListedMailbox, MailboxName, MessageFacts, ServerForm
 from mailarchive.ops.events import Notice, Observer, Progress
 from mailarchive.ops.import_report import ImportReport
-from mailarchive.readers.base import Dialect, Letter, Place, Reading
+from mailarchive.readers.base import Dialect, Letter, Notes, Place, Reading
 from mailarchive.readers.compressed import Unreadable
 from mailarchive.readers.places import places, read
 
@@ -69,19 +69,20 @@ def import_mail(
     def tell(text: str) -> None:
         observer(Notice(text))
 
-    found = [place for path in paths for place in places(path, tell)]
+    notes = Notes(tell=tell)
+    found = [place for path in paths for place in places(path, notes)]
     report = ImportReport(options.account)
     with open_for_writing(directory, "import", clock, tell, make=Kind()) as writer:
         with writer.catalog() as catalog:
-            servers = {account.name for account in catalog.accounts() if account.protocol != FROM_FILES}
-        if options.account in servers:
+            is_pulled = options.account in {one.name for one in catalog.accounts() if one.protocol != FROM_FILES}
+        if is_pulled:
             raise UsageError(
                 f"the mailboxes of {options.account} follow a server",
-                hint="name another account for what is imported; its mail is recognised by the next pull all the same",
+                hint="name another account for what is imported; the next pull recognises its mail all the same",
             )
         run = writer.begin("import")
         writer.account(Account(options.account, FROM_FILES))
-        reading = Reading(writer.spool, tell, options.dialect)
+        reading = Reading(tell=tell, left_out=notes.left_out, spool=writer.spool, dialect=options.dialect)
         importing = _Importing(writer, options, report, run)
         with _ended(writer, run, report, reading, stop):
             for taken in _ahead(_batches(_letters(found, reading, observer, stop)), options):
@@ -286,7 +287,8 @@ def _taken(letter: Letter, options: ImportOptions) -> _Taken:
     flags = marks.flags if letter.flags is None else letter.flags
     there = tuple(part for part in marks.mailbox.split("/") if part) or tuple(map(_text, letter.mailbox))
     mailboxes = {options.mailbox or there: ""}
-    if labels := marks.labels or letter.labels:
+    labels = marks.labels if letter.labels is None else letter.labels
+    if labels is not None:
         sorted_labels = takeout.sort(labels)
         flags |= sorted_labels.flags - ({"\\Seen"} if marks.is_told else set())
         mailboxes = mailboxes if options.mailbox else sorted_labels.mailboxes

@@ -46,7 +46,7 @@ class Storing:
     def put(self, answers: Sequence[Answer], *, ahead: bool) -> None:
         """Store ``answers``; if ``ahead``, perhaps later."""
         if self._is_first or not ahead or not all(map(_is_in_memory, answers)):
-            self.wait()
+            self._wait_before(answers)
             self._is_first = False
             self._store(answers)
             return
@@ -60,6 +60,15 @@ class Storing:
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._octets <= AHEAD)
             self._raise()
+
+    def _wait_before(self, answers: Sequence[Answer]) -> None:
+        try:
+            self.wait()
+        except BaseException:
+            for item, _ in answers:
+                if isinstance(item, Came):
+                    item.prepared.body.close()
+            raise
 
     def wait(self) -> None:
         """Wait until everything is stored."""

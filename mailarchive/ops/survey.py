@@ -9,6 +9,7 @@ from mailarchive.errors import MailboxUnavailable
 from mailarchive.model import ListedMailbox
 from mailarchive.ops import plan as plans
 from mailarchive.ops.generation import continued, spoken
+from mailarchive.ops.imported import is_imported
 from mailarchive.ops.look import Lend
 from mailarchive.ops.options import PullOptions
 from mailarchive.ops.report import Failure, MailboxReport
@@ -56,7 +57,8 @@ def survey(lend: Lend, source: Source, account: str, options: PullOptions, now: 
     """Sort the mailboxes of ``source``: left out, unchanged, renamed, vanished, to be opened. Raises SourceError."""
     found = Survey(source.mailboxes())
     with lend() as catalog:
-        boxes = sorted(catalog.mailboxes(account), key=lambda box: (box.present, box.number))
+        known = [] if is_imported(catalog, account) else catalog.mailboxes(account)
+    boxes = sorted(known, key=lambda box: (box.present, box.number))
     found.known = {mailbox_key(box.name.raw): box for box in boxes}
     found.views = views_of(found.listed, lambda box: _is_selected(box, options)) if source.has_labels else None
     if source.has_labels and not shows_all_mail(found.listed):

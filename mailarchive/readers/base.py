@@ -30,20 +30,36 @@ class Letter(NamedTuple):
     where: str
     date: datetime | None = None
     flags: frozenset[str] | None = None
-    labels: tuple[str, ...] = ()
+    labels: tuple[str, ...] | None = None
     """Gmail's, where the file does not say them in the header."""
     of_mbox: bool = False
     """Whether programs write flags and lengths into the header of what is in such a file."""
 
 
-@dataclass(slots=True)
-class Reading:
-    """How to read, and what happened: ``left_out`` in sentences, one for each entry that is no message."""
+@dataclass(slots=True, kw_only=True)
+class Notes:
+    """What people are told: ``left_out`` in sentences, one for each thing that should be mail and was not read."""
+
+    tell: Tell
+    left_out: list[str] = field(default_factory=list)
+
+    def cut(self, where: str, why: str) -> None:
+        """Take notice of a file that cannot be read to its end."""
+        self.left_out.append(f"{where}: {why}")
+        self.tell(f"{where} cannot be read: {why}; what comes before that, and the rest, is imported")
+
+    def leave_out(self, where: str, why: str) -> None:
+        """Take notice of something that should be a message and is none."""
+        self.left_out.append(f"{where}: {why}")
+        self.tell(f"{where} was left out: {why}")
+
+
+@dataclass(slots=True, kw_only=True)
+class Reading(Notes):
+    """How to read."""
 
     spool: Spool
-    tell: Tell
     dialect: Dialect | None = None
-    left_out: list[str] = field(default_factory=list)
 
     def spooled(self, pieces: Iterable[bytes]) -> SpooledBody:
         """Put ``pieces`` into a file of the archive's. Raises StorageFailed."""
@@ -57,16 +73,6 @@ class Reading:
             file.close()
             raise
         return SpooledBody(file, size)
-
-    def cut(self, where: str, why: str) -> None:
-        """Take notice of a file that cannot be read to its end."""
-        self.left_out.append(f"{where}: {why}")
-        self.tell(f"{where} cannot be read: {why}; what comes before that, and the rest, is imported")
-
-    def leave_out(self, where: str, why: str) -> None:
-        """Take notice of something that should be a message and is none."""
-        self.left_out.append(f"{where}: {why}")
-        self.tell(f"{where} was left out: {why}")
 
 
 class Place(NamedTuple):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 import zstandard
 
 from mailarchive.errors import UsageError
+from mailarchive.readers.regular import open_regular
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -34,7 +35,7 @@ class Unreadable(UsageError):
 def opened(path: Path) -> Iterator[io.BufferedReader]:
     """Open a file for reading what it holds, decompressed. Raises Unreadable, also while it is read inside."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             yield _decompressed(file)
     except FAILURES as error:
         raise Unreadable(_reason(error)) from error
@@ -90,9 +91,16 @@ class _Zstd(io.RawIOBase):
 
 
 def beginning_of(path: Path, count: int) -> bytes:
-    """Return the first ``count`` octets of what a file holds. Raises Unreadable."""
-    with opened(path) as file:
-        return file.read(count)
+    """Return the first ``count`` octets of what a file holds, or those that can be read. Raises Unreadable."""
+    begun = b""
+    try:
+        with opened(path) as file:
+            while len(begun) < count and (piece := file.read1(count - len(begun))):
+                begun += piece
+    except Unreadable:
+        if not begun:
+            raise
+    return begun
 
 
 def without_ending(name: str) -> str:

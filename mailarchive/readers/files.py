@@ -12,7 +12,12 @@ from mailarchive.mail.body import CHUNK, MemoryBody
 from mailarchive.model import Body
 from mailarchive.readers.base import LARGE, Letter, Place, Reading
 from mailarchive.readers.compressed import Unreadable, opened
+from mailarchive.readers.regular import contents
 
+_LARGEST_EMLX = 1 << 30
+_LENGTH = re.compile(rb"[ \t]*(\d{1,12})[ \t]*\r?\n")
+_ABOUT = (b"<?xml version", b"<!DOCTYPE plist", b"<plist")
+"""How the property list may begin that stands behind the message."""
 _APPLE = {0: "\\Seen", 2: "\\Answered", 4: "\\Flagged", 6: "\\Draft", 8: "$Forwarded"}
 """Flags by bit. A message that is deleted has no file any more."""
 _SEQUENCE = re.compile(r"^([^:\s]+):(.*)$", re.MULTILINE)
@@ -43,23 +48,43 @@ def read_eml(place: Place, reading: Reading) -> Iterator[Letter]:
 
 
 def read_emlx(place: Place, reading: Reading) -> Iterator[Letter]:
-    """Yield the one message of an .emlx file: a line with its length, the message, and a property list about it."""
+    """Yield the one message of an .emlx file: a line with its length, the message, and a property list about it.
+
+    Where the length is not true the message goes up to the property list.
+    """
+    where = str(place.path)
     try:
-        octets = place.path.read_bytes()
-    except OSError as error:
-        reading.leave_out(str(place.path), error.strerror or "it cannot be read")
+        with opened(place.path) as file:
+            octets = file.read(_LARGEST_EMLX + 1)
+    except Unreadable as error:
+        reading.leave_out(where, str(error))
         return
-    first, _, rest = octets.partition(b"\n")
-    length = int(first) if first.strip().isdigit() else -1
-    if not 0 < length <= len(rest):
-        reading.leave_out(str(place.path), "it does not begin with the length of a message")
+    first = _LENGTH.match(octets)
+    if first is None or len(octets) > _LARGEST_EMLX:
+        why = "it is larger than 1 GiB" if first else "it does not begin with the length of a message"
+        reading.leave_out(where, why)
         return
+    rest = octets[first.end() :]
+    length = _message_length(rest, int(first[1]))
+    if length < int(first[1]):
+        reading.cut(where, f"the message should have {int(first[1])} octets, and has {length}")
+    elif length > int(first[1]):
+        reading.tell(f"{where}: the message is longer than the file says, and was imported whole")
     about = _property_list(rest[length:])
     flags = about.get("flags")
     told = {name for bit, name in _APPLE.items() if isinstance(flags, int) and flags >> bit & 1}
     received = about.get("date-received")
     date = datetime.fromtimestamp(received, UTC) if isinstance(received, int) and received > 0 else None
-    yield Letter(place.mailbox, MemoryBody(rest[:length]), str(place.path), date, frozenset(told))
+    yield Letter(place.mailbox, MemoryBody(rest[:length]), where, date, frozenset(told))
+
+
+def _message_length(rest: bytes, told: int) -> int:
+    """Return how long the message is that ``rest`` begins with: as long as ``told`` if the property list is there."""
+    behind = rest[told:].lstrip()
+    if told <= len(rest) and (not behind or behind.startswith(_ABOUT)):
+        return told
+    found = next((at for start in _ABOUT if (at := rest.rfind(start)) >= 0), None)
+    return len(rest) if found is None else found
 
 
 def _property_list(octets: bytes) -> dict[str, object]:
@@ -85,7 +110,7 @@ def read_mh(place: Place, reading: Reading) -> Iterator[Letter]:
 
 def _sequences(path: Path) -> dict[str, set[int]]:
     try:
-        text = path.read_text("utf-8", "replace")
+        text = contents(path).decode("utf-8", "replace")
     except OSError:
         return {}
     return {name: set(_numbers(ranges)) for name, ranges in _SEQUENCE.findall(text)}

@@ -8,13 +8,20 @@ from pathlib import Path
 from mailarchive.mail.maildir_name import KEYWORDS_FILE, MaildirName, flags_of, mailbox_parts, parse, parse_keywords
 from mailarchive.readers.base import Letter, Place, Reading
 from mailarchive.readers.files import body_of
+from mailarchive.readers.regular import contents
 
 _MAILDIR = ("cur", "new")
+_OFFLINEIMAPS = ",FMD5="
 
 
 def is_maildir(path: Path) -> bool:
     """Return whether a directory is a Maildir."""
     return all((path / name).is_dir() for name in _MAILDIR)
+
+
+def is_offlineimaps(path: Path) -> bool:
+    """Return whether OfflineIMAP made a Maildir; it puts ``.`` between the parts of a mailbox's name."""
+    return any(_OFFLINEIMAPS in file for name in _MAILDIR for file in os.listdir(path / name))  # noqa: PTH208 - quicker
 
 
 def places(path: Path, mailbox: tuple[str, ...]) -> Iterator[Place]:
@@ -42,6 +49,6 @@ def read(place: Place, reading: Reading) -> Iterator[Letter]:
 
 def _keywords(path: Path) -> dict[int, str]:
     try:
-        return parse_keywords((path / KEYWORDS_FILE).read_bytes())
+        return parse_keywords(contents(path / KEYWORDS_FILE))
     except OSError:
         return {}

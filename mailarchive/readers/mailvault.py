@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mailarchive.readers.base import Letter, Place, Reading
 from mailarchive.readers.files import body_of
+from mailarchive.readers.regular import contents, open_regular
 
 _LOG = "meta/*/*.jsonl"
 _ENDINGS = (".eml", ".eml.zst")
@@ -32,9 +33,11 @@ def _mailboxes(path: Path) -> dict[str, set[tuple[str, ...]]]:
     """Return the mailboxes by the name of the message's file."""
     found: dict[str, set[tuple[str, ...]]] = {}
     for log in path.glob(_LOG):
-        folder = _header(log) or ""
+        folder = _header(log)
+        if folder is None:
+            continue
         parts = tuple(part for part in folder.split("/") if part)
-        for line in log.read_bytes().splitlines()[1:]:
+        for line in contents(log).splitlines()[1:]:
             if isinstance(told := _object(line).get("store_id"), str):
                 found.setdefault(told, set()).add(parts)
     return found
@@ -42,8 +45,11 @@ def _mailboxes(path: Path) -> dict[str, set[tuple[str, ...]]]:
 
 def _header(log: Path) -> str | None:
     """Return the mailbox that a log is about, empty if it does not know; None if it is no log."""
-    with log.open("rb") as file:
-        header = _object(file.readline())
+    try:
+        with open_regular(log) as file:
+            header = _object(file.readline())
+    except OSError:
+        return None
     if header.get("version") not in {1, 2} or "folder" not in header:
         return None
     return str(header["folder"] or "")

@@ -1,5 +1,6 @@
 """mbox files of every dialect, read as a stream (RFC 4155; mboxrd, mboxo, mboxcl, mboxcl2)."""
 
+import codecs
 import io
 import json
 import re
@@ -14,6 +15,7 @@ from mailarchive.mail.from_line import LONGEST, date_of, separates
 from mailarchive.model import Body
 from mailarchive.readers.base import LARGE, Dialect, Letter, Place, Reading
 from mailarchive.readers.compressed import FAILURES, opened
+from mailarchive.readers.regular import contents
 
 PIECE = 4 << 20
 _LF, _QUOTE = b"\n>"
@@ -21,6 +23,9 @@ _LENGTH = re.compile(rb"^Content-Length:[ \t]*(\d{1,12})[ \t]*\r?$", re.MULTILIN
 _QUOTED_ONCE = re.compile(rb"^>(From )", re.MULTILINE)
 _INTERNAL = re.compile(rb"^X-IMAP(?:base)?: \d+ \d+", re.MULTILINE)
 _INTERNAL_SUBJECT = b"FOLDER INTERNAL DATA"
+_SYSTEM_FLAGS = {"answered", "deleted", "draft", "flagged", "recent", "seen"}
+_FIELD = re.compile(rb"[!-9;-~]+[ \t]*:|\r?\n|>From ")
+"""What a message begins with that has a header, be it empty."""
 _FEW = 4
 """Octets of the empty line behind a message, at most."""
 
@@ -30,7 +35,10 @@ def read(place: Place, reading: Reading) -> Iterator[Letter]:
     with opened(place.path) as file:
         text = _Text(file)
         dialect = reading.dialect or _dialect(text)
-        flags = _flags_beside(place.path)
+        flags = _flags_beside(place.path, reading)
+        if before := _before_first(text):
+            reading.leave_out(str(place.path), f"its first {before} octets come before any message")
+        bare = 0
         for number, (at, line, pieces) in enumerate(_entries(text, dialect), 1):
             where = f"{place.path}, message {number}"
             body = _body(text, pieces, dialect, reading)
@@ -39,13 +47,21 @@ def read(place: Place, reading: Reading) -> Iterator[Letter]:
             elif _is_internal(body):
                 body.close()
             else:
+                bare += not _FIELD.match(next(iter(body.chunks()), b""))
                 yield Letter(place.mailbox, body, where, date_of(line), flags.get(at), of_mbox=not flags)
+        if bare:
+            reading.tell(f"{place.path}: {bare} of the messages have no header; each may be the rest of the one before")
 
 
 def is_mbox(beginning: bytes) -> bool:
     """Return whether a file that begins so is an mbox."""
-    line = beginning.lstrip(b"\r\n")[:LONGEST].partition(b"\n")[0]
-    return line.startswith(b"From ") and separates(line, after_empty_line=True)
+    start = _begin(beginning)
+    return beginning.startswith(b"From ", start) and _is_separator(beginning[start : start + LONGEST], 0)
+
+
+def has_message(beginning: bytes) -> bool:
+    """Return whether a message begins somewhere in what a file begins with."""
+    return _first(beginning) is not None
 
 
 class _Text:
@@ -129,8 +145,25 @@ def _dialect(text: _Text) -> Dialect:
 
 
 def _first(octets: bytes) -> int | None:
-    start = len(octets) - len(octets.lstrip(b"\r\n"))
-    return start if octets.startswith(b"From ", start) else None
+    """Return where the first separator begins, whatever comes before it."""
+    start = _begin(octets)
+    if octets.startswith(b"From ", start):
+        return start
+    found = (match.start() for match in re.finditer(rb"^From ", octets, re.MULTILINE))
+    return next((at for at in found if _is_separator(octets, at)), None)
+
+
+def _begin(octets: bytes) -> int:
+    """Return where what is no byte order mark (U+FEFF in UTF-8) and no line end begins."""
+    rest = octets.removeprefix(codecs.BOM_UTF8).lstrip(b"\r\n")
+    return len(octets) - len(rest)
+
+
+def _before_first(text: _Text) -> int:
+    """Return how many octets come before the first message that are neither byte order mark nor line ends."""
+    text.need(PIECE)
+    start, first = _begin(text.octets), _first(text.octets)
+    return (len(text.octets) if first is None else first) - start
 
 
 def _next_line(octets: bytes, at: int) -> int | None:
@@ -262,13 +295,22 @@ def _unquoted_stream(pieces: Iterator[bytes], dialect: Dialect) -> Iterator[byte
     return mboxrd.unquote_stream(pieces, once=dialect != "mboxrd")
 
 
-def _flags_beside(path: Path) -> dict[int, frozenset[str]]:
+def _flags_beside(path: Path, reading: Reading) -> dict[int, frozenset[str]]:
     """Return the flags that imap-backup keeps beside an mbox, by where the messages begin; none if it is not its."""
+    beside = path.with_suffix(".imap")
     try:
-        messages = json.loads(path.with_suffix(".imap").read_bytes())["messages"]
-        return {int(one["offset"]): frozenset(f"\\{flag}" for flag in one.get("flags", ())) for one in messages}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        messages = json.loads(contents(beside))["messages"]
+        return {int(one["offset"]): frozenset(map(_flag, one.get("flags", ()))) for one in messages}
+    except FileNotFoundError:
         return {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        reading.leave_out(str(beside), "it cannot be understood, so the flags that it keeps are not known")
+        return {}
+
+
+def _flag(name: str) -> str:
+    """Return a flag as IMAP has it; imap-backup writes system flags without their backslash."""
+    return f"\\{name}" if name.lower() in _SYSTEM_FLAGS else name
 
 
 def _is_internal(body: Body) -> bool:

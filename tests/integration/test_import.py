@@ -10,7 +10,7 @@ import random
 import re
 import shutil
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ import zstandard
 
 import mailarchive
 from mailarchive.cli.main import main
-from mailarchive.clock import Stop
 from mailarchive.errors import StorageFailed, UsageError
 from mailarchive.loopback.corpus import Mail
 from mailarchive.loopback.gmail import GmailAccount
@@ -29,8 +28,6 @@ from mailarchive.mail.body import MemoryBody
 from mailarchive.mail.digest import digest_of, header_digest_of
 from mailarchive.mail.eol import lf_text
 from mailarchive.mail.variants import form_digest, section_of, server_form, wire_size
-from mailarchive.ops.events import ignore
-from mailarchive.ops.import_mail import ImportOptions, ImportReport, import_mail
 from mailarchive.ops.options import PullOptions
 from mailarchive.readers import mboxes
 from mailarchive.readers.base import Dialect
@@ -38,10 +35,9 @@ from mailarchive.sources.memory import MemoryAccount
 from tests.fault.archives import message, no_damage, pull_memory
 from tests.fault.test_storage import FailingCall
 from tests.integration.gmails import Gmail
+from tests.integration.imports import DAY, held, rd, run, takeout_of
 from tests.servers.dovecot import Dovecot
-from tests.servers.still_clock import StillClock
 
-DAY = datetime(2024, 2, 29, 23, 59, 7, tzinfo=UTC)
 BODIES = (
     b"Subject: one\n\nFrom here on\n>From there\n>>From both\n",
     b"Subject: two\n\nno line end",
@@ -49,28 +45,6 @@ BODIES = (
     b"Subject: \xff four\r\n\r\nfour\r\n",
     b"\nno header\n",
 )
-
-
-def run(root: Path, *paths: Path, **options: Any) -> ImportReport:
-    """Import ``paths``, and assert that the counts add up."""
-    given = ImportOptions("import")._replace(**options)
-    report = import_mail(root, paths, given, ignore, StillClock(), Stop())
-    left_out = len(report.left_out)
-    assert report.found == report.new + report.linked + report.variants + report.known + left_out
-    return report
-
-
-def held(root: Path) -> dict[str, list[bytes]]:
-    """Return the octets by mailbox."""
-    found: dict[str, list[bytes]] = {}
-    with mailarchive.open(root) as archive:
-        for one in archive.messages():
-            found.setdefault(one.mailbox.name, []).append(one.octets)
-    return {name: sorted(each) for name, each in found.items()}
-
-
-def rd(body: bytes) -> bytes:
-    return mboxrd.encode(lf_text(body)[0], final=body.endswith(b"\n"), date=DAY)
 
 
 def once_quoted(body: bytes) -> bytes:
@@ -178,16 +152,6 @@ def test_importing_again_and_after_an_interruption_stores_nothing_twice(tmp_path
     assert (report.new, report.known, report.linked) == (11, 9, 2)
     assert run(root, tmp_path / "m").known == len(bodies)
     assert held(root) == {"m": sorted(bodies)}
-
-
-def takeout_of(bodies: dict[int, list[str]]) -> bytes:
-    """Return what Google would export: by number of message its labels."""
-    text = b""
-    for number, labels in bodies.items():
-        added = b"X-GM-THRID: %d\r\nX-Gmail-Labels: %s\r\n" % (1000 + number, ",".join(labels).encode())
-        when = (DAY + timedelta(days=number)).strftime("%a %b %d %H:%M:%S +0000 %Y").encode()
-        text += b"From %d@xxx %s\r\n" % (number, when) + added + message(number) + b"\r\n"
-    return text
 
 
 LABELS = {

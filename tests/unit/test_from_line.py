@@ -18,6 +18,8 @@ WHEN = datetime(2024, 3, 1, 12, 34, 56, tzinfo=UTC)
         (b"From - Fri Mar 01 12:34:56 2024", WHEN),
         (b"From a Fri Mar  1 12:34:56 2024 +0200", WHEN.replace(tzinfo=timezone(timedelta(hours=2)))),
         (b"From a@b Fri, 1 Mar 2024 12:34:56 -0500 (EST)", WHEN.replace(tzinfo=timezone(timedelta(hours=-5)))),
+        (b"From a Fri Mar  1 12:34:56 EST 2024", WHEN.replace(tzinfo=timezone(timedelta(hours=-5)))),
+        (b"From a Fri Mar  1 12:34:56 CEST 2024", WHEN.replace(tzinfo=timezone(timedelta(hours=2)))),
         (b"From a 2024-03-01 12:34:56", WHEN),
         (b"From ???@??? Fri Mar 01 12:34:56 2024", WHEN),
         (b"From a@b Fri Mar  1 12:34 2024", WHEN.replace(second=0)),

@@ -1,3 +1,4 @@
+import io
 import threading
 from collections.abc import Sequence
 from functools import partial
@@ -5,7 +6,7 @@ from functools import partial
 import pytest
 
 from mailarchive.errors import StorageFailed
-from mailarchive.mail.body import MemoryBody
+from mailarchive.mail.body import MemoryBody, SpooledBody
 from mailarchive.model import Body, Fetched, MessageFacts
 from mailarchive.ops.fetching import NotFetched
 from mailarchive.ops.storing import AHEAD, Answer, Storing, came
@@ -101,6 +102,18 @@ def test_a_failure_is_raised_to_who_fetches_and_nothing_more_is_stored() -> None
         with pytest.raises(StorageFailed, match="disk is full"):
             call()
     assert slow.stored == [[1]]
+
+
+def test_what_is_not_stored_after_a_failure_is_closed() -> None:
+    slow = Slow(broken_at=2)
+    slow.may.release(10)
+    storing = Storing(slow)
+    storing.put(message(1), ahead=True)
+    storing.put(message(2), ahead=True)
+    file = io.BytesIO(b"large")
+    with pytest.raises(StorageFailed):
+        storing.put(message(3, body=SpooledBody(file, 5)), ahead=True)
+    assert file.closed
 
 
 def test_who_waits_for_room_is_told_of_a_failure() -> None:

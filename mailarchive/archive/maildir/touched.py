@@ -78,6 +78,6 @@ def _changes(before: KnownMailbox | None, fact: MailboxSeen) -> bool:
     return (
         before is None
         or not before.present
-        or before.name.parts != fact.parts
+        or (before.account, before.name.parts) != (fact.account, fact.parts)
         or before.uidvalidity != fact.uidvalidity
     )
